@@ -1,0 +1,2 @@
+//! Certificate authorities, the three leaf profiles, certificates.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The salve command line: cli, view, exit codes.
+#![forbid(unsafe_code)]

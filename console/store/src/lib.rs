@@ -1,0 +1,2 @@
+//! The only SQL: embedded SQLite.
+#![forbid(unsafe_code)]

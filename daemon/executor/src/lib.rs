@@ -1,0 +1,2 @@
+//! One per run: the real host functions, only this manifest's rights, no rhai.
+#![forbid(unsafe_code)]

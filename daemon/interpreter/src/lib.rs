@@ -1,0 +1,2 @@
+//! One per run: reads script text, holds no rights at all.
+#![forbid(unsafe_code)]

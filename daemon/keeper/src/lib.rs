@@ -1,0 +1,2 @@
+//! Root, no network, no rhai: authorizes, writes the ledger, spawns, signs. Binary salved.
+#![forbid(unsafe_code)]
