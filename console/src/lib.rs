@@ -1,2 +1,0 @@
-//! The salve command line: cli, view, exit codes.
-#![forbid(unsafe_code)]

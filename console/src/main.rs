@@ -1,0 +1,3 @@
+//! The `salve` command.
+#![forbid(unsafe_code)]
+fn main() {}

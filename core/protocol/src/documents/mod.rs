@@ -1,0 +1,26 @@
+//! Every document of the design's section 4 that is ours (TUF's own roles live in `trust`).
+//!
+//! One file a document. Authorising types refuse unknown fields. Versions are in the payload type.
+
+mod approval;
+mod attestation;
+mod card;
+mod dispatch;
+mod enrolment;
+mod hello;
+mod order;
+mod recall;
+mod record;
+
+pub use approval::Approval;
+pub use attestation::{TicketAttestation, TicketState};
+pub use card::{Card, SealingKey};
+pub use dispatch::{Dispatch, Sealed};
+pub use enrolment::{EnrolAnswer, EnrolRequest, Invitation, JoinAnswer, JoinRequest, Token};
+pub use hello::{CatalogueVersions, Head, Hello};
+pub use order::{ConsentAnswer, ConsentStatement, Identified, Order, ScriptRef};
+pub use recall::{Recall, RecallScope};
+pub use record::{
+    ByFunction, Decision, Effects, EndpointRef, EventsDigest, InFlight, OutputDigest, Record,
+    RecordPredicate, RecordSubject, PREDICATE_TYPE, STATEMENT_TYPE,
+};

@@ -1,0 +1,103 @@
+//! Order: what an agent signs to have something run.
+
+use serde::{Deserialize, Serialize};
+
+use super::CatalogueVersions;
+use crate::{
+    AgentName, Digest, EndpointId, Mode, OrderId, Params, PayloadType, PublicKey, ScriptName,
+    TicketId, Time, limits,
+};
+
+/// Which script, to the byte.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScriptRef {
+    /// Its name.
+    pub name: ScriptName,
+    /// Its version.
+    pub version: u32,
+    /// SHA-256 of its source.
+    pub digest: Digest,
+}
+
+/// How the agent says the person was identified. Stated by the agent; salve checks none of them yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Identified {
+    /// A one-time code to the contact on file.
+    Code,
+    /// Called back on the number on file.
+    Callback,
+    /// A manager vouched.
+    Manager {
+        /// Which manager.
+        name: String,
+    },
+    /// Showed a card.
+    IdCard,
+}
+
+/// What the person answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsentAnswer {
+    /// The question was read aloud and the person said yes.
+    Spoken,
+    /// Policy waives the question for this order.
+    Waived,
+}
+
+/// Consent as the agent records it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsentStatement {
+    /// The answer.
+    pub answer: ConsentAnswer,
+    /// The question as it was read.
+    pub question: String,
+}
+
+/// A live order. Its digest is the replay key; nothing outside its signature steers the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Order {
+    /// Random.
+    pub id: OrderId,
+    /// Who orders; must be the signer.
+    pub agent: AgentName,
+    /// Signs this order's dispatches: the agent's own key, or one made for this order.
+    pub dispatch_key: PublicKey,
+    /// What runs.
+    pub script: ScriptRef,
+    /// How.
+    pub mode: Mode,
+    /// With what; secrets are never here.
+    pub parameters: Params,
+    /// Where: 1 to 64 endpoints.
+    pub targets: Vec<EndpointId>,
+    /// For which ticket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<TicketId>,
+    /// Why, in the agent's words.
+    pub reason: String,
+    /// How the person was identified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identified: Option<Identified>,
+    /// What the person answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<ConsentStatement>,
+    /// Digest of the plan this fix is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Digest>,
+    /// The catalogue that the agent saw; an endpoint with an older one refuses.
+    pub catalogue: CatalogueVersions,
+    /// Not before.
+    pub not_before: Time,
+    /// Not after.
+    pub not_after: Time,
+}
+
+impl PayloadType for Order {
+    const PAYLOAD_TYPE: &'static str = "application/vnd.salve.order.v1+json";
+    const PAYLOAD_BYTES_MAX: usize = limits::ORDER_BYTES_MAX;
+}

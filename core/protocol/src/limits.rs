@@ -1,0 +1,115 @@
+//! Every number that both sides agree on, with its reason. Relations are asserted at compile time.
+
+/// Largest frame on a stream, bytes: a record with its plan fits, a gate's buffers stay small.
+pub const FRAME_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of a file carried in one frame: leaves room for the frame's own words.
+pub const CHUNK_BYTES_MAX: usize = 128 * 1024;
+/// Largest envelope, bytes: base64 of the largest payload plus signatures.
+pub const ENVELOPE_BYTES_MAX: usize = 200 * 1024;
+/// Most signatures read in one envelope: more people than any threshold names.
+pub const SIGNATURES_MAX: usize = 16;
+/// Largest order payload, bytes.
+pub const ORDER_BYTES_MAX: usize = 64 * 1024;
+/// Largest payload of the other documents an endpoint reads, bytes.
+pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
+/// Largest record payload, bytes: a record is summaries and digests.
+pub const RECORD_BYTES_MAX: usize = 128 * 1024;
+/// Largest script, bytes: rhai parses 64 KiB in about 5 ms.
+pub const SCRIPT_BYTES_MAX: usize = 64 * 1024;
+/// Largest manifest in the catalogue, bytes.
+pub const MANIFEST_BYTES_MAX: usize = 32 * 1024;
+/// Largest catalogue update, bytes: thousands of script versions.
+pub const CATALOGUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most files in one catalogue update: a root chain of 64, the roles, the scripts.
+pub const CATALOGUE_FILES_MAX: usize = 4096;
+/// Most root versions an endpoint catches up in one update.
+pub const ROOT_CHAIN_MAX: usize = 64;
+/// Shortest time between catalogue updates of one session, seconds.
+pub const CATALOGUE_PAUSE_SECONDS: u64 = 10;
+/// Most endpoints one live order names.
+pub const TARGETS_MAX: usize = 64;
+/// Most parameters of one script.
+pub const PARAMS_MAX: usize = 100;
+/// Longest text parameter, bytes.
+pub const PARAM_TEXT_BYTES_MAX: usize = 4096;
+/// Largest plan, bytes.
+pub const PLAN_BYTES_MAX: usize = 64 * 1024;
+/// Plans an endpoint keeps for a bound fix.
+pub const PLANS_KEPT: usize = 16;
+/// How long a kept plan may be named by a fix, seconds.
+pub const PLAN_KEPT_SECONDS: u64 = 3600;
+/// Output kept word for word, bytes; the rest is counted and hashed.
+pub const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
+/// Effects file, bytes; beyond it effects are counted and hashed.
+pub const EFFECTS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// One sentence to people (`Say`), characters.
+pub const SAY_CHARS_MAX: usize = 300;
+/// Reason an agent gives, characters.
+pub const REASON_CHARS_MAX: usize = 500;
+/// A run's deadline where the manifest says none, seconds: nearly all end within a minute.
+pub const RUN_SECONDS_DEFAULT: u64 = 60;
+/// Longest deadline a manifest may ask for, seconds: scans and backups of one night.
+pub const RUN_SECONDS_MAX: u64 = 12 * 3600;
+/// From the order to stop until the cgroup is killed, seconds.
+pub const CANCEL_GRACE_SECONDS: u64 = 2;
+/// Streams open at once on one connection.
+pub const STREAMS_MAX: u32 = 8;
+/// From an accepted connection to its first frame, seconds.
+pub const HELLO_SECONDS_MAX: u64 = 5;
+/// From dialling to an answer, seconds.
+pub const CONNECT_SECONDS_MAX: u64 = 3;
+/// A connection without traffic is closed after, seconds.
+pub const IDLE_SECONDS_MAX: u64 = 20;
+/// Differences between honest clocks, seconds.
+pub const CLOCK_SKEW_SECONDS: u64 = 120;
+/// Life of a challenge that nobody used, seconds (monotonic).
+pub const CHALLENGE_SECONDS: u64 = 60;
+/// Dispatch numbers of one challenge that may overtake each other.
+pub const DISPATCH_WINDOW: u64 = 64;
+/// Longest life of a dispatch, seconds.
+pub const DISPATCH_SECONDS_MAX: u64 = 300;
+/// Longest life of a live order, seconds: waiting orders hold for a working day.
+pub const ORDER_SECONDS_MAX: u64 = 24 * 3600;
+/// Life of a ticket attestation, seconds.
+pub const ATTESTATION_SECONDS: u64 = 600;
+/// Orders waiting behind a mutating run.
+pub const QUEUE_MAX: usize = 8;
+/// Runs in modes check and plan at once.
+pub const LOOKS_MAX: usize = 4;
+/// Recorded refusals of one agent in a minute; more are counted only.
+pub const REFUSALS_A_MINUTE: u32 = 10;
+/// Interpreter's memory, bytes.
+pub const INTERPRETER_MEMORY_BYTES: u64 = 256 * 1024 * 1024;
+/// Interpreter's stack, bytes.
+pub const INTERPRETER_STACK_BYTES: usize = 16 * 1024 * 1024;
+/// A ledger segment, bytes, preallocated.
+pub const LEDGER_SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
+/// One run's scratch on disk, bytes, preallocated.
+pub const SCRATCH_BYTES: u64 = 32 * 1024 * 1024;
+/// Enrolment request, bytes.
+pub const ENROL_REQUEST_BYTES_MAX: usize = 8 * 1024;
+/// Life of an enrolment token, seconds.
+pub const ENROL_TOKEN_SECONDS: u64 = 15 * 60;
+/// Largest message between the daemon's processes, bytes: one frame and its address.
+pub const HATCH_BYTES_MAX: usize = FRAME_BYTES_MAX + 1024;
+/// UDP port of `salved`.
+pub const PORT_DEFAULT: u16 = 7433;
+/// Connections at once on one endpoint, before the hello.
+pub const INCOMING_MAX: usize = 256;
+/// ALPN of sessions.
+pub const ALPN: &[u8] = b"salve/1";
+/// ALPN of enrolment.
+pub const ALPN_ENROL: &[u8] = b"salve-enrol/1";
+
+const _: () = assert!(CHUNK_BYTES_MAX + 1024 < FRAME_BYTES_MAX);
+const _: () = assert!(ENVELOPE_BYTES_MAX + 1024 < FRAME_BYTES_MAX);
+const _: () = assert!(RECORD_BYTES_MAX / 3 * 4 + 4096 < ENVELOPE_BYTES_MAX);
+const _: () = assert!(ORDER_BYTES_MAX < RECORD_BYTES_MAX);
+const _: () = assert!(SCRIPT_BYTES_MAX < CHUNK_BYTES_MAX);
+const _: () = assert!(SCRIPT_BYTES_MAX < HATCH_BYTES_MAX);
+const _: () = assert!(FRAME_BYTES_MAX < HATCH_BYTES_MAX);
+const _: () = assert!(PLAN_BYTES_MAX < FRAME_BYTES_MAX);
+const _: () = assert!(RUN_SECONDS_DEFAULT < RUN_SECONDS_MAX);
+const _: () = assert!(HELLO_SECONDS_MAX < IDLE_SECONDS_MAX);
+const _: () = assert!(DISPATCH_SECONDS_MAX < ORDER_SECONDS_MAX);
+const _: () = assert!(EFFECTS_BYTES_MAX as u64 <= SCRATCH_BYTES);

@@ -1,0 +1,1 @@
+//! Lab: real binaries, port 0, temporary folders.
