@@ -1,2 +1,15 @@
-//! Who said so: seals, signers, keys, catalogue, sealed secrets, hash chains. Yields Verified<T>.
+//! Who said so: seals, signers, keys, catalogue, sealed secrets, hash chains. Yields [`Verified`].
+//!
+//! Never reads a clock, never makes chance, never touches the network; the only files it touches
+//! are a catalogue's (`FolderStore`, `Repository`). What comes out as `Verified` or `Catalogue` was
+//! checked here and nowhere else.
 #![forbid(unsafe_code)]
+
+pub mod keys;
+mod pem;
+pub mod seal;
+mod verified;
+
+pub use keys::{SignError, Signer, SigningKey, is_weak, key_id};
+pub use pem::KeyError;
+pub use verified::Verified;
