@@ -92,6 +92,11 @@ pub const ENROL_REQUEST_BYTES_MAX: usize = 8 * 1024;
 pub const ENROL_TOKEN_SECONDS: u64 = 15 * 60;
 /// Largest message between the daemon's processes, bytes: one frame and its address.
 pub const HATCH_BYTES_MAX: usize = FRAME_BYTES_MAX + 1024;
+/// Most files that one `fs.find` gives: a browser's cache has about a tenth of it.
+pub const FILES_MAX: usize = 20_000;
+/// Largest message between interpreter and executor, bytes: a list of [`FILES_MAX`] files with
+/// paths of 200 bytes. The executor bounds its parser by it; the interpreter has memory for it.
+pub const PEER_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// UDP port of `salved`.
 pub const PORT_DEFAULT: u16 = 7433;
 /// Connections at once on one endpoint, before the hello.
@@ -113,3 +118,5 @@ const _: () = assert!(RUN_SECONDS_DEFAULT < RUN_SECONDS_MAX);
 const _: () = assert!(HELLO_SECONDS_MAX < IDLE_SECONDS_MAX);
 const _: () = assert!(DISPATCH_SECONDS_MAX < ORDER_SECONDS_MAX);
 const _: () = assert!(EFFECTS_BYTES_MAX as u64 <= SCRATCH_BYTES);
+const _: () = assert!(FILES_MAX * 300 < PEER_BYTES_MAX);
+const _: () = assert!((PEER_BYTES_MAX as u64) * 8 < INTERPRETER_MEMORY_BYTES);
