@@ -1,2 +1,6 @@
-//! May it: rules, facts, decide. The only place where a Permit can be made.
+//! May it: rules, facts, `decide`. The only place where a permit can be made; deny by default.
 #![forbid(unsafe_code)]
+
+mod permit;
+
+pub use permit::Permit;
