@@ -1,0 +1,164 @@
+//! What every command is given: the home, how to speak, how to ask. Never a global.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::PathBuf;
+
+use protocol::Time;
+use rustix::termios::{self, LocalModes, OptionalActions};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::exit::Failure;
+use crate::view::safe;
+
+/// Longest passphrase or answer that is read, bytes.
+const ANSWER_BYTES_MAX: u64 = 4096;
+
+/// What every command is given.
+#[derive(Debug, Clone)]
+pub struct Ctx {
+    /// The console's home folder.
+    pub home: PathBuf,
+    /// Whether results are printed as JSON.
+    pub json: bool,
+    /// Where the passphrase is read instead of the terminal.
+    pub passphrase_fd: Option<u32>,
+    /// The wall clock.
+    pub now: fn() -> Time,
+}
+
+impl Ctx {
+    /// The time now.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        (self.now)()
+    }
+
+    /// Prints a line of our own words to stdout. Escape foreign text with [`safe`] before.
+    pub fn say(&self, line: impl AsRef<str>) {
+        // A reader that closed the pipe has seen enough.
+        let _ = writeln!(std::io::stdout().lock(), "{}", line.as_ref());
+    }
+
+    /// Prints a line beside the result (progress, warnings), to stderr.
+    pub fn note(&self, line: impl AsRef<str>) {
+        let _ = writeln!(std::io::stderr().lock(), "{}", line.as_ref());
+    }
+
+    /// Prints a result as one line of JSON.
+    ///
+    /// # Errors
+    /// A map with keys that are not text.
+    pub fn json<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
+        let text = serde_json::to_string(value)
+            .map_err(|e| Failure::broken("could not write the result as JSON").because(e))?;
+        self.say(text);
+        Ok(())
+    }
+
+    /// Prints a view: JSON under `--json`, else the words that `words` makes of it.
+    ///
+    /// # Errors
+    /// As [`Ctx::json`].
+    pub fn show<T: Serialize>(
+        &self,
+        view: &T,
+        words: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        if self.json {
+            return self.json(view);
+        }
+        self.say(words(view).trim_end_matches('\n'));
+        Ok(())
+    }
+
+    /// The passphrase of keys that exist: from `--passphrase-fd`, else asked on the terminal.
+    ///
+    /// # Errors
+    /// No descriptor, no terminal, or nothing was typed.
+    pub fn passphrase(&self, what: &str) -> Result<Zeroizing<String>, Failure> {
+        match self.passphrase_fd {
+            Some(fd) => from_descriptor(fd),
+            None => hidden(&format!("{what}: ")),
+        }
+    }
+
+    /// A new passphrase, asked twice on the terminal.
+    ///
+    /// # Errors
+    /// As [`Ctx::passphrase`]; two different answers; shorter than 8 characters.
+    pub fn new_passphrase(&self, what: &str) -> Result<Zeroizing<String>, Failure> {
+        let first = self.passphrase(what)?;
+        if first.chars().count() < 8 {
+            return Err(Failure::usage("the passphrase is shorter than 8 characters")
+                .next("run the command again and choose four words or more"));
+        }
+        if self.passphrase_fd.is_none() && *hidden("again: ")? != *first {
+            return Err(Failure::usage("the two passphrases differ").next("run the command again"));
+        }
+        Ok(first)
+    }
+
+    /// Asks a question on the terminal; anything but `y` or `yes` is no. No terminal is no.
+    #[must_use]
+    pub fn confirm(&self, question: &str) -> bool {
+        let Ok(mut terminal) = open_terminal() else { return false };
+        let _ = write!(terminal, "{} [y/N] ", safe(question));
+        let mut answer = String::new();
+        let mut lines = BufReader::new(terminal.take(ANSWER_BYTES_MAX));
+        lines.read_line(&mut answer).is_ok()
+            && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+    }
+}
+
+fn open_terminal() -> std::io::Result<File> {
+    File::options().read(true).write(true).open("/dev/tty")
+}
+
+/// The first line of descriptor `fd`, which our parent opened for this.
+fn from_descriptor(fd: u32) -> Result<Zeroizing<String>, Failure> {
+    let fail = || Failure::usage(format!("could not read a passphrase from descriptor {fd}"));
+    let file = File::open(format!("/dev/fd/{fd}")).map_err(|e| fail().because(e))?;
+    first_line(file).map_err(|e| fail().because(e))
+}
+
+fn first_line(from: impl std::io::Read) -> std::io::Result<Zeroizing<String>> {
+    let mut line = Zeroizing::new(String::with_capacity(256));
+    BufReader::new(from.take(ANSWER_BYTES_MAX)).read_line(&mut line)?;
+    let kept = line.trim_end_matches(['\n', '\r']).len();
+    line.truncate(kept);
+    if line.is_empty() {
+        return Err(std::io::Error::other("nothing was given"));
+    }
+    Ok(line)
+}
+
+/// Asks on the terminal without showing what is typed.
+fn hidden(prompt: &str) -> Result<Zeroizing<String>, Failure> {
+    let no = || {
+        Failure::usage("a passphrase is needed and there is no terminal to ask on")
+            .next("give it on a descriptor:  salve --passphrase-fd 3 ... 3< FILE")
+    };
+    let mut terminal = open_terminal().map_err(|e| no().because(e))?;
+    let before = termios::tcgetattr(&terminal).map_err(|e| no().because(e))?;
+    let mut quiet = before.clone();
+    quiet.local_modes.remove(LocalModes::ECHO);
+    quiet.local_modes.insert(LocalModes::ECHONL);
+    termios::tcsetattr(&terminal, OptionalActions::Flush, &quiet).map_err(|e| no().because(e))?;
+    let asked = terminal.write_all(prompt.as_bytes()).and_then(|()| first_line(&terminal));
+    let _ = termios::tcsetattr(&terminal, OptionalActions::Flush, &before);
+    asked.map_err(|e| Failure::usage("no passphrase was given").because(e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passphrase_is_the_first_line_without_its_break() {
+        assert_eq!(*first_line(&b"correct horse \r\nrest"[..]).unwrap(), "correct horse ");
+        assert!(first_line(&b"\n"[..]).is_err());
+        assert!(first_line(&b""[..]).is_err());
+    }
+}

@@ -1,0 +1,89 @@
+//! Text pieces: escaping of foreign text, sizes, ages. Never prints.
+
+use protocol::Time;
+
+/// Foreign text on one line: control, bidirectional, invisible and private characters become
+/// `\u{..}`, so that no output of a script, ticket or endpoint can move the cursor or hide words.
+#[must_use]
+pub fn safe(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_harmless(c) {
+            out.push(c);
+        } else {
+            out.extend(c.escape_unicode());
+        }
+    }
+    out
+}
+
+fn is_harmless(c: char) -> bool {
+    !c.is_control()
+        && !matches!(u32::from(c),
+            0xad | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f
+            | 0xfe00..=0xfe0f | 0xfeff | 0xfff9..=0xfffb | 0xe000..=0xf8ff | 0xe0000..=0x10ffff)
+}
+
+/// `812 MiB`, `3.1 GiB`, `0 B`.
+#[must_use]
+pub fn bytes(n: u64) -> String {
+    const UNITS: [(&str, u64); 4] =
+        [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    for (unit, size) in UNITS {
+        if n >= size {
+            let tenths = n / (size / 10).max(1);
+            return if tenths >= 100 {
+                format!("{} {unit}", tenths / 10)
+            } else {
+                format!("{}.{} {unit}", tenths / 10, tenths % 10)
+            };
+        }
+    }
+    format!("{n} B")
+}
+
+/// `now`, `40 s ago`, `12 min ago`, `5 h ago`, `41 d ago`.
+#[must_use]
+pub fn ago(then: Time, now: Time) -> String {
+    match now.since(then) {
+        0..10 => "now".to_owned(),
+        s @ 10..120 => format!("{s} s ago"),
+        s @ 120..7200 => format!("{} min ago", s / 60),
+        s @ 7200..172_800 => format!("{} h ago", s / 3600),
+        s => format!("{} d ago", s / 86_400),
+    }
+}
+
+/// `1 file`, `214 files`: regular plurals only.
+#[must_use]
+pub fn count(n: u64, thing: &str) -> String {
+    if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_text_stays_on_its_line_and_visible() {
+        assert_eq!(
+            safe("caf\u{e9} \u{1b}[2J\nok\u{202e}"),
+            "caf\u{e9} \\u{1b}[2J\\u{a}ok\\u{202e}"
+        );
+        assert_eq!(safe("a\u{200b}b\u{feff}"), "a\\u{200b}b\\u{feff}");
+        assert_eq!(safe("plain \u{4f60}\u{597d} \u{1f600}"), "plain \u{4f60}\u{597d} \u{1f600}");
+    }
+
+    #[test]
+    fn sizes_and_ages_read_like_people_say_them() {
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(812 << 20), "812 MiB");
+        assert_eq!(bytes((31 << 30) / 10), "3.1 GiB");
+        assert_eq!(ago(Time(100), Time(105)), "now");
+        assert_eq!(ago(Time(0), Time(44 * 60)), "44 min ago");
+        assert_eq!(ago(Time(0), Time(41 * 86_400)), "41 d ago");
+        assert_eq!(count(1, "file"), "1 file");
+        assert_eq!(count(0, "file"), "0 files");
+    }
+}
