@@ -387,6 +387,41 @@ pub enum Event {
     },
 }
 
+/// The desk's answer to an enrolment or a join, in frames on the one stream.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum EnrolFrame {
+    /// A part of a catalogue file; root chain first.
+    #[n(0)]
+    CatalogueFile {
+        /// Name in the repository.
+        #[n(0)]
+        name: String,
+        /// At most 128 KiB.
+        #[n(1)]
+        part: Bytes,
+        /// Whether the file ends here.
+        #[n(2)]
+        last: bool,
+    },
+    /// The answer itself (JSON of `EnrolAnswer` or `JoinAnswer`), last.
+    #[n(1)]
+    Answer {
+        /// JSON.
+        #[n(0)]
+        json: Bytes,
+    },
+    /// No.
+    #[n(2)]
+    Refused {
+        /// Why.
+        #[n(0)]
+        stop: Stop,
+    },
+    /// Wait: the administrator is signing.
+    #[n(3)]
+    Wait,
+}
+
 /// A message that cannot be read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
+pub use protocol::frames::EnrolFrame;
 use protocol::frames::{Event, Phase, Stop};
 use protocol::{Bytes, Digest, Mode, Risk, RunId, Time};
 use surface::{Call, HostError, Value};
@@ -253,41 +254,6 @@ pub struct ProbeStep {
     /// One sentence.
     #[n(2)]
     pub detail: String,
-}
-
-/// The desk's answer to an enrolment or a join, in frames on the one stream.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub enum EnrolFrame {
-    /// A part of a catalogue file; root chain first.
-    #[n(0)]
-    CatalogueFile {
-        /// Name in the repository.
-        #[n(0)]
-        name: String,
-        /// At most 128 KiB.
-        #[n(1)]
-        part: Bytes,
-        /// Whether the file ends here.
-        #[n(2)]
-        last: bool,
-    },
-    /// The answer itself (JSON of `EnrolAnswer` or `JoinAnswer`), last.
-    #[n(1)]
-    Answer {
-        /// JSON.
-        #[n(0)]
-        json: Bytes,
-    },
-    /// No.
-    #[n(2)]
-    Refused {
-        /// Why.
-        #[n(0)]
-        stop: Stop,
-    },
-    /// Wait: the administrator is signing.
-    #[n(3)]
-    Wait,
 }
 
 // ---- executor ----
