@@ -6,6 +6,7 @@
 
 mod digest;
 pub mod documents;
+mod effects;
 mod envelope;
 pub mod error_chain;
 pub mod frames;
@@ -20,6 +21,7 @@ mod refusal;
 mod time;
 
 pub use digest::{Bytes, Digest, PublicKey};
+pub use effects::{EffectLine, EffectState, EffectTally};
 pub use envelope::{Envelope, EnvelopeError, PayloadType, Signature};
 pub use id::{EndpointId, OrderId, RunId};
 pub use manifest::{
