@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::de::{self, DeserializeOwned, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// Why bytes are not a document of the wanted type. Never repeats the bytes.
 #[derive(Debug, thiserror::Error)]

@@ -32,15 +32,7 @@ fn ticket(text: &str) -> bool {
 macro_rules! name {
     ($name:ident, $doc:literal, $what:literal, $check:expr) => {
         #[doc = $doc]
-        #[derive(
-            Clone,
-            PartialEq,
-            Eq,
-            PartialOrd,
-            Ord,
-            Hash,
-            minicbor::Encode,
-        )]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode)]
         #[cbor(transparent)]
         pub struct $name(#[n(0)] String);
 

@@ -134,7 +134,9 @@ impl Refusal {
     pub fn sentence(&self) -> String {
         match self {
             Self::WrongEndpoint => "the order names another endpoint".into(),
-            Self::NotYetValid { not_before } => format!("the order is not valid before {not_before}"),
+            Self::NotYetValid { not_before } => {
+                format!("the order is not valid before {not_before}")
+            }
             Self::OrderExpired { not_after } => format!("the order expired at {not_after}"),
             Self::OrderTooLong => "the order lives longer than allowed".into(),
             Self::AlreadyRun { run } => format!("already run, record {}", run.short()),
@@ -187,7 +189,9 @@ impl Refusal {
             }
             Self::RateLimited => "too many orders of this agent in a minute".into(),
             Self::Recalled => "the order was recalled".into(),
-            Self::DefenceMissing { defences } => format!("defence missing: {}", defences.join(", ")),
+            Self::DefenceMissing { defences } => {
+                format!("defence missing: {}", defences.join(", "))
+            }
             Self::ModeUnsupported { mode } => format!("mode {mode} is not possible here"),
             Self::NoReserve => "the endpoint's disk has no room left for a record".into(),
         }
@@ -212,7 +216,9 @@ impl Refusal {
             Self::SignerUnknown | Self::SignerMismatch => {
                 "ask an administrator whether policy lists you: `salve agents list`"
             }
-            Self::SignerWithdrawn => "ask an administrator for a new key: `salve agents invite NAME`",
+            Self::SignerWithdrawn => {
+                "ask an administrator for a new key: `salve agents invite NAME`"
+            }
             Self::ScriptUnknown { .. } | Self::ScriptDigest { .. } => {
                 "compare with `salve scripts list`; a vetter may have to sign and publish it"
             }
@@ -231,9 +237,7 @@ impl Refusal {
             Self::TicketRequired => "add --ticket NUMBER",
             Self::TicketAttestation { .. } => "compare the ticket: `salve tickets show NUMBER`",
             Self::TicketClosed { .. } => "reopen the ticket or open a new one",
-            Self::IdentityRequired => {
-                "add --identified code | callback | manager:NAME | id-card"
-            }
+            Self::IdentityRequired => "add --identified code | callback | manager:NAME | id-card",
             Self::ConsentRequired => "ask the person and answer y, or add --spoken",
             Self::ConsentRefused => "talk to the person first",
             Self::ApprovalRequired { .. } => "ask a colleague to approve the order",

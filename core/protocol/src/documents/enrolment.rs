@@ -6,7 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::SealingKey;
-use crate::{AgentName, Bytes, Digest, EndpointName, Envelope, PayloadType, PublicKey, Time, limits};
+use crate::{
+    AgentName, Bytes, Digest, EndpointName, Envelope, PayloadType, PublicKey, Time, limits,
+};
 
 /// What the pasted line carries. The text form is base64url without padding over the JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -64,7 +64,9 @@ impl CatalogueVersions {
     #[must_use]
     pub fn behind(&self, wanted: &Self) -> Option<(&'static str, u64, u64)> {
         let pairs = self.named().into_iter().zip(wanted.named());
-        pairs.map(|((role, have), (_, want))| (role, have, want)).find(|(_, have, want)| have < want)
+        pairs
+            .map(|((role, have), (_, want))| (role, have, want))
+            .find(|(_, have, want)| have < want)
     }
 }
 

@@ -21,6 +21,6 @@ pub use hello::{CatalogueVersions, Head, Hello};
 pub use order::{ConsentAnswer, ConsentStatement, Identified, Order, ScriptRef};
 pub use recall::{Recall, RecallScope};
 pub use record::{
-    ByFunction, Decision, Effects, EndpointRef, EventsDigest, InFlight, OutputDigest, Record,
-    RecordPredicate, RecordSubject, PREDICATE_TYPE, STATEMENT_TYPE,
+    ByFunction, Decision, Effects, EndpointRef, EventsDigest, InFlight, OutputDigest,
+    PREDICATE_TYPE, Record, RecordPredicate, RecordSubject, STATEMENT_TYPE,
 };

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{CatalogueVersions, ConsentStatement, Identified, ScriptRef};
 use crate::{
-    AgentName, Digest, EndpointId, EndpointName, Mode, OrderId, Outcome, PayloadType, Refusal, RunId,
-    TicketId, Time, limits,
+    AgentName, Digest, EndpointId, EndpointName, Mode, OrderId, Outcome, PayloadType, Refusal,
+    RunId, TicketId, Time, limits,
 };
 
 /// in-toto Statement v1 (in-toto/attestation, spec/v1/statement.md).
