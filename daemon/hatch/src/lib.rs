@@ -2,5 +2,9 @@
 //! itself. Never decides anything.
 
 pub mod messages;
+pub mod pipe;
+#[expect(unsafe_code, reason = "the only room of this crate with raw OS calls")]
+mod sys;
 
 pub use messages::*;
+pub use sys::{InheritError, inherited};
