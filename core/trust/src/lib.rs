@@ -5,11 +5,14 @@
 //! checked here and nowhere else.
 #![forbid(unsafe_code)]
 
+pub mod chain;
 pub mod keys;
 mod pem;
 pub mod seal;
+pub mod secret;
 mod verified;
 
 pub use keys::{SignError, Signer, SigningKey, is_weak, key_id};
 pub use pem::KeyError;
+pub use secret::SealingSecret;
 pub use verified::Verified;
