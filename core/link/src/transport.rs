@@ -1,0 +1,60 @@
+//! QUIC's numbers: streams, windows, idle time, keep-alive, and what an unknown sender may cost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::limits;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{ClientConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt};
+
+/// Bytes in flight on one stream: one whole frame and its neighbour.
+const STREAM_WINDOW: u32 = 512 * 1024;
+/// Bytes in flight on one connection, each way.
+const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+/// From the dialling side, while it holds a session; the accepting side stays silent.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// Early packets of connections that nobody accepted yet, bytes over all of them.
+const INCOMING_BYTES: u64 = 2 * 1024 * 1024;
+
+const _: () = assert!(STREAM_WINDOW as usize > limits::FRAME_BYTES_MAX);
+const _: () = assert!(KEEP_ALIVE.as_secs() * 2 < limits::IDLE_SECONDS_MAX);
+
+fn common() -> TransportConfig {
+    let mut config = TransportConfig::default();
+    let idle = u32::try_from(limits::IDLE_SECONDS_MAX * 1000).unwrap_or(20_000);
+    config
+        .max_concurrent_bidi_streams(VarInt::from_u32(limits::STREAMS_MAX))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
+        .receive_window(VarInt::from_u32(CONNECTION_WINDOW))
+        .send_window(u64::from(CONNECTION_WINDOW))
+        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(idle))))
+        .datagram_receive_buffer_size(None)
+        .allow_spin(false);
+    config
+}
+
+pub(crate) fn server(
+    tls: rustls::ServerConfig,
+) -> Result<ServerConfig, quinn::crypto::rustls::NoInitialCipherSuite> {
+    let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
+    config
+        .transport_config(Arc::new(common()))
+        .migration(false)
+        .max_incoming(limits::INCOMING_MAX)
+        .incoming_buffer_size(64 * 1024)
+        .incoming_buffer_size_total(INCOMING_BYTES);
+    Ok(config)
+}
+
+pub(crate) fn client(
+    tls: rustls::ClientConfig,
+) -> Result<ClientConfig, quinn::crypto::rustls::NoInitialCipherSuite> {
+    let mut transport = common();
+    transport.keep_alive_interval(Some(KEEP_ALIVE));
+    // The dialling side opens the streams; nobody opens one towards it.
+    transport.max_concurrent_bidi_streams(VarInt::from_u32(0));
+    let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
+    config.transport_config(Arc::new(transport));
+    Ok(config)
+}
