@@ -1,2 +1,24 @@
-//! The only SQL: embedded SQLite.
+//! The only SQL: one file, embedded SQLite, one handle that many may share.
+//!
+//! Never makes a store where one is expected, never starts empty when a file cannot be read, never
+//! reads a clock: every time is an argument. Envelopes are kept byte for byte.
 #![forbid(unsafe_code)]
+
+mod endpoints;
+mod error;
+mod open;
+mod orders;
+mod outbox;
+mod people;
+mod row;
+mod runs;
+mod tickets;
+
+pub use endpoints::{EndpointRow, EndpointState, HeadChange, NewEndpoint, Seen};
+pub use error::StoreError;
+pub use open::Store;
+pub use orders::{NewOrder, OrderRow, OrderState};
+pub use outbox::{OutboxKind, OutboxRow, OutboxState};
+pub use people::{AgentRow, AgentState, TokenKind, TokenRow};
+pub use runs::{EscrowRow, Filed, NewRecord, RunFilter, RunRow, RunState, Stray};
+pub use tickets::{FileRow, NewFile, NewNote, NewTicketRow, NoteRow, TicketFilter, TicketRow};

@@ -1,0 +1,303 @@
+//! Endpoints as the desk knows them. The card is the truth about keys; this is the address book.
+
+use std::collections::BTreeMap;
+
+use protocol::documents::{CatalogueVersions, Head};
+use protocol::{EndpointId, EndpointName, Label, Time};
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+use serde::Serialize;
+
+use crate::error::{Fault, StoreError, duplicate};
+use crate::open::Store;
+use crate::row::{self, words};
+
+words! {
+    /// Whether an endpoint is still ours.
+    EndpointState {
+        /// In use.
+        Active = "active",
+        /// Withdrawn: its card's serial is on the deny list.
+        Withdrawn = "withdrawn",
+        /// Another id carries its name now.
+        Replaced = "replaced",
+    }
+}
+
+/// A freshly enrolled endpoint.
+#[derive(Debug, Clone)]
+pub struct NewEndpoint {
+    /// Its id for ever.
+    pub id: EndpointId,
+    /// Its name.
+    pub name: EndpointName,
+    /// The card's envelope, byte for byte.
+    pub card: Vec<u8>,
+    /// `HOST:PORT` where it can be dialled.
+    pub address: Option<String>,
+    /// Whose machine it is, as in `jo.meyer`.
+    pub person: Option<String>,
+    /// As on the card.
+    pub labels: BTreeMap<Label, Label>,
+    /// What the machine calls itself.
+    pub host: Option<String>,
+    /// `linux`.
+    pub platform: Option<String>,
+}
+
+/// An endpoint in the address book.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EndpointRow {
+    /// Its id for ever.
+    pub id: EndpointId,
+    /// Its name.
+    pub name: EndpointName,
+    /// The card's envelope, byte for byte.
+    #[serde(skip)]
+    pub card: Vec<u8>,
+    /// `HOST:PORT` where it can be dialled.
+    pub address: Option<String>,
+    /// Whose machine it is.
+    pub person: Option<String>,
+    /// As on the card.
+    pub labels: BTreeMap<Label, Label>,
+    /// What the machine calls itself. Its word, not ours: escape it.
+    pub host: Option<String>,
+    /// `linux`.
+    pub platform: Option<String>,
+    /// When it joined.
+    pub enrolled: Time,
+    /// Its last hello.
+    pub last_seen: Option<Time>,
+    /// The catalogue it trusted then.
+    pub versions: Option<CatalogueVersions>,
+    /// The head of its records then.
+    pub head: Option<Head>,
+    /// Version of its daemon then.
+    pub daemon: Option<String>,
+    /// Whether it is still ours.
+    pub state: EndpointState,
+}
+
+/// What a hello said.
+#[derive(Debug, Clone)]
+pub struct Seen<'a> {
+    /// The catalogue it trusts.
+    pub versions: CatalogueVersions,
+    /// The head of its records.
+    pub head: Head,
+    /// Version of its daemon.
+    pub daemon: &'a str,
+}
+
+/// How a hello's head stands to the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeadChange {
+    /// No earlier head is known.
+    First,
+    /// The same head.
+    Same,
+    /// The chain grew.
+    Grown,
+    /// A new epoch: the ledger was lost and began anew.
+    NewEpoch,
+    /// The same epoch with fewer records, or another record at the same place: the ledger was put
+    /// back from a copy.
+    Rewound {
+        /// Records we had heard of.
+        had: u64,
+    },
+}
+
+const COLUMNS: &str = "id, name, card, address, person, labels, host, platform, enrolled, \
+     last_seen, versions, head_epoch, head_counter, head_hash, daemon, state";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<EndpointRow> {
+    let head = match (
+        row::text_opt(row, "head_epoch")?,
+        row::number_opt(row, "head_counter")?,
+        row::text_opt(row, "head_hash")?,
+    ) {
+        (Some(epoch), Some(counter), Some(hash)) => Some(Head { epoch, counter, hash }),
+        _ => None,
+    };
+    Ok(EndpointRow {
+        id: row::text(row, "id")?,
+        name: row::text(row, "name")?,
+        card: row.get("card")?,
+        address: row.get("address")?,
+        person: row.get("person")?,
+        labels: row::json(row, "labels")?,
+        host: row.get("host")?,
+        platform: row.get("platform")?,
+        enrolled: row::time(row, "enrolled")?,
+        last_seen: row::time_opt(row, "last_seen")?,
+        versions: row::json_opt(row, "versions")?,
+        head,
+        daemon: row.get("daemon")?,
+        state: row::word(row, "state", EndpointState::ALL, EndpointState::word)?,
+    })
+}
+
+fn by_id(db: &Connection, id: &EndpointId) -> Result<Option<EndpointRow>, Fault> {
+    let sql = format!("SELECT {COLUMNS} FROM endpoints WHERE id = ?1");
+    Ok(db.query_row(&sql, [id.to_string()], read).optional()?)
+}
+
+impl Store {
+    /// Adds an endpoint.
+    ///
+    /// # Errors
+    /// [`StoreError::Duplicate`] where an active endpoint has its name, or its id was ever used.
+    pub fn add_endpoint(&self, new: &NewEndpoint, now: Time) -> Result<(), StoreError> {
+        self.write("add an endpoint", |db| {
+            db.execute(
+                "INSERT INTO endpoints (id, name, card, address, person, labels, host, platform,
+                                        enrolled, state)
+                 VALUES (:id, :name, :card, :address, :person, :labels, :host, :platform,
+                         :enrolled, 'active')",
+                named_params! {
+                    ":id": new.id.to_string(),
+                    ":name": new.name.as_str(),
+                    ":card": new.card,
+                    ":address": new.address,
+                    ":person": new.person,
+                    ":labels": to_json(&new.labels),
+                    ":host": new.host,
+                    ":platform": new.platform,
+                    ":enrolled": row::stamp(now),
+                },
+            )
+            .map_err(|e| duplicate(e, || format!("endpoint `{}`", new.name)))?;
+            Ok(())
+        })
+    }
+
+    /// One endpoint, whatever its state.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn endpoint(&self, id: &EndpointId) -> Result<Option<EndpointRow>, StoreError> {
+        self.read("look up an endpoint", |db| by_id(db, id))
+    }
+
+    /// The active endpoint of this name.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn endpoint_named(&self, name: &EndpointName) -> Result<Option<EndpointRow>, StoreError> {
+        self.read("look up an endpoint", |db| {
+            let sql =
+                format!("SELECT {COLUMNS} FROM endpoints WHERE name = ?1 AND state = 'active'");
+            Ok(db.query_row(&sql, [name.as_str()], read).optional()?)
+        })
+    }
+
+    /// All endpoints by name, the active ones first.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn endpoints(&self) -> Result<Vec<EndpointRow>, StoreError> {
+        self.read("list the endpoints", |db| {
+            let sql = format!("SELECT {COLUMNS} FROM endpoints ORDER BY state, name, id");
+            let mut statement = db.prepare_cached(&sql)?;
+            Ok(statement.query_map([], read)?.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Where it can be dialled.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn set_address(&self, id: &EndpointId, address: &str) -> Result<(), StoreError> {
+        self.change_endpoint(id, "UPDATE endpoints SET address = ?2 WHERE id = ?1", address)
+    }
+
+    /// Whose machine it is.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn set_person(&self, id: &EndpointId, person: &str) -> Result<(), StoreError> {
+        self.change_endpoint(id, "UPDATE endpoints SET person = ?2 WHERE id = ?1", person)
+    }
+
+    /// Withdraws or replaces it; its row and its runs stay.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn set_endpoint_state(
+        &self,
+        id: &EndpointId,
+        state: EndpointState,
+    ) -> Result<(), StoreError> {
+        self.change_endpoint(id, "UPDATE endpoints SET state = ?2 WHERE id = ?1", state.word())
+    }
+
+    /// A renewed card.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn set_card(&self, id: &EndpointId, card: &[u8]) -> Result<(), StoreError> {
+        self.change_endpoint(id, "UPDATE endpoints SET card = ?2 WHERE id = ?1", card)
+    }
+
+    fn change_endpoint(
+        &self,
+        id: &EndpointId,
+        sql: &'static str,
+        value: impl rusqlite::ToSql,
+    ) -> Result<(), StoreError> {
+        self.write("change an endpoint", |db| match db.execute(sql, (id.to_string(), value))? {
+            0 => Err(StoreError::NotFound { what: format!("endpoint `{id}`") }.into()),
+            _ => Ok(()),
+        })
+    }
+
+    /// Files a verified hello and says how its head stands to the one before (P2).
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn endpoint_seen(
+        &self,
+        id: &EndpointId,
+        seen: &Seen<'_>,
+        now: Time,
+    ) -> Result<HeadChange, StoreError> {
+        self.write("file a hello", |db| {
+            let before = by_id(db, id)?
+                .ok_or_else(|| StoreError::NotFound { what: format!("endpoint `{id}`") })?;
+            db.execute(
+                "UPDATE endpoints SET last_seen = :now, versions = :versions, daemon = :daemon,
+                     head_epoch = :epoch, head_counter = :counter, head_hash = :hash
+                 WHERE id = :id",
+                named_params! {
+                    ":id": id.to_string(),
+                    ":now": row::stamp(now),
+                    ":versions": to_json(&seen.versions),
+                    ":daemon": seen.daemon,
+                    ":epoch": seen.head.epoch.to_string(),
+                    ":counter": row::int(seen.head.counter),
+                    ":hash": seen.head.hash.to_string(),
+                },
+            )?;
+            Ok(head_change(before.head, seen.head))
+        })
+    }
+}
+
+fn head_change(before: Option<Head>, after: Head) -> HeadChange {
+    let Some(before) = before else { return HeadChange::First };
+    if before == after {
+        HeadChange::Same
+    } else if before.epoch != after.epoch {
+        HeadChange::NewEpoch
+    } else if after.counter > before.counter {
+        HeadChange::Grown
+    } else {
+        HeadChange::Rewound { had: before.counter }
+    }
+}
+
+/// Our own map types always have a JSON form; an empty object stands for the impossible.
+pub(crate) fn to_json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "{}".to_owned())
+}

@@ -1,0 +1,207 @@
+//! Orders: written with their runs and the promise of a note, in one transaction, before anything
+//! is sent (P6).
+
+use protocol::{AgentName, Digest, EndpointId, Mode, OrderId, RunId, ScriptName, TicketId, Time};
+use rusqlite::{OptionalExtension as _, Row, Transaction, named_params};
+use serde::Serialize;
+
+use crate::error::{Fault, StoreError, duplicate};
+use crate::open::Store;
+use crate::row::{self, words};
+
+words! {
+    /// How far an order has come.
+    OrderState {
+        /// Some endpoint has not answered yet.
+        Open = "open",
+        /// Every endpoint that got it has answered with a record.
+        Ended = "ended",
+        /// No endpoint got it.
+        NotSent = "not_sent",
+    }
+}
+
+const MODES: [Mode; 4] = [Mode::Check, Mode::Plan, Mode::Fix, Mode::Undo];
+
+/// An order about to be sent.
+#[derive(Debug, Clone)]
+pub struct NewOrder<'a> {
+    /// SHA-256 of its payload.
+    pub digest: Digest,
+    /// Its id.
+    pub id: OrderId,
+    /// What runs.
+    pub script: ScriptName,
+    /// Its version.
+    pub version: u32,
+    /// How.
+    pub mode: Mode,
+    /// Who orders.
+    pub agent: AgentName,
+    /// For which ticket.
+    pub ticket: Option<TicketId>,
+    /// The envelope, byte for byte.
+    pub envelope: &'a [u8],
+    /// Attestation and approvals that travelled with it (JSON of envelopes).
+    pub support: Option<&'a [u8]>,
+    /// Where: one run each.
+    pub targets: &'a [EndpointId],
+    /// Key of the one note that the ticket will get, where the mode asks for one.
+    pub note_key: Option<&'a str>,
+}
+
+/// An order as it was stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OrderRow {
+    /// SHA-256 of its payload.
+    pub digest: Digest,
+    /// Its id.
+    pub id: OrderId,
+    /// What ran.
+    pub script: ScriptName,
+    /// Its version.
+    pub version: u32,
+    /// How.
+    pub mode: Mode,
+    /// Who ordered.
+    pub agent: AgentName,
+    /// For which ticket.
+    pub ticket: Option<TicketId>,
+    /// The envelope, byte for byte.
+    #[serde(skip)]
+    pub envelope: Vec<u8>,
+    /// Attestation and approvals that travelled with it (JSON of envelopes).
+    #[serde(skip)]
+    pub support: Option<Vec<u8>>,
+    /// How far.
+    pub state: OrderState,
+    /// When it was stored.
+    pub created: Time,
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<OrderRow> {
+    Ok(OrderRow {
+        digest: row::text(row, "digest")?,
+        id: row::text(row, "id")?,
+        script: row::text(row, "script")?,
+        version: u32::try_from(row::number(row, "version")?).unwrap_or(u32::MAX),
+        mode: row::word(row, "mode", &MODES, Mode::word)?,
+        agent: row::text(row, "agent")?,
+        ticket: row::text_opt(row, "ticket")?,
+        envelope: row.get("envelope")?,
+        support: row.get("support")?,
+        state: row::word(row, "state", OrderState::ALL, OrderState::word)?,
+        created: row::time(row, "created")?,
+    })
+}
+
+impl Store {
+    /// Order, its runs and the promise of its note, in one transaction. Nothing may be sent before
+    /// this has returned.
+    ///
+    /// # Errors
+    /// [`StoreError::Duplicate`] for a digest, id or note key that exists.
+    pub fn add_order(&self, new: &NewOrder<'_>, now: Time) -> Result<Vec<RunId>, StoreError> {
+        self.write("store an order", |db| {
+            db.execute(
+                "INSERT INTO orders (digest, id, script, version, mode, agent, ticket, envelope,
+                                     support, state, created)
+                 VALUES (:digest, :id, :script, :version, :mode, :agent, :ticket, :envelope,
+                         :support, 'open', :now)",
+                named_params! {
+                    ":digest": new.digest.to_string(),
+                    ":id": new.id.to_string(),
+                    ":script": new.script.as_str(),
+                    ":version": i64::from(new.version),
+                    ":mode": new.mode.word(),
+                    ":agent": new.agent.as_str(),
+                    ":ticket": new.ticket.as_ref().map(TicketId::as_str),
+                    ":envelope": new.envelope,
+                    ":support": new.support,
+                    ":now": row::stamp(now),
+                },
+            )
+            .map_err(|e| duplicate(e, || format!("order `{}`", new.id)))?;
+            let mut runs = Vec::with_capacity(new.targets.len());
+            for endpoint in new.targets {
+                let run = RunId::of(&new.digest, endpoint, 0);
+                db.execute(
+                    "INSERT INTO runs (id, order_digest, endpoint, state, created)
+                     VALUES (?1, ?2, ?3, 'prepared', ?4)",
+                    (
+                        run.to_string(),
+                        new.digest.to_string(),
+                        endpoint.to_string(),
+                        row::stamp(now),
+                    ),
+                )
+                .map_err(|e| duplicate(e, || format!("run `{run}`")))?;
+                runs.push(run);
+            }
+            if let (Some(key), Some(ticket)) = (new.note_key, &new.ticket) {
+                promise(db, key, ticket, &new.digest, now)?;
+            }
+            Ok(runs)
+        })
+    }
+
+    /// One order by its digest.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn order(&self, digest: &Digest) -> Result<Option<OrderRow>, StoreError> {
+        self.read("look up an order", |db| {
+            let sql = "SELECT * FROM orders WHERE digest = ?1";
+            Ok(db.query_row(sql, [digest.to_string()], read).optional()?)
+        })
+    }
+
+    /// Orders that still wait for an answer, oldest first.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn open_orders(&self) -> Result<Vec<OrderRow>, StoreError> {
+        self.read("list the open orders", |db| {
+            let sql = "SELECT * FROM orders WHERE state = 'open' ORDER BY created, digest";
+            let mut statement = db.prepare_cached(sql)?;
+            Ok(statement.query_map([], read)?.collect::<Result<_, _>>()?)
+        })
+    }
+}
+
+fn promise(
+    db: &Transaction<'_>,
+    key: &str,
+    ticket: &TicketId,
+    order: &Digest,
+    now: Time,
+) -> Result<(), Fault> {
+    db.execute(
+        "INSERT INTO outbox (key, ticket, kind, state, next_try, order_digest, created)
+         VALUES (?1, ?2, 'note', 'waiting', ?4, ?3, ?4)",
+        (key, ticket.as_str(), order.to_string(), row::stamp(now)),
+    )
+    .map_err(|e| duplicate(e, || format!("a note with key `{key}`")))?;
+    Ok(())
+}
+
+/// Ends the order when no run of it waits any more; its note, if promised, is due from then on.
+pub(crate) fn settle(db: &Transaction<'_>, order: &str, now: Time) -> Result<(), Fault> {
+    let (waiting, ended): (i64, i64) = db.query_row(
+        "SELECT coalesce(sum(state IN ('prepared', 'sent', 'accepted')), 0),
+                coalesce(sum(state = 'ended'), 0) FROM runs WHERE order_digest = ?1",
+        [order],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    if waiting > 0 {
+        return Ok(());
+    }
+    let (state, note) = if ended > 0 { ("ended", "due") } else { ("not_sent", "dropped") };
+    db.execute("UPDATE orders SET state = ?2 WHERE digest = ?1", (order, state))?;
+    db.execute(
+        "UPDATE outbox SET state = ?2, next_try = ?3
+         WHERE order_digest = ?1 AND kind = 'note' AND state = 'waiting'",
+        (order, note, row::stamp(now)),
+    )?;
+    Ok(())
+}

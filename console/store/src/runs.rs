@@ -1,0 +1,554 @@
+//! Runs and their records, effects and secrets. A record that does not verify is kept and marked;
+//! a second record for the same run is kept beside the first; nothing is overwritten unseen.
+
+use protocol::{Digest, EndpointId, Outcome, RunId, TicketId, Time};
+use rusqlite::{OptionalExtension as _, Row, Transaction, named_params};
+use serde::Serialize;
+
+use crate::error::{Fault, StoreError, duplicate};
+use crate::open::Store;
+use crate::orders::settle;
+use crate::row::{self, words};
+
+words! {
+    /// How far a run has come, seen from the desk.
+    RunState {
+        /// Stored, not sent yet.
+        Prepared = "prepared",
+        /// Its dispatch was stored and may have arrived.
+        Sent = "sent",
+        /// The endpoint said that it took it.
+        Accepted = "accepted",
+        /// Its record is here.
+        Ended = "ended",
+        /// It certainly did not arrive.
+        NotSent = "not_sent",
+    }
+}
+
+/// A run without its papers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunRow {
+    /// The run.
+    pub id: RunId,
+    /// Its order.
+    pub order: Digest,
+    /// Where.
+    pub endpoint: EndpointId,
+    /// That endpoint's name, if it is in the address book.
+    pub endpoint_name: Option<String>,
+    /// What ran, if the order is known here.
+    pub script: Option<String>,
+    /// How, if the order is known here.
+    pub mode: Option<String>,
+    /// Who ordered, if the order is known here.
+    pub agent: Option<String>,
+    /// For which ticket.
+    pub ticket: Option<TicketId>,
+    /// How far.
+    pub state: RunState,
+    /// How it ended; `None` without a record.
+    pub outcome: Option<Outcome>,
+    /// SHA-256 of the record's payload.
+    pub record_hash: Option<Digest>,
+    /// Whether the record verified when it was filed; `None` without a record.
+    pub verified: Option<bool>,
+    /// Why it did not.
+    pub reason: Option<String>,
+    /// When the order was stored, or a stray record came.
+    pub created: Time,
+    /// When it ended, says the record.
+    pub ended: Option<Time>,
+    /// When the record was filed.
+    pub filed: Option<Time>,
+}
+
+/// What came back from an endpoint.
+#[derive(Debug, Clone)]
+pub struct NewRecord<'a> {
+    /// The run that was asked for.
+    pub run: RunId,
+    /// Its order.
+    pub order: Digest,
+    /// Where it ran.
+    pub endpoint: EndpointId,
+    /// How it ended; `None` where the record could not be read.
+    pub outcome: Option<Outcome>,
+    /// When it ended, says the record.
+    pub ended: Option<Time>,
+    /// The record's envelope, byte for byte.
+    pub envelope: &'a [u8],
+    /// SHA-256 of its payload.
+    pub hash: Digest,
+    /// Its place: epoch and counter; `None` where the record could not be read.
+    pub place: Option<(Digest, u64)>,
+    /// The effects file.
+    pub effects: Option<&'a [u8]>,
+    /// The plan's bytes.
+    pub plan: Option<&'a [u8]>,
+    /// The card's envelope that verified it.
+    pub card: Option<&'a [u8]>,
+    /// `None` where it verified, else why not.
+    pub unverified: Option<&'a str>,
+    /// A one-time secret: JSON of the sealed bytes, and until when.
+    pub escrow: Option<(&'a [u8], Time)>,
+    /// A public reply: outbox key, ticket and payload. Posted after the note.
+    pub reply: Option<(&'a str, TicketId, &'a str)>,
+}
+
+/// What filing did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filed {
+    /// The first record of this run.
+    New,
+    /// The same record was here.
+    Again,
+    /// It verified and took the place of one that did not.
+    Replaced,
+    /// Another record was here; this one was kept beside it.
+    Differs,
+}
+
+/// A record that differs from the one that was filed first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stray {
+    /// SHA-256 of its payload.
+    pub record_hash: Digest,
+    /// Its envelope.
+    #[serde(skip)]
+    pub record: Vec<u8>,
+    /// Why it lies here.
+    pub reason: String,
+    /// When it came.
+    pub received: Time,
+}
+
+/// A sealed one-time secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EscrowRow {
+    /// Of which run.
+    pub run: RunId,
+    /// Of which order.
+    pub order: Digest,
+    /// JSON of [`protocol::documents::Sealed`].
+    #[serde(skip)]
+    pub sealed: Vec<u8>,
+    /// When it should no longer be opened.
+    pub not_after: Time,
+    /// When it was opened.
+    pub opened_at: Option<Time>,
+}
+
+/// Which runs to list.
+#[derive(Debug, Clone, Default)]
+pub struct RunFilter {
+    /// Of this ticket.
+    pub ticket: Option<TicketId>,
+    /// On this endpoint.
+    pub endpoint: Option<EndpointId>,
+    /// Of this order.
+    pub order: Option<Digest>,
+    /// Without a record only.
+    pub unanswered: bool,
+    /// At most so many; zero means all.
+    pub limit: usize,
+}
+
+const SELECT: &str = "SELECT r.id, r.order_digest, r.endpoint, r.state, r.outcome, r.record_hash,
+     r.verified, r.reason, r.created, r.ended, r.filed, e.name AS endpoint_name, o.script, o.mode,
+     o.agent, o.ticket FROM runs r LEFT JOIN orders o ON o.digest = r.order_digest
+     LEFT JOIN endpoints e ON e.id = r.endpoint";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+    Ok(RunRow {
+        id: row::text(row, "id")?,
+        order: row::text(row, "order_digest")?,
+        endpoint: row::text(row, "endpoint")?,
+        endpoint_name: row.get("endpoint_name")?,
+        script: row.get("script")?,
+        mode: row.get("mode")?,
+        agent: row.get("agent")?,
+        ticket: row::text_opt(row, "ticket")?,
+        state: row::word(row, "state", RunState::ALL, RunState::word)?,
+        outcome: row::outcome_opt(row, "outcome")?,
+        record_hash: row::text_opt(row, "record_hash")?,
+        verified: row.get("verified")?,
+        reason: row.get("reason")?,
+        created: row::time(row, "created")?,
+        ended: row::time_opt(row, "ended")?,
+        filed: row::time_opt(row, "filed")?,
+    })
+}
+
+fn read_escrow(row: &Row<'_>) -> rusqlite::Result<EscrowRow> {
+    Ok(EscrowRow {
+        run: row::text(row, "run")?,
+        order: row::text(row, "order_digest")?,
+        sealed: row.get("sealed")?,
+        not_after: row::time(row, "not_after")?,
+        opened_at: row::time_opt(row, "opened_at")?,
+    })
+}
+
+impl Store {
+    /// Keeps the dispatch and marks the run as sent; call it before the bytes leave.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for an unknown run or one that has its record.
+    pub fn run_sent(&self, run: &RunId, dispatch: &[u8]) -> Result<(), StoreError> {
+        self.write("keep a dispatch", |db| {
+            let changed = db.execute(
+                "UPDATE runs SET dispatch = ?2, state = 'sent'
+                 WHERE id = ?1 AND state IN ('prepared', 'sent', 'not_sent')",
+                (run.to_string(), dispatch),
+            )?;
+            found(changed, || format!("run `{run}` that waits to be sent"))
+        })
+    }
+
+    /// The endpoint said that it took the order.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for an unknown run; one that has its record stays as it is.
+    pub fn run_accepted(&self, run: &RunId) -> Result<(), StoreError> {
+        self.write("mark a run as accepted", |db| {
+            let changed = db.execute(
+                "UPDATE runs SET state = CASE state WHEN 'ended' THEN 'ended' ELSE 'accepted' END
+                 WHERE id = ?1",
+                [run.to_string()],
+            )?;
+            found(changed, || format!("run `{run}`"))
+        })
+    }
+
+    /// It is certain that the endpoint never took this run: no record will come. Where that holds
+    /// for all runs of the order, its promised note is dropped.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for an unknown run, or one that was accepted.
+    pub fn run_not_sent(&self, run: &RunId, now: Time) -> Result<(), StoreError> {
+        self.write("mark a run as not sent", |db| {
+            let order: Option<String> = db
+                .query_row(
+                    "UPDATE runs SET state = 'not_sent'
+                     WHERE id = ?1 AND state IN ('prepared', 'sent') RETURNING order_digest",
+                    [run.to_string()],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            match order {
+                Some(order) => settle(db, &order, now),
+                None => {
+                    let what = format!("run `{run}` that was not accepted");
+                    Err(StoreError::NotFound { what }.into())
+                }
+            }
+        })
+    }
+
+    /// Files a record with all that came with it and makes its order's note due, in one
+    /// transaction.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn file_record(&self, new: &NewRecord<'_>, now: Time) -> Result<Filed, StoreError> {
+        self.write("file a record", |db| {
+            let before: Option<(Option<String>, Option<bool>)> = db
+                .query_row(
+                    "SELECT record_hash, verified FROM runs WHERE id = ?1",
+                    [new.run.to_string()],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )
+                .optional()?;
+            let good = new.unverified.is_none();
+            let filed = match before {
+                Some((Some(hash), was_good)) if hash == new.hash.to_string() => {
+                    if was_good == Some(true) || !good {
+                        return Ok(Filed::Again);
+                    }
+                    Filed::Replaced
+                }
+                Some((Some(_), was_good)) if was_good == Some(true) || !good => {
+                    stray(db, new, now)?;
+                    return Ok(Filed::Differs);
+                }
+                Some((Some(_), _)) => {
+                    keep_old(db, new, now)?;
+                    Filed::Replaced
+                }
+                Some((None, _)) | None => Filed::New,
+            };
+            upsert(db, new, now)?;
+            if let Some((sealed, not_after)) = new.escrow {
+                db.execute(
+                    "INSERT INTO escrow (run, order_digest, sealed, not_after)
+                     VALUES (?1, ?2, ?3, ?4) ON CONFLICT (run) DO NOTHING",
+                    (new.run.to_string(), new.order.to_string(), sealed, row::stamp(not_after)),
+                )?;
+            }
+            settle(db, &new.order.to_string(), now)?;
+            if let Some((key, ticket, payload)) = &new.reply {
+                db.execute(
+                    "INSERT INTO outbox (key, ticket, kind, payload, state, next_try,
+                                         order_digest, created)
+                     VALUES (?1, ?2, 'reply', ?3, 'due', ?5, ?4, ?5)
+                     ON CONFLICT (key) DO NOTHING",
+                    (key, ticket.as_str(), payload, new.order.to_string(), row::stamp(now)),
+                )?;
+            }
+            Ok(filed)
+        })
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn run(&self, id: &RunId) -> Result<Option<RunRow>, StoreError> {
+        self.read("look up a run", |db| {
+            let sql = format!("{SELECT} WHERE r.id = ?1");
+            Ok(db.query_row(&sql, [id.to_string()], read).optional()?)
+        })
+    }
+
+    /// Runs whose id begins with `prefix`, newest first, at most ten.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn runs_starting(&self, prefix: &str) -> Result<Vec<RunRow>, StoreError> {
+        self.read("look up a run", |db| {
+            let sql = format!(
+                "{SELECT} WHERE substr(r.id, 1, length(?1)) = ?1 ORDER BY r.seq DESC LIMIT 10"
+            );
+            let mut statement = db.prepare_cached(&sql)?;
+            Ok(statement.query_map([prefix], read)?.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Runs, newest first.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError> {
+        self.read("list the runs", |db| {
+            let sql = format!(
+                "{SELECT} WHERE (:ticket IS NULL OR o.ticket = :ticket)
+                   AND (:endpoint IS NULL OR r.endpoint = :endpoint)
+                   AND (:order IS NULL OR r.order_digest = :order)
+                   AND (NOT :unanswered OR r.state IN ('prepared', 'sent', 'accepted'))
+                 ORDER BY r.seq DESC LIMIT :limit"
+            );
+            let limit = match filter.limit {
+                0 => -1,
+                some => i64::try_from(some).unwrap_or(-1),
+            };
+            let mut statement = db.prepare_cached(&sql)?;
+            let rows = statement.query_map(
+                named_params! {
+                    ":ticket": filter.ticket.as_ref().map(TicketId::as_str),
+                    ":endpoint": filter.endpoint.map(|e| e.to_string()),
+                    ":order": filter.order.map(|o| o.to_string()),
+                    ":unanswered": filter.unanswered,
+                    ":limit": limit,
+                },
+                read,
+            )?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// The runs before and after a place in one endpoint's chain of records.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn neighbours(
+        &self,
+        endpoint: &EndpointId,
+        epoch: &Digest,
+        counter: u64,
+    ) -> Result<(Option<RunRow>, Option<RunRow>), StoreError> {
+        self.read("look up a record's neighbours", |db| {
+            let sql = format!(
+                "{SELECT} WHERE r.endpoint = ?1 AND r.epoch = ?2 AND r.counter = ?3
+                 ORDER BY r.verified DESC LIMIT 1"
+            );
+            let at = |place: Option<u64>| -> Result<Option<RunRow>, Fault> {
+                let Some(place) = place else { return Ok(None) };
+                let key = (endpoint.to_string(), epoch.to_string(), row::int(place));
+                Ok(db.query_row(&sql, key, read).optional()?)
+            };
+            Ok((at(counter.checked_sub(1))?, at(counter.checked_add(1))?))
+        })
+    }
+
+    /// One paper of a run, byte for byte: the record's envelope.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn run_record(&self, run: &RunId) -> Result<Option<Vec<u8>>, StoreError> {
+        self.paper(run, "SELECT record FROM runs WHERE id = ?1")
+    }
+    /// The effects file.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn run_effects(&self, run: &RunId) -> Result<Option<Vec<u8>>, StoreError> {
+        self.paper(run, "SELECT effects FROM runs WHERE id = ?1")
+    }
+    /// The plan's bytes.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn run_plan(&self, run: &RunId) -> Result<Option<Vec<u8>>, StoreError> {
+        self.paper(run, "SELECT plan FROM runs WHERE id = ?1")
+    }
+    /// The dispatch's envelope.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn run_dispatch(&self, run: &RunId) -> Result<Option<Vec<u8>>, StoreError> {
+        self.paper(run, "SELECT dispatch FROM runs WHERE id = ?1")
+    }
+    /// The card's envelope that came with the record.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn run_card(&self, run: &RunId) -> Result<Option<Vec<u8>>, StoreError> {
+        self.paper(run, "SELECT card FROM runs WHERE id = ?1")
+    }
+
+    fn paper(&self, run: &RunId, sql: &'static str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read("read a run's papers", |db| {
+            Ok(db.query_row(sql, [run.to_string()], |row| row.get(0)).optional()?.flatten())
+        })
+    }
+
+    /// Records that differ from the one filed first.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn strays(&self, run: &RunId) -> Result<Vec<Stray>, StoreError> {
+        self.read("list a run's other records", |db| {
+            let sql = "SELECT * FROM strays WHERE run = ?1 ORDER BY received, record_hash";
+            let mut statement = db.prepare_cached(sql)?;
+            let rows = statement.query_map([run.to_string()], |row| {
+                Ok(Stray {
+                    record_hash: row::text(row, "record_hash")?,
+                    record: row.get("record")?,
+                    reason: row.get("reason")?,
+                    received: row::time(row, "received")?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// A run's sealed secret, without opening it.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn escrow(&self, run: &RunId) -> Result<Option<EscrowRow>, StoreError> {
+        self.read("look up a secret", |db| {
+            let sql = "SELECT * FROM escrow WHERE run = ?1";
+            Ok(db.query_row(sql, [run.to_string()], read_escrow).optional()?)
+        })
+    }
+
+    /// Secrets that nobody opened, soonest end first.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn unopened_escrows(&self) -> Result<Vec<EscrowRow>, StoreError> {
+        self.read("list the secrets", |db| {
+            let sql = "SELECT * FROM escrow WHERE opened_at IS NULL ORDER BY not_after, run";
+            let mut statement = db.prepare_cached(sql)?;
+            Ok(statement.query_map([], read_escrow)?.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Marks a secret as opened, durably, before anybody sees it.
+    ///
+    /// # Errors
+    /// [`StoreError::Opened`] the second time, [`StoreError::NotFound`].
+    pub fn open_escrow(&self, run: &RunId, now: Time) -> Result<EscrowRow, StoreError> {
+        self.write("open a secret", |db| {
+            let row = db
+                .query_row("SELECT * FROM escrow WHERE run = ?1", [run.to_string()], read_escrow)
+                .optional()?
+                .ok_or_else(|| StoreError::NotFound { what: format!("secret of run `{run}`") })?;
+            if let Some(at) = row.opened_at {
+                return Err(StoreError::Opened { at }.into());
+            }
+            db.execute(
+                "UPDATE escrow SET opened_at = ?2 WHERE run = ?1",
+                (run.to_string(), row::stamp(now)),
+            )?;
+            Ok(EscrowRow { opened_at: Some(now), ..row })
+        })
+    }
+}
+
+fn found(changed: usize, what: impl FnOnce() -> String) -> Result<(), Fault> {
+    if changed == 0 { Err(StoreError::NotFound { what: what() }.into()) } else { Ok(()) }
+}
+
+fn upsert(db: &Transaction<'_>, new: &NewRecord<'_>, now: Time) -> Result<(), Fault> {
+    let (epoch, counter) = new.place.map_or((None, None), |(epoch, counter)| {
+        (Some(epoch.to_string()), Some(row::int(counter)))
+    });
+    db.execute(
+        "INSERT INTO runs (id, order_digest, endpoint, state, outcome, record, record_hash, epoch,
+                           counter, effects, plan, card, verified, reason, created, ended, filed)
+         VALUES (:id, :order, :endpoint, 'ended', :outcome, :record, :hash, :epoch, :counter,
+                 :effects, :plan, :card, :verified, :reason, :now, :ended, :now)
+         ON CONFLICT (id) DO UPDATE SET state = 'ended', outcome = :outcome, record = :record,
+             record_hash = :hash, epoch = :epoch, counter = :counter,
+             effects = coalesce(:effects, effects), plan = coalesce(:plan, plan),
+             card = coalesce(:card, card), verified = :verified, reason = :reason,
+             ended = :ended, filed = :now",
+        named_params! {
+            ":id": new.run.to_string(),
+            ":order": new.order.to_string(),
+            ":endpoint": new.endpoint.to_string(),
+            ":outcome": new.outcome.map(Outcome::word),
+            ":record": new.envelope,
+            ":hash": new.hash.to_string(),
+            ":epoch": epoch,
+            ":counter": counter,
+            ":effects": new.effects,
+            ":plan": new.plan,
+            ":card": new.card,
+            ":verified": new.unverified.is_none(),
+            ":reason": new.unverified,
+            ":ended": new.ended.map(row::stamp),
+            ":now": row::stamp(now),
+        },
+    )
+    .map_err(|e| duplicate(e, || format!("run `{}`", new.run)))?;
+    Ok(())
+}
+
+fn stray(db: &Transaction<'_>, new: &NewRecord<'_>, now: Time) -> Result<(), Fault> {
+    db.execute(
+        "INSERT INTO strays (run, record_hash, record, reason, received)
+         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+        (
+            new.run.to_string(),
+            new.hash.to_string(),
+            new.envelope,
+            new.unverified.unwrap_or("another record was filed for this run before"),
+            row::stamp(now),
+        ),
+    )?;
+    Ok(())
+}
+
+fn keep_old(db: &Transaction<'_>, new: &NewRecord<'_>, now: Time) -> Result<(), Fault> {
+    db.execute(
+        "INSERT INTO strays (run, record_hash, record, reason, received)
+         SELECT id, record_hash, record, coalesce(reason, 'not verified'), ?2 FROM runs
+         WHERE id = ?1 ON CONFLICT DO NOTHING",
+        (new.run.to_string(), row::stamp(now)),
+    )?;
+    Ok(())
+}

@@ -1,0 +1,519 @@
+//! The built-in ticket system's rows. Never decides what a note says or who may read it.
+
+use protocol::documents::TicketState;
+use protocol::{AgentName, Digest, EndpointId, Time};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, named_params};
+use serde::Serialize;
+
+use crate::error::{Fault, StoreError, duplicate};
+use crate::open::Store;
+use crate::row::{self};
+
+const STATES: [TicketState; 4] =
+    [TicketState::Open, TicketState::Pending, TicketState::Resolved, TicketState::Closed];
+
+const fn state_word(state: TicketState) -> &'static str {
+    match state {
+        TicketState::Open => "open",
+        TicketState::Pending => "pending",
+        TicketState::Resolved => "resolved",
+        TicketState::Closed => "closed",
+    }
+}
+
+/// A ticket about to be opened.
+#[derive(Debug, Clone, Default)]
+pub struct NewTicketRow {
+    /// Unique for ever: the same key twice is the same ticket.
+    pub key: String,
+    /// One line.
+    pub subject: String,
+    /// What was said.
+    pub body: String,
+    /// `incident`, `request` or `change`.
+    pub kind: String,
+    /// Free word, as in `disk`.
+    pub category: Option<String>,
+    /// How it came: `phone`, `mail`, `desk` ...
+    pub channel: String,
+    /// The person with the problem, as in `jo.meyer`.
+    pub requester: Option<String>,
+    /// Whose it is.
+    pub assignee: Option<AgentName>,
+    /// Which machine.
+    pub endpoint: Option<EndpointId>,
+    /// How many people cannot work.
+    pub blocked: u64,
+}
+
+/// A ticket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TicketRow {
+    /// Its number.
+    pub id: u64,
+    /// One line. People's text: escape it.
+    pub subject: String,
+    /// What was said. People's text: escape it.
+    pub body: String,
+    /// Its state.
+    pub state: TicketState,
+    /// `incident`, `request` or `change`.
+    pub kind: String,
+    /// Free word.
+    pub category: Option<String>,
+    /// How it came.
+    pub channel: String,
+    /// The person with the problem.
+    pub requester: Option<String>,
+    /// Whose it is.
+    pub assignee: Option<AgentName>,
+    /// Which machine.
+    pub endpoint: Option<EndpointId>,
+    /// When it was opened.
+    pub opened: Time,
+    /// When somebody first answered.
+    pub first_response: Option<Time>,
+    /// When it was last resolved; `None` while it is open.
+    pub resolved: Option<Time>,
+    /// When it was closed; `None` while it is not.
+    pub closed: Option<Time>,
+    /// When it was last reopened.
+    pub reopened: Option<Time>,
+    /// How often it was reopened.
+    pub reopens: u64,
+    /// How often the person had to get in touch.
+    pub contacts: u64,
+    /// How many people cannot work.
+    pub blocked: u64,
+    /// Since when.
+    pub blocked_since: Option<Time>,
+    /// 1 to 5, if the person said.
+    pub satisfaction: Option<u64>,
+}
+
+/// A note about to be added.
+#[derive(Debug, Clone)]
+pub struct NewNote<'a> {
+    /// The ticket.
+    pub ticket: u64,
+    /// Unique for ever.
+    pub key: &'a str,
+    /// Whether the requester reads it.
+    pub public: bool,
+    /// Who wrote it, if a person did.
+    pub author: Option<&'a AgentName>,
+    /// The text.
+    pub body: &'a str,
+}
+
+/// A note.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NoteRow {
+    /// Its number.
+    pub id: u64,
+    /// Unique for ever.
+    pub key: String,
+    /// Whether the requester reads it.
+    pub public: bool,
+    /// Who wrote it, if a person did.
+    pub author: Option<AgentName>,
+    /// The text. Escape it.
+    pub body: String,
+    /// When.
+    pub posted: Time,
+}
+
+/// A file about to be attached.
+#[derive(Debug, Clone)]
+pub struct NewFile<'a> {
+    /// The ticket.
+    pub ticket: u64,
+    /// Unique for ever.
+    pub key: &'a str,
+    /// Whether the requester reads it.
+    pub public: bool,
+    /// Its name, for people; never a path of ours.
+    pub name: &'a str,
+    /// Its media type.
+    pub media: &'a str,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+/// A file, without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileRow {
+    /// Its number.
+    pub id: u64,
+    /// Unique for ever.
+    pub key: String,
+    /// Whether the requester reads it.
+    pub public: bool,
+    /// Its name. Escape it.
+    pub name: String,
+    /// Its media type.
+    pub media: String,
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+    /// How many bytes.
+    pub size: u64,
+    /// When it was added.
+    pub added: Time,
+}
+
+/// Which tickets to list.
+#[derive(Debug, Clone, Default)]
+pub struct TicketFilter {
+    /// Also resolved and closed ones.
+    pub all: bool,
+    /// Of this agent.
+    pub assignee: Option<AgentName>,
+    /// On this endpoint.
+    pub endpoint: Option<EndpointId>,
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<TicketRow> {
+    Ok(TicketRow {
+        id: row::number(row, "id")?,
+        subject: row.get("subject")?,
+        body: row.get("body")?,
+        state: row::word(row, "state", &STATES, state_word)?,
+        kind: row.get("kind")?,
+        category: row.get("category")?,
+        channel: row.get("channel")?,
+        requester: row.get("requester")?,
+        assignee: row::text_opt(row, "assignee")?,
+        endpoint: row::text_opt(row, "endpoint")?,
+        opened: row::time(row, "opened")?,
+        first_response: row::time_opt(row, "first_response")?,
+        resolved: row::time_opt(row, "resolved")?,
+        closed: row::time_opt(row, "closed")?,
+        reopened: row::time_opt(row, "reopened")?,
+        reopens: row::number(row, "reopens")?,
+        contacts: row::number(row, "contacts")?,
+        blocked: row::number(row, "blocked")?,
+        blocked_since: row::time_opt(row, "blocked_since")?,
+        satisfaction: row::number_opt(row, "satisfaction")?,
+    })
+}
+
+fn read_note(row: &Row<'_>) -> rusqlite::Result<NoteRow> {
+    Ok(NoteRow {
+        id: row::number(row, "id")?,
+        key: row.get("key")?,
+        public: row.get::<_, String>("audience")? == "public",
+        author: row::text_opt(row, "author")?,
+        body: row.get("body")?,
+        posted: row::time(row, "posted")?,
+    })
+}
+
+fn read_file(row: &Row<'_>) -> rusqlite::Result<FileRow> {
+    Ok(FileRow {
+        id: row::number(row, "id")?,
+        key: row.get("key")?,
+        public: row.get::<_, String>("audience")? == "public",
+        name: row.get("name")?,
+        media: row.get("media")?,
+        digest: row::text(row, "digest")?,
+        size: row::number(row, "size")?,
+        added: row::time(row, "added")?,
+    })
+}
+
+const fn audience(public: bool) -> &'static str {
+    if public { "public" } else { "internal" }
+}
+
+fn one(db: &Connection, id: u64) -> Result<TicketRow, Fault> {
+    db.query_row("SELECT * FROM tickets WHERE id = ?1", [row::int(id)], read)
+        .optional()?
+        .ok_or_else(|| missing(id).into())
+}
+
+fn missing(id: u64) -> StoreError {
+    StoreError::NotFound { what: format!("ticket `{id}`") }
+}
+
+const FILES: &str = "SELECT id, key, audience, name, media, digest, length(bytes) AS size, added
+     FROM files";
+
+impl Store {
+    /// Opens a ticket; the same key again answers with the ticket that is there.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn add_ticket(&self, new: &NewTicketRow, now: Time) -> Result<u64, StoreError> {
+        self.write("open a ticket", |db| {
+            let there: Option<i64> = db
+                .query_row("SELECT id FROM tickets WHERE key = ?1", [&new.key], |row| row.get(0))
+                .optional()?;
+            if let Some(id) = there {
+                return Ok(u64::try_from(id).unwrap_or_default());
+            }
+            let now = row::stamp(now);
+            // Who takes a call has answered it.
+            let answered = (new.channel == "phone").then_some(now);
+            db.execute(
+                "INSERT INTO tickets (key, subject, body, state, kind, category, channel,
+                     requester, assignee, endpoint, opened, first_response, blocked, blocked_since)
+                 VALUES (:key, :subject, :body, 'open', :kind, :category, :channel, :requester,
+                     :assignee, :endpoint, :now, :answered, :blocked, :since)",
+                named_params! {
+                    ":key": new.key,
+                    ":subject": new.subject,
+                    ":body": new.body,
+                    ":kind": new.kind,
+                    ":category": new.category,
+                    ":channel": new.channel,
+                    ":requester": new.requester,
+                    ":assignee": new.assignee.as_ref().map(AgentName::as_str),
+                    ":endpoint": new.endpoint.map(|e| e.to_string()),
+                    ":now": now,
+                    ":answered": answered,
+                    ":blocked": row::int(new.blocked),
+                    ":since": (new.blocked > 0).then_some(now),
+                },
+            )?;
+            Ok(u64::try_from(db.last_insert_rowid()).unwrap_or_default())
+        })
+    }
+
+    /// One ticket.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn ticket(&self, id: u64) -> Result<TicketRow, StoreError> {
+        self.read("look up a ticket", |db| one(db, id))
+    }
+
+    /// The newest ticket's number.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn last_ticket(&self) -> Result<Option<u64>, StoreError> {
+        self.read("look up a ticket", |db| {
+            let id: Option<i64> =
+                db.query_row("SELECT max(id) FROM tickets", [], |row| row.get(0))?;
+            Ok(id.and_then(|id| u64::try_from(id).ok()))
+        })
+    }
+
+    /// Tickets, newest first.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn tickets(&self, filter: &TicketFilter) -> Result<Vec<TicketRow>, StoreError> {
+        self.read("list the tickets", |db| {
+            let mut statement = db.prepare_cached(
+                "SELECT * FROM tickets WHERE (:all OR state IN ('open', 'pending'))
+                   AND (:assignee IS NULL OR assignee = :assignee)
+                   AND (:endpoint IS NULL OR endpoint = :endpoint) ORDER BY id DESC",
+            )?;
+            let rows = statement.query_map(
+                named_params! {
+                    ":all": filter.all,
+                    ":assignee": filter.assignee.as_ref().map(AgentName::as_str),
+                    ":endpoint": filter.endpoint.map(|e| e.to_string()),
+                },
+                read,
+            )?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Moves a ticket and keeps the times: resolved, closed, reopened. The same state again changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn set_ticket_state(
+        &self,
+        id: u64,
+        to: TicketState,
+        now: Time,
+    ) -> Result<TicketRow, StoreError> {
+        self.write("move a ticket", |db| {
+            let before = one(db, id)?;
+            if before.state == to {
+                return Ok(before);
+            }
+            move_ticket(db, &before, to, now)?;
+            one(db, id)
+        })
+    }
+
+    /// The person got in touch again.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn count_contact(&self, id: u64) -> Result<(), StoreError> {
+        self.write("count a contact", |db| {
+            let sql = "UPDATE tickets SET contacts = contacts + 1 WHERE id = ?1";
+            if db.execute(sql, [row::int(id)])? == 0 { Err(missing(id).into()) } else { Ok(()) }
+        })
+    }
+
+    /// How many people cannot work now; the time of the first is kept until it is zero.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn set_blocked(&self, id: u64, people: u64, now: Time) -> Result<(), StoreError> {
+        self.write("note who is blocked", |db| {
+            let changed = db.execute(
+                "UPDATE tickets SET blocked = ?2, blocked_since =
+                     CASE WHEN ?2 = 0 THEN NULL ELSE coalesce(blocked_since, ?3) END
+                 WHERE id = ?1",
+                (row::int(id), row::int(people), row::stamp(now)),
+            )?;
+            if changed == 0 { Err(missing(id).into()) } else { Ok(()) }
+        })
+    }
+
+    /// What the person said about the help, 1 to 5.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; a number out of range is the store's own error.
+    pub fn set_satisfaction(&self, id: u64, stars: u8) -> Result<(), StoreError> {
+        self.write("keep a rating", |db| {
+            let sql = "UPDATE tickets SET satisfaction = ?2 WHERE id = ?1";
+            let changed = db.execute(sql, (row::int(id), i64::from(stars)))?;
+            if changed == 0 { Err(missing(id).into()) } else { Ok(()) }
+        })
+    }
+
+    /// Adds a note.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for the ticket, [`StoreError::Duplicate`] for a key that exists.
+    pub fn add_note(&self, new: &NewNote<'_>, now: Time) -> Result<u64, StoreError> {
+        self.write("add a note", |db| {
+            one(db, new.ticket)?;
+            db.execute(
+                "INSERT INTO notes (ticket, key, audience, author, body, posted)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                (
+                    row::int(new.ticket),
+                    new.key,
+                    audience(new.public),
+                    new.author.map(AgentName::as_str),
+                    new.body,
+                    row::stamp(now),
+                ),
+            )
+            .map_err(|e| duplicate(e, || format!("a note with key `{}`", new.key)))?;
+            let id = db.last_insert_rowid();
+            db.execute(
+                "UPDATE tickets SET first_response = coalesce(first_response, ?2) WHERE id = ?1",
+                (row::int(new.ticket), row::stamp(now)),
+            )?;
+            Ok(u64::try_from(id).unwrap_or_default())
+        })
+    }
+
+    /// A note of this ticket by its key.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for the ticket.
+    pub fn find_note(&self, ticket: u64, key: &str) -> Result<Option<NoteRow>, StoreError> {
+        self.read("look up a note", |db| {
+            one(db, ticket)?;
+            let sql = "SELECT * FROM notes WHERE ticket = ?1 AND key = ?2";
+            Ok(db.query_row(sql, (row::int(ticket), key), read_note).optional()?)
+        })
+    }
+
+    /// A ticket's notes, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for the ticket.
+    pub fn notes(&self, ticket: u64) -> Result<Vec<NoteRow>, StoreError> {
+        self.read("list the notes", |db| {
+            one(db, ticket)?;
+            let mut statement =
+                db.prepare_cached("SELECT * FROM notes WHERE ticket = ?1 ORDER BY id")?;
+            Ok(statement.query_map([row::int(ticket)], read_note)?.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// Attaches a file; the same key again answers with the file that is there.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for the ticket.
+    pub fn add_file(&self, new: &NewFile<'_>, now: Time) -> Result<FileRow, StoreError> {
+        self.write("attach a file", |db| {
+            one(db, new.ticket)?;
+            db.execute(
+                "INSERT INTO files (ticket, key, audience, name, media, digest, bytes, added)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (key) DO NOTHING",
+                (
+                    row::int(new.ticket),
+                    new.key,
+                    audience(new.public),
+                    new.name,
+                    new.media,
+                    Digest::of(new.bytes).to_string(),
+                    new.bytes,
+                    row::stamp(now),
+                ),
+            )?;
+            Ok(db.query_row(&format!("{FILES} WHERE key = ?1"), [new.key], read_file)?)
+        })
+    }
+
+    /// A ticket's files, oldest first.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn files(&self, ticket: u64) -> Result<Vec<FileRow>, StoreError> {
+        self.read("list the files", |db| {
+            let mut statement =
+                db.prepare_cached(&format!("{FILES} WHERE ticket = ?1 ORDER BY id"))?;
+            Ok(statement.query_map([row::int(ticket)], read_file)?.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// A file's bytes.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn file_bytes(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read("read a file", |db| {
+            let sql = "SELECT bytes FROM files WHERE key = ?1";
+            Ok(db.query_row(sql, [key], |row| row.get(0)).optional()?)
+        })
+    }
+}
+
+fn move_ticket(
+    db: &Transaction<'_>,
+    before: &TicketRow,
+    to: TicketState,
+    now: Time,
+) -> Result<(), Fault> {
+    let ended = |s: TicketState| matches!(s, TicketState::Resolved | TicketState::Closed);
+    let reopens = ended(before.state) && !ended(to);
+    let resolved = if ended(to) { before.resolved.or(Some(now)) } else { None };
+    let closed = (to == TicketState::Closed).then_some(now);
+    // Nobody is blocked by what is solved.
+    let (blocked, since) =
+        if ended(to) { (0, None) } else { (before.blocked, before.blocked_since) };
+    db.execute(
+        "UPDATE tickets SET state = :state, resolved = :resolved, closed = :closed,
+             reopened = coalesce(:reopened, reopened), reopens = reopens + :again,
+             blocked = :blocked, blocked_since = :since,
+             first_response = coalesce(first_response, :now) WHERE id = :id",
+        named_params! {
+            ":id": row::int(before.id),
+            ":state": state_word(to),
+            ":resolved": resolved.map(row::stamp),
+            ":closed": closed.map(row::stamp),
+            ":reopened": reopens.then(|| row::stamp(now)),
+            ":again": i64::from(reopens),
+            ":blocked": row::int(blocked),
+            ":since": since.map(row::stamp),
+            ":now": row::stamp(now),
+        },
+    )?;
+    Ok(())
+}
