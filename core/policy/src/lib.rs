@@ -1,6 +1,23 @@
 //! May it: rules, facts, `decide`. The only place where a permit can be made; deny by default.
+//!
+//! Never opens a seal and reads no clock: whoever asks has established the facts.
 #![forbid(unsafe_code)]
 
+mod decide;
+mod file;
+mod initial;
+mod parameters;
 mod permit;
+mod policy;
+mod read;
+mod semantics;
 
+pub use decide::{Decision, Facts, Forecast, decide, forecast};
+pub use file::{
+    Cas, ConsentRule, Denied, Enroller, Person, PolicyFile, PolicyLimits, Profile, Rule,
+};
+pub use initial::Initial;
+pub use parameters::{check_parameters, fill_permissions};
 pub use permit::Permit;
+pub use policy::Policy;
+pub use read::Fault;

@@ -1,0 +1,184 @@
+//! The decision: facts in, permit or refusal out. Deny by default; the deciding rule is named.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::documents::ConsentAnswer;
+use protocol::{AgentName, Consent, Label, Mode, Refusal, Risk, ScriptName};
+
+use crate::file::Rule;
+use crate::permit::Permit;
+use crate::policy::{Policy, script_fits};
+
+/// What was established before policy is asked. Each field was checked by whoever fills it in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Who ordered; the seal was opened with this person's key.
+    pub agent: AgentName,
+    /// Which script.
+    pub script: ScriptName,
+    /// Its risk: of the role that lists it.
+    pub risk: Risk,
+    /// How.
+    pub mode: Mode,
+    /// What the script says about the person at the machine.
+    pub consent: Consent,
+    /// Labels of the endpoint's card.
+    pub labels: BTreeMap<Label, Label>,
+    /// The order names a ticket.
+    pub ticket: bool,
+    /// A good attestation fits that ticket, this agent and this endpoint.
+    pub attested: bool,
+    /// The order says how the person was identified.
+    pub identified: bool,
+    /// What the person answered, where the question was the script's own.
+    pub answer: Option<ConsentAnswer>,
+    /// The fix is bound to a plan that this endpoint keeps.
+    pub planned: bool,
+    /// Other people whose seal says yes to this order and plan.
+    pub approved_by: BTreeSet<AgentName>,
+    /// The dispatch is by the agent's own key.
+    pub own_key: bool,
+    /// Secrets travel in either direction.
+    pub secrets: bool,
+}
+
+/// Yes or no.
+#[must_use]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Yes, and why.
+    Permit(Permit),
+    /// No, and why.
+    Refuse(Refusal),
+}
+
+/// What a decision would be, without being one: nothing can be started with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forecast {
+    /// The rule and what it waived, where it would be a yes.
+    pub reasons: Vec<String>,
+    /// Why not, where it would be a no.
+    pub refusal: Option<Refusal>,
+}
+
+/// Decides. The first rule that fits the agent, risk, mode, script and endpoint is the only one
+/// that counts; where none fits the answer is no.
+pub fn decide(facts: &Facts, policy: &Policy) -> Decision {
+    let groups = policy.groups_of(&facts.labels);
+    let roles = policy.person(&facts.agent).map_or(&[][..], |person| &person.roles);
+    let rule = policy.rules().iter().find(|rule| fits(rule, facts, roles, &groups));
+    let Some(rule) = rule else {
+        let because = format!(
+            "no rule lets {} run {} of {} risk in mode {} here",
+            facts.agent,
+            facts.script,
+            facts.risk,
+            facts.mode.word()
+        );
+        return Decision::Refuse(Refusal::NotAllowed { because });
+    };
+    if rule.deny {
+        let because = format!("rule {} denies it", rule.id);
+        return Decision::Refuse(Refusal::NotAllowed { because });
+    }
+    let mut reasons = vec![format!("rule {}", rule.id)];
+    match missing(rule, facts, policy, &mut reasons) {
+        Some(refusal) => Decision::Refuse(refusal),
+        None => Decision::Permit(Permit::new(rule.id.clone(), reasons)),
+    }
+}
+
+/// What [`decide`] would say, for a desk that wants to tell people before it asks an endpoint.
+#[must_use]
+pub fn forecast(facts: &Facts, policy: &Policy) -> Forecast {
+    match decide(facts, policy) {
+        Decision::Permit(permit) => Forecast { reasons: permit.reasons().to_vec(), refusal: None },
+        Decision::Refuse(refusal) => Forecast { reasons: Vec::new(), refusal: Some(refusal) },
+    }
+}
+
+fn fits(rule: &Rule, facts: &Facts, roles: &[Label], groups: &[&Label]) -> bool {
+    let who = rule.agents.contains(&facts.agent) || rule.roles.iter().any(|r| roles.contains(r));
+    let place = rule.groups.is_empty() || rule.groups.iter().any(|group| groups.contains(&group));
+    who && place
+        && rule.risk.contains(&facts.risk)
+        && rule.modes.contains(&facts.mode)
+        && script_fits(&rule.scripts, &facts.script)
+}
+
+/// The first thing that the rule wants and the facts lack; what is not asked goes to the reasons.
+fn missing(
+    rule: &Rule,
+    facts: &Facts,
+    policy: &Policy,
+    reasons: &mut Vec<String>,
+) -> Option<Refusal> {
+    if (facts.risk == Risk::High || facts.secrets || rule.own_key) && !facts.own_key {
+        return Some(Refusal::DispatchKey);
+    }
+    if rule.ticket_required && !facts.ticket {
+        return Some(Refusal::TicketRequired);
+    }
+    if rule.attestation_required && !facts.attested {
+        let because = "policy wants one and none came".to_owned();
+        return Some(Refusal::TicketAttestation { because });
+    }
+    let person = facts.mode.mutates() && facts.consent == Consent::Identity;
+    if (rule.identity || person) && !facts.identified {
+        return Some(Refusal::IdentityRequired);
+    }
+    if let Some(refusal) = consent(rule, facts, reasons) {
+        return Some(refusal);
+    }
+    if rule.plan_bound && facts.mode == Mode::Fix && !facts.planned {
+        return Some(Refusal::PlanRequired);
+    }
+    approvals(rule, facts, policy, reasons)
+}
+
+fn consent(rule: &Rule, facts: &Facts, reasons: &mut Vec<String>) -> Option<Refusal> {
+    if !facts.mode.mutates() || facts.consent != Consent::Ask {
+        return None;
+    }
+    match facts.answer {
+        Some(ConsentAnswer::Spoken) => {
+            reasons.push("consent: spoken, as stated by the agent".to_owned());
+            None
+        }
+        Some(ConsentAnswer::Waived) if rule.consent.waive => {
+            reasons.push(format!("consent: waived by rule {}", rule.id));
+            None
+        }
+        Some(ConsentAnswer::Waived) | None => Some(Refusal::ConsentRequired),
+    }
+}
+
+fn approvals(
+    rule: &Rule,
+    facts: &Facts,
+    policy: &Policy,
+    reasons: &mut Vec<String>,
+) -> Option<Refusal> {
+    if rule.approvals == 0 {
+        if facts.mode.mutates() && facts.risk > Risk::Low {
+            reasons.push(format!("no approval by another person asked ({} risk)", facts.risk));
+        }
+        return None;
+    }
+    let may = |name: &&AgentName| {
+        **name != facts.agent
+            && policy.person(name).is_some_and(|person| {
+                person.roles.iter().any(|role| match rule.approvers.is_empty() {
+                    true => role.as_str() == "lead",
+                    false => rule.approvers.contains(role),
+                })
+            })
+    };
+    let good: Vec<_> = facts.approved_by.iter().filter(may).map(ToString::to_string).collect();
+    let count = u32::try_from(good.len()).unwrap_or(u32::MAX);
+    if count < rule.approvals {
+        return Some(Refusal::ApprovalRequired { count: rule.approvals.saturating_sub(count) });
+    }
+    reasons.push(format!("approved by {}", good.join(", ")));
+    None
+}

@@ -1,0 +1,212 @@
+//! `policy.toml` as administrators sign it: the file's shape, and nothing checked yet.
+
+use std::collections::BTreeMap;
+
+use protocol::documents::SealingKey;
+use protocol::{AgentName, Bytes, Digest, Label, Mode, PublicKey, Risk, Time, limits};
+use serde::{Deserialize, Serialize};
+
+/// How an organisation was set up; decides the first rules only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// One person does everything.
+    Solo,
+    /// A few people who know each other.
+    Small,
+    /// Duties are separated.
+    Regulated,
+}
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PolicyFile {
+    /// The organisation's name, as in certificates.
+    pub organisation: String,
+    /// How it was set up.
+    pub profile: Profile,
+    /// Numbers.
+    pub limits: PolicyLimits,
+    /// Keys that sign ticket attestations.
+    pub ticket_keys: Vec<PublicKey>,
+    /// CA certificates.
+    pub cas: Cas,
+    /// What is withdrawn.
+    pub denied: Denied,
+    /// Groups of endpoints: name to the labels an endpoint must have.
+    pub groups: BTreeMap<Label, BTreeMap<Label, Label>>,
+    /// Site lists: name to values that a choice may take.
+    pub sites: BTreeMap<String, Vec<String>>,
+    /// Permissions whose least risk is raised above the product's own.
+    pub least_risk: BTreeMap<String, Risk>,
+    /// People and their keys.
+    pub people: Vec<Person>,
+    /// Who may sign endpoint cards.
+    pub enrollers: Vec<Enroller>,
+    /// Rules; the first that fits decides.
+    pub rules: Vec<Rule>,
+}
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// As in orders.
+    pub name: AgentName,
+    /// What rules call this person: `agent`, `lead`, `vetter`, `administrator` or own words.
+    pub roles: Vec<Label>,
+    /// Verifies orders, approvals and recalls.
+    pub signing_key: PublicKey,
+    /// Secrets for this person are sealed to this key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealing_key: Option<SealingKey>,
+    /// The key in the risk roles, so that two keys of one person are seen as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vetter_key: Option<PublicKey>,
+    /// The key in targets and policy roles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_key: Option<PublicKey>,
+    /// After this nothing that the person signs counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Time>,
+}
+
+/// A key that signs endpoint cards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Enroller {
+    /// The key.
+    pub key: PublicKey,
+    /// Labels it may give: label to values, `*` for any.
+    #[serde(default)]
+    pub labels: BTreeMap<Label, Vec<String>>,
+}
+
+/// CA certificates (DER).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cas {
+    /// Of agents and desks.
+    pub people: Vec<Bytes>,
+    /// Of endpoints.
+    pub endpoints: Vec<Bytes>,
+}
+
+/// What is withdrawn. Never emptied by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Denied {
+    /// Sources of scripts.
+    pub scripts: Vec<Digest>,
+    /// Keys of any kind.
+    pub keys: Vec<PublicKey>,
+    /// Certificate serials, lower-case hex without leading zeros.
+    pub serials: Vec<String>,
+    /// Endpoint cards, by their serial.
+    pub cards: Vec<u64>,
+    /// People.
+    pub people: Vec<AgentName>,
+}
+
+/// Numbers of the organisation, within the product's own limits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicyLimits {
+    /// Orders of one agent in a minute on one endpoint.
+    pub orders_a_minute: u32,
+    /// Longest life of an order, seconds.
+    pub order_seconds: u64,
+}
+
+impl Default for PolicyLimits {
+    fn default() -> Self {
+        Self { orders_a_minute: 30, order_seconds: limits::ORDER_SECONDS_MAX }
+    }
+}
+
+/// What a rule says about a script's question to the person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsentRule {
+    /// The agent may say that the question was waived.
+    pub waive: bool,
+}
+
+/// One rule. What it leaves out of `agents` and `roles`, `scripts` or `groups` does not narrow it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Named in every decision.
+    pub id: String,
+    /// Refuses what it fits, whatever later rules say.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub deny: bool,
+    /// These people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agents: Vec<AgentName>,
+    /// Whoever has one of these roles.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<Label>,
+    /// Scripts of these risks.
+    pub risk: Vec<Risk>,
+    /// In these modes.
+    pub modes: Vec<Mode>,
+    /// Scripts by name, or by area as in `cache.*`; none: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scripts: Vec<String>,
+    /// Endpoints of one of these groups; none: everywhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Label>,
+    /// The order must name a ticket.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ticket_required: bool,
+    /// The desk must attest that ticket.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub attestation_required: bool,
+    /// The order must say how the person was identified.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub identity: bool,
+    /// About the script's question.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub consent: ConsentRule,
+    /// A fix must be bound to a plan.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub plan_bound: bool,
+    /// How many other people must approve.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub approvals: u32,
+    /// Roles that may approve; none: `lead`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvers: Vec<Label>,
+    /// Dispatches by the agent's own key only.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub own_key: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde's skip_serializing_if gives a reference"
+)]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde's skip_serializing_if gives a reference"
+)]
+const fn is_zero(value: &u32) -> bool {
+    *value == 0
+}
+fn is_default(value: &ConsentRule) -> bool {
+    *value == ConsentRule::default()
+}
+
+impl PolicyFile {
+    /// The file's text, as it is signed.
+    ///
+    /// # Errors
+    /// Where a value has no TOML form; none of ours is like that.
+    pub fn write(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
+    }
+}

@@ -1,0 +1,141 @@
+//! A policy that has no faults, and what one may ask of it. Never changes.
+
+use std::collections::BTreeMap;
+
+use protocol::{AgentName, Digest, Label, PublicKey, Risk, ScriptName, Time};
+
+use crate::file::{Enroller, Person, PolicyFile, Rule};
+
+/// A policy without faults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    file: PolicyFile,
+}
+
+impl Policy {
+    pub(crate) const fn new(file: PolicyFile) -> Self {
+        Self { file }
+    }
+    /// The file, to change a copy of it.
+    #[must_use]
+    pub const fn file(&self) -> &PolicyFile {
+        &self.file
+    }
+    /// The organisation's name.
+    #[must_use]
+    pub fn organisation(&self) -> &str {
+        &self.file.organisation
+    }
+    /// A person by name.
+    #[must_use]
+    pub fn person(&self, name: &AgentName) -> Option<&Person> {
+        self.file.people.iter().find(|person| person.name == *name)
+    }
+    /// Whose key this is: the signing, vetter or admin key.
+    #[must_use]
+    pub fn person_of(&self, key: &PublicKey) -> Option<&Person> {
+        self.file.people.iter().find(|person| {
+            person.signing_key == *key
+                || person.vetter_key == Some(*key)
+                || person.admin_key == Some(*key)
+        })
+    }
+    /// Whether nothing that this person signs with the signing key counts any more.
+    #[must_use]
+    pub fn is_withdrawn(&self, person: &Person, now: Time) -> bool {
+        self.is_denied_key(&person.signing_key)
+            || self.file.denied.people.contains(&person.name)
+            || person.valid_until.is_some_and(|until| now > until)
+    }
+    /// Whether a key is denied, whoever holds it.
+    #[must_use]
+    pub fn is_denied_key(&self, key: &PublicKey) -> bool {
+        self.file.denied.keys.contains(key)
+    }
+    /// Whether a script's source is denied.
+    #[must_use]
+    pub fn is_denied_script(&self, source: &Digest) -> bool {
+        self.file.denied.scripts.contains(source)
+    }
+    /// Whether an endpoint card is revoked.
+    #[must_use]
+    pub fn is_denied_card(&self, serial: u64) -> bool {
+        self.file.denied.cards.contains(&serial)
+    }
+    /// Denied certificate serials, big endian without leading zeros.
+    #[must_use]
+    pub fn denied_serials(&self) -> Vec<Vec<u8>> {
+        self.file.denied.serials.iter().map(|text| from_hex(text)).collect()
+    }
+    /// Values of a site list.
+    #[must_use]
+    pub fn site(&self, name: &str) -> Option<&[String]> {
+        // `site.units` in a manifest and `units` under `[sites]` are the same list.
+        let name = name.strip_prefix("site.").unwrap_or(name);
+        self.file.sites.get(name).map(Vec::as_slice)
+    }
+    /// An enroller by its key, unless that key is denied.
+    #[must_use]
+    pub fn enroller(&self, key: &PublicKey) -> Option<&Enroller> {
+        let known = self.file.enrollers.iter().find(|enroller| enroller.key == *key);
+        known.filter(|_| !self.is_denied_key(key))
+    }
+    /// Ticket keys that are not denied.
+    #[must_use]
+    pub fn ticket_keys(&self) -> Vec<PublicKey> {
+        self.file.ticket_keys.iter().copied().filter(|key| !self.is_denied_key(key)).collect()
+    }
+    /// Groups that an endpoint with these labels is in.
+    #[must_use]
+    pub fn groups_of(&self, labels: &BTreeMap<Label, Label>) -> Vec<&Label> {
+        let fits = |wanted: &BTreeMap<Label, Label>| {
+            wanted.iter().all(|(label, value)| labels.get(label) == Some(value))
+        };
+        self.file.groups.iter().filter(|(_, wanted)| fits(wanted)).map(|(name, _)| name).collect()
+    }
+    /// The least risk of a permission: the product's, or what this policy raised it to.
+    #[must_use]
+    pub fn least_risk(&self, permission: &str) -> Risk {
+        let built_in = surface::find(permission).map_or(Risk::High, |row| row.least_risk);
+        self.file.least_risk.get(permission).copied().map_or(built_in, |own| own.max(built_in))
+    }
+    /// What is weak by this policy, for every record: nothing is hidden that nobody asked for.
+    #[must_use]
+    pub fn weaknesses(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        for risk in [Risk::Medium, Risk::High] {
+            let changes = |rule: &&Rule| {
+                !rule.deny && rule.risk.contains(&risk) && rule.modes.iter().any(|m| m.mutates())
+            };
+            if self.file.rules.iter().filter(changes).any(|rule| rule.approvals == 0) {
+                out.push(format!("fixes of {risk} risk need no approval by another person"));
+            }
+        }
+        let unattested = |rule: &Rule| {
+            !rule.deny && !rule.attestation_required && rule.modes.iter().any(|m| m.mutates())
+        };
+        if self.file.rules.iter().any(unattested) {
+            out.push("tickets are named by the agent, not attested by the desk".to_owned());
+        }
+        out
+    }
+    pub(crate) fn rules(&self) -> &[Rule] {
+        &self.file.rules
+    }
+}
+
+fn from_hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> =
+        text.chars().filter_map(|c| c.to_digit(16)).filter_map(|d| u8::try_from(d).ok()).collect();
+    let padded = if digits.len() % 2 == 1 { [vec![0], digits].concat() } else { digits };
+    padded.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect()
+}
+
+/// Whether a rule's script list takes this script.
+pub(crate) fn script_fits(patterns: &[String], script: &ScriptName) -> bool {
+    patterns.is_empty()
+        || patterns.iter().any(|pattern| match pattern.strip_suffix(".*") {
+            Some(area) => script.area() == area,
+            None => script.as_str() == pattern,
+        })
+}
