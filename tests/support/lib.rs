@@ -1,1 +1,43 @@
-//! Lab: real binaries, port 0, temporary folders.
+//! Lab: the real programs in temporary folders, on free ports, with nothing shared between tests.
+//!
+//! Links none of the product but its words (`protocol`). Every wait is for a state, with a bound.
+
+mod endpoint;
+mod lab;
+mod process;
+
+pub use endpoint::Endpoint;
+pub use lab::Lab;
+pub use process::{Done, wait_for};
+
+use std::path::PathBuf;
+
+/// Where the product's programs were built.
+///
+/// # Panics
+/// Outside `./test`, which names the folder.
+pub fn programs() -> PathBuf {
+    let named = std::env::var_os("SALVE_BIN").map(PathBuf::from);
+    named.expect("the system tests run inside the overlay: use `./test system`")
+}
+
+/// Panics with the way to run these tests where they are run outside the overlay: they change
+/// accounts, units and caches of the machine they run on.
+///
+/// # Panics
+/// Outside the overlay.
+pub fn need_overlay() {
+    assert!(
+        std::env::var_os("SALVE_OVERLAY").is_some(),
+        "this test changes accounts, units and caches: run it with `./test system` (root)"
+    );
+}
+
+/// A UDP port that was free a moment ago on loopback.
+///
+/// # Panics
+/// Where loopback cannot be bound.
+pub fn free_port() -> u16 {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("loopback");
+    socket.local_addr().expect("an address").port()
+}

@@ -1,0 +1,195 @@
+//! One endpoint: its own state, its own port, the real four programs.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use crate::process::run;
+use crate::{Done, Lab, free_port, programs, wait_for};
+
+/// An enrolled endpoint; stopped when dropped.
+#[derive(Debug)]
+pub struct Endpoint {
+    name: String,
+    folder: PathBuf,
+    port: u16,
+    daemon: Option<Child>,
+}
+
+impl Endpoint {
+    /// Enrols an endpoint through the line that the console prints, then starts its daemon.
+    ///
+    /// # Panics
+    /// Where any step fails; says what was printed.
+    pub(crate) fn enrol(lab: &Lab, name: &str) -> Self {
+        let mut endpoint = Self::new(lab, name);
+        let listen = format!("127.0.0.1:{}", free_port());
+        let mut console = lab
+            .command(&["endpoints", "enroll", name, "--listen", &listen, "--owner", "jo.meyer"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("salve");
+        let mut lines = BufReader::new(console.stdout.take().expect("piped")).lines();
+        let token = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| line.split("salved enroll ").nth(1).map(|t| t.trim().to_owned()));
+        let Some(token) = token else {
+            let out = console.wait_with_output().expect("ended");
+            panic!("no line to paste: {}", String::from_utf8_lossy(&out.stderr));
+        };
+        endpoint.salved(&["enroll", &token]).expect(0);
+        let joined = lines.map_while(Result::ok).any(|line| line.contains(&format!("{name} joined")));
+        assert!(joined, "the console did not say `{name} joined`");
+        assert!(console.wait().expect("ended").success());
+        endpoint.start();
+        endpoint
+    }
+
+    fn new(lab: &Lab, name: &str) -> Self {
+        let folder = lab.folder().join(name);
+        fs::create_dir_all(&folder).expect("a folder");
+        let endpoint = Self { name: name.to_owned(), folder, port: free_port(), daemon: None };
+        let config = format!(
+            "listen = \"127.0.0.1:{}\"\nstate = \"{}\"\nlibexec = \"{}\"\ngate_user = \"salve-gate\"\nexceptions = []\n",
+            endpoint.port,
+            endpoint.state().display(),
+            programs().display(),
+        );
+        fs::write(endpoint.config(), config).expect("written");
+        gate_user();
+        endpoint
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+    /// Its state folder.
+    pub fn state(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+    /// Its configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.folder.join("salved.toml")
+    }
+    /// Where its log goes.
+    pub fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+    /// Its UDP port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Runs `salved` with this endpoint's configuration to its end.
+    pub fn salved(&self, args: &[&str]) -> Done {
+        let mut command = Command::new(programs().join("salved"));
+        command.arg("--config").arg(self.config()).args(args).env_clear();
+        run(&mut command, b"")
+    }
+
+    /// Starts the daemon and waits until it listens.
+    ///
+    /// # Panics
+    /// Where it ends or never listens; prints its log.
+    pub fn start(&mut self) {
+        assert!(self.daemon.is_none(), "{} runs already", self.name);
+        let log = fs::File::options().create(true).append(true).open(self.log()).expect("log");
+        let before = self.log_text().matches("listening").count();
+        let child = Command::new(programs().join("salved"))
+            .arg("--config")
+            .arg(self.config())
+            .arg("run")
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("salved");
+        self.daemon = Some(child);
+        wait_for("salved to listen", 20, || {
+            if let Some(status) = self.daemon.as_mut()?.try_wait().expect("wait") {
+                panic!("salved ended with {status}: {}", self.log_text());
+            }
+            (self.log_text().matches("listening").count() > before).then_some(())
+        });
+    }
+
+    /// The daemon's log so far.
+    pub fn log_text(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// Pid of the keeper.
+    ///
+    /// # Panics
+    /// Where it does not run.
+    pub fn keeper(&self) -> u32 {
+        self.daemon.as_ref().expect("the daemon runs").id()
+    }
+
+    /// Pids of the keeper's children by program name.
+    pub fn children(&self) -> Vec<(String, u32)> {
+        children_of(self.keeper())
+    }
+
+    /// Pulls the plug: SIGKILL to the keeper; its children end as they may.
+    pub fn kill(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.kill().expect("killed");
+            daemon.wait().expect("ended");
+        }
+    }
+
+    /// Asks the daemon to end and waits.
+    pub fn stop(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            let mut kill = Command::new("/bin/kill");
+            run(kill.args(["-TERM", &daemon.id().to_string()]), b"").expect(0);
+            daemon.wait().expect("ended");
+        }
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        if let Some(mut daemon) = self.daemon.take() {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- log of {}\n{}", self.name, self.log_text());
+        }
+    }
+}
+
+/// The gate's system user, as the package makes it.
+fn gate_user() {
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    if !passwd.lines().any(|line| line.starts_with("salve-gate:")) {
+        let mut add = Command::new("/usr/sbin/useradd");
+        add.args(["--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "salve-gate"]);
+        run(&mut add, b"").expect(0);
+    }
+}
+
+/// Children of a process: name and pid.
+fn children_of(parent: u32) -> Vec<(String, u32)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
+        let status = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"));
+        let Ok(status) = status else { continue };
+        let field = |name: &str| {
+            status.lines().find_map(|l| l.strip_prefix(name)).map(|v| v.trim().to_owned())
+        };
+        if field("PPid:").and_then(|p| p.parse().ok()) == Some(parent) {
+            found.push((field("Name:").unwrap_or_default(), pid));
+        }
+    }
+    found
+}
