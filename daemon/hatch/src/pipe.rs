@@ -63,13 +63,22 @@ pub enum Polled<M> {
 pub struct Inbox {
     fd: OwnedFd,
     deframer: Deframer,
+    max: usize,
 }
 
 impl Inbox {
     /// Takes a pipe's reading end.
     #[must_use]
     pub fn from_fd(fd: OwnedFd) -> Self {
-        Self { fd, deframer: Deframer::default() }
+        Self { fd, deframer: Deframer::default(), max: HATCH_BYTES_MAX }
+    }
+
+    /// Takes messages of at most this size instead of [`HATCH_BYTES_MAX`]: interpreter and
+    /// executor speak with `limits::PEER_BYTES_MAX`.
+    #[must_use]
+    pub fn at_most(mut self, max: usize) -> Self {
+        self.max = max;
+        self
     }
 
     /// Makes reads return at once, for [`Inbox::poll_recv`].
@@ -102,7 +111,7 @@ impl Inbox {
     pub fn poll_recv<M: for<'b> Decode<'b, ()>>(&mut self) -> Result<Polled<M>, PipeError> {
         let mut part = Vec::new();
         loop {
-            if let Some(frame) = self.deframer.next_frame(HATCH_BYTES_MAX)? {
+            if let Some(frame) = self.deframer.next_frame(self.max)? {
                 return Ok(Polled::Message(decode(&frame)?));
             }
             part.resize(READ_BYTES, 0);
@@ -124,13 +133,21 @@ pub struct Outbox {
     fd: OwnedFd,
     waiting: VecDeque<u8>,
     bound: usize,
+    max: usize,
 }
 
 impl Outbox {
     /// Takes a pipe's writing end, for [`Outbox::send`].
     #[must_use]
     pub fn from_fd(fd: OwnedFd) -> Self {
-        Self { fd, waiting: VecDeque::new(), bound: 0 }
+        Self { fd, waiting: VecDeque::new(), bound: 0, max: HATCH_BYTES_MAX }
+    }
+
+    /// Sends messages of at most this size instead of [`HATCH_BYTES_MAX`].
+    #[must_use]
+    pub fn at_most(mut self, max: usize) -> Self {
+        self.max = max;
+        self
     }
 
     /// Takes a pipe's writing end, for [`Outbox::queue`]: at most `bound` bytes may wait here.
@@ -139,7 +156,7 @@ impl Outbox {
     /// [`PipeError::Io`] where the descriptor is not a pipe.
     pub fn nonblocking(fd: OwnedFd, bound: usize) -> Result<Self, PipeError> {
         set_nonblocking(&fd)?;
-        Ok(Self { fd, waiting: VecDeque::new(), bound })
+        Ok(Self { fd, waiting: VecDeque::new(), bound, max: HATCH_BYTES_MAX })
     }
 
     /// Writes one message and waits until the pipe has all of it.
@@ -147,7 +164,7 @@ impl Outbox {
     /// # Errors
     /// [`PipeError::Gone`] where nobody reads, [`PipeError::Frame`] where it is too large.
     pub fn send<M: Encode<()>>(&mut self, message: &M) -> Result<(), PipeError> {
-        let bytes = encode(message, HATCH_BYTES_MAX)?;
+        let bytes = encode(message, self.max)?;
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
             let len = write_some(&self.fd, rest)?
@@ -163,7 +180,7 @@ impl Outbox {
     /// [`PipeError::Full`]: nothing was queued; the caller drops what may be dropped, or gives
     /// the other side up.
     pub fn queue<M: Encode<()>>(&mut self, message: &M) -> Result<(), PipeError> {
-        let bytes = encode(message, HATCH_BYTES_MAX)?;
+        let bytes = encode(message, self.max)?;
         if self.waiting.len().saturating_add(bytes.len()) > self.bound {
             return Err(PipeError::Full { queued: self.waiting.len(), bound: self.bound });
         }
