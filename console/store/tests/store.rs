@@ -1,0 +1,412 @@
+//! The store's promises: whole or not at all, once, and never empty by accident.
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "tests say what they expect")]
+
+use std::fs;
+use std::io::{Seek, SeekFrom, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use protocol::documents::{CatalogueVersions, Head, TicketState};
+use protocol::{Digest, EndpointId, Mode, OrderId, Outcome, RunId, Time};
+use store::*;
+
+const NOW: Time = Time(1_795_344_000);
+
+struct Room {
+    store: Store,
+    path: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+fn room() -> Room {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("desk.db");
+    Room { store: Store::create(&path).unwrap(), path, _folder: folder }
+}
+
+fn endpoint(n: u8, name: &str) -> NewEndpoint {
+    NewEndpoint {
+        id: EndpointId([n; 16]),
+        name: name.parse().unwrap(),
+        card: b"card".to_vec(),
+        address: None,
+        person: None,
+        labels: [("group".parse().unwrap(), "office".parse().unwrap())].into(),
+        host: None,
+        platform: None,
+    }
+}
+
+fn order<'a>(n: u8, targets: &'a [EndpointId], key: Option<&'a str>) -> NewOrder<'a> {
+    NewOrder {
+        digest: Digest([n; 32]),
+        id: OrderId([n; 16]),
+        script: "cache.clear".parse().unwrap(),
+        version: 3,
+        mode: Mode::Fix,
+        agent: "a.kaya".parse().unwrap(),
+        ticket: Some("1".parse().unwrap()),
+        envelope: b"order",
+        support: None,
+        targets,
+        note_key: key,
+    }
+}
+
+fn record(run: RunId, n: u8, target: EndpointId) -> NewRecord<'static> {
+    NewRecord {
+        run,
+        order: Digest([n; 32]),
+        endpoint: target,
+        outcome: Some(Outcome::Succeeded),
+        ended: Some(NOW),
+        envelope: b"record",
+        hash: Digest::of(b"record"),
+        place: Some((Digest([9; 32]), 2)),
+        effects: Some(b"effects"),
+        plan: None,
+        card: Some(b"card"),
+        unverified: None,
+        escrow: None,
+        reply: None,
+    }
+}
+
+fn ticket(key: &str) -> NewTicketRow {
+    NewTicketRow {
+        key: key.to_owned(),
+        subject: "Laptop full".to_owned(),
+        kind: "incident".to_owned(),
+        channel: "desk".to_owned(),
+        ..NewTicketRow::default()
+    }
+}
+
+#[test]
+fn open_never_makes_and_create_never_replaces() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("desk.db");
+    assert!(matches!(Store::open(&path), Err(StoreError::Missing { .. })));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    drop(Store::create(&path).unwrap());
+    assert!(matches!(Store::create(&path), Err(StoreError::Exists { .. })));
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    // A copy put back with a wide mode is narrowed before it is read.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    drop(Store::open(&path).unwrap());
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn the_log_beside_the_file_is_not_readable_by_others_either() {
+    let room = room();
+    room.store.add_ticket(&ticket("k"), NOW).unwrap();
+    let log = room.path.with_file_name("desk.db-wal");
+    assert_eq!(fs::metadata(log).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn an_interrupted_creation_leaves_no_half_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("desk.db");
+    fs::File::create(folder.path().join("desk.db.new")).unwrap().write_all(b"half").unwrap();
+    drop(Store::create(&path).unwrap());
+    let names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["desk.db"]);
+}
+
+#[test]
+fn a_damaged_file_stops_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in [("empty", vec![]), ("text", b"not a database at all".repeat(300))] {
+        let path = folder.path().join(name);
+        fs::File::create(&path).unwrap().write_all(&bytes).unwrap();
+        let error = Store::open(&path).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{name}: {error}");
+        assert!(error.to_string().contains("put back your last copy"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn another_programs_database_is_not_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.db");
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute_batch("CREATE TABLE x (y)").unwrap();
+    drop(db);
+    assert!(matches!(Store::open(&path), Err(StoreError::Damaged { .. })));
+}
+
+#[test]
+fn a_newer_file_is_left_alone() {
+    let room = room();
+    drop(room.store);
+    rusqlite::Connection::open(&room.path)
+        .unwrap()
+        .pragma_update(None, "user_version", 99)
+        .unwrap();
+    assert!(matches!(Store::open(&room.path), Err(StoreError::Newer { have: 99, .. })));
+}
+
+#[test]
+fn pages_overwritten_in_the_middle_are_called_damage() {
+    let room = room();
+    for n in 0..200 {
+        let mut new = ticket(&format!("k{n}"));
+        new.body = "x".repeat(2000);
+        room.store.add_ticket(&new, NOW).unwrap();
+    }
+    room.store.check().unwrap();
+    drop(room.store);
+    let size = fs::metadata(&room.path).unwrap().len();
+    let mut file = fs::OpenOptions::new().write(true).open(&room.path).unwrap();
+    file.seek(SeekFrom::Start(size / 2)).unwrap();
+    file.write_all(&[0xa5; 64 * 1024]).unwrap();
+    drop(file);
+    let store = Store::open(&room.path).unwrap();
+    assert!(matches!(store.check(), Err(StoreError::Damaged { .. })));
+    let all = TicketFilter { all: true, ..TicketFilter::default() };
+    assert!(matches!(store.tickets(&all), Err(StoreError::Damaged { .. })));
+}
+
+#[test]
+fn a_second_writer_waits_and_then_is_told_what_to_do() {
+    let room = room();
+    let other = rusqlite::Connection::open(&room.path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let error = room.store.add_ticket(&ticket("k"), NOW).unwrap_err();
+    assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+    assert!(error.to_string().starts_with("store locked"), "{error}");
+    other.execute_batch("ROLLBACK").unwrap();
+    room.store.add_ticket(&ticket("k"), NOW).unwrap();
+}
+
+#[test]
+fn order_runs_and_promise_are_one_transaction() {
+    let room = room();
+    let targets = [EndpointId([1; 16]), EndpointId([2; 16])];
+    let runs = room.store.add_order(&order(1, &targets, Some("one:note")), NOW).unwrap();
+    assert_eq!(runs.len(), 2);
+    let row = room.store.outbox_row("one:note").unwrap().unwrap();
+    assert_eq!((row.state, row.kind), (OutboxState::Waiting, OutboxKind::Note));
+    // The same note key for another order: nothing of that order may remain.
+    let error = room.store.add_order(&order(2, &targets, Some("one:note")), NOW).unwrap_err();
+    assert!(matches!(error, StoreError::Duplicate { .. }), "{error}");
+    assert_eq!(room.store.order(&Digest([2; 32])).unwrap(), None);
+    assert_eq!(room.store.runs(&RunFilter::default()).unwrap().len(), 2);
+}
+
+#[test]
+fn the_note_is_due_when_the_last_record_is_filed() {
+    let room = room();
+    let targets = [EndpointId([1; 16]), EndpointId([2; 16])];
+    let runs = room.store.add_order(&order(1, &targets, Some("one:note")), NOW).unwrap();
+    let state = || room.store.outbox_row("one:note").unwrap().unwrap().state;
+    let first = record(runs[0], 1, targets[0]);
+    assert_eq!(room.store.file_record(&first, NOW).unwrap(), Filed::New);
+    assert_eq!(state(), OutboxState::Waiting);
+    room.store.file_record(&record(runs[1], 1, targets[1]), NOW).unwrap();
+    assert_eq!(state(), OutboxState::Due);
+    assert_eq!(room.store.order(&Digest([1; 32])).unwrap().unwrap().state, OrderState::Ended);
+    assert_eq!(room.store.file_record(&first, NOW).unwrap(), Filed::Again);
+}
+
+#[test]
+fn an_order_that_was_never_sent_promises_nothing() {
+    let room = room();
+    let targets = [EndpointId([1; 16])];
+    let runs = room.store.add_order(&order(1, &targets, Some("one:note")), NOW).unwrap();
+    room.store.run_not_sent(&runs[0], NOW).unwrap();
+    assert_eq!(room.store.outbox_row("one:note").unwrap().unwrap().state, OutboxState::Dropped);
+    assert_eq!(room.store.order(&Digest([1; 32])).unwrap().unwrap().state, OrderState::NotSent);
+    // What was accepted cannot be called not sent.
+    let runs = room.store.add_order(&order(2, &targets, Some("two:note")), NOW).unwrap();
+    room.store.run_sent(&runs[0], b"dispatch").unwrap();
+    room.store.run_accepted(&runs[0]).unwrap();
+    assert!(room.store.run_not_sent(&runs[0], NOW).is_err());
+}
+
+#[test]
+fn a_record_that_does_not_verify_is_kept_and_a_good_one_takes_its_place() {
+    let room = room();
+    let targets = [EndpointId([1; 16])];
+    let run = room.store.add_order(&order(1, &targets, None), NOW).unwrap()[0];
+    let mut bad = record(run, 1, targets[0]);
+    bad.envelope = b"forged";
+    bad.hash = Digest::of(b"forged");
+    bad.unverified = Some("the seal does not open");
+    room.store.file_record(&bad, NOW).unwrap();
+    assert_eq!(room.store.run(&run).unwrap().unwrap().verified, Some(false));
+    let good = record(run, 1, targets[0]);
+    assert_eq!(room.store.file_record(&good, NOW).unwrap(), Filed::Replaced);
+    assert_eq!(room.store.run(&run).unwrap().unwrap().verified, Some(true));
+    assert_eq!(room.store.strays(&run).unwrap()[0].record, b"forged");
+    // Now nothing takes the good one's place.
+    assert_eq!(room.store.file_record(&bad, NOW).unwrap(), Filed::Differs);
+    let mut other = record(run, 1, targets[0]);
+    other.envelope = b"another";
+    other.hash = Digest::of(b"another");
+    assert_eq!(room.store.file_record(&other, NOW).unwrap(), Filed::Differs);
+    assert_eq!(room.store.run_record(&run).unwrap().unwrap(), b"record");
+    assert_eq!(room.store.strays(&run).unwrap().len(), 2);
+}
+
+#[test]
+fn a_record_of_nothing_we_know_is_kept() {
+    let room = room();
+    let run = RunId([7; 16]);
+    let mut stranger = record(run, 7, EndpointId([7; 16]));
+    stranger.unverified = Some("unknown endpoint");
+    assert_eq!(room.store.file_record(&stranger, NOW).unwrap(), Filed::New);
+    let row = room.store.run(&run).unwrap().unwrap();
+    assert_eq!((row.script, row.verified), (None, Some(false)));
+}
+
+#[test]
+fn neighbours_are_found_by_place() {
+    let room = room();
+    let here = EndpointId([1; 16]);
+    for counter in 1..=3u8 {
+        let mut one = record(RunId([counter; 16]), counter, here);
+        one.place = Some((Digest([9; 32]), u64::from(counter)));
+        room.store.file_record(&one, NOW).unwrap();
+    }
+    let (before, after) = room.store.neighbours(&here, &Digest([9; 32]), 2).unwrap();
+    assert_eq!(before.unwrap().id, RunId([1; 16]));
+    assert_eq!(after.unwrap().id, RunId([3; 16]));
+    let (before, _) = room.store.neighbours(&here, &Digest([9; 32]), 1).unwrap();
+    assert_eq!(before, None);
+}
+
+#[test]
+fn a_secret_is_opened_once() {
+    let room = room();
+    let targets = [EndpointId([1; 16])];
+    let run = room.store.add_order(&order(1, &targets, None), NOW).unwrap()[0];
+    let mut with = record(run, 1, targets[0]);
+    with.escrow = Some((b"sealed", NOW.plus(3600)));
+    room.store.file_record(&with, NOW).unwrap();
+    assert_eq!(room.store.unopened_escrows().unwrap().len(), 1);
+    assert_eq!(room.store.open_escrow(&run, NOW.plus(5)).unwrap().sealed, b"sealed");
+    let again = room.store.open_escrow(&run, NOW.plus(9));
+    assert!(matches!(again, Err(StoreError::Opened { at }) if at == NOW.plus(5)));
+    assert!(room.store.unopened_escrows().unwrap().is_empty());
+}
+
+#[test]
+fn a_token_has_one_winner() {
+    let room = room();
+    let secret = Digest::of(b"secret");
+    let later = NOW.plus(900);
+    room.store.add_token(&secret, TokenKind::Endpoint, "lt-1", NOW, later).unwrap();
+    assert!(matches!(
+        room.store.take_token(&secret, TokenKind::Agent, NOW),
+        Err(StoreError::Token)
+    ));
+    assert!(matches!(
+        room.store.take_token(&secret, TokenKind::Endpoint, later),
+        Err(StoreError::Token)
+    ));
+    let winners = std::thread::scope(|scope| {
+        let tries: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mine = Store::open(&room.path).unwrap();
+                    mine.take_token(&secret, TokenKind::Endpoint, NOW).is_ok()
+                })
+            })
+            .collect();
+        tries.into_iter().map(|t| t.join().unwrap()).filter(|won| *won).count()
+    });
+    assert_eq!(winners, 1);
+}
+
+#[test]
+fn a_name_comes_back_but_an_id_never() {
+    let room = room();
+    room.store.add_endpoint(&endpoint(1, "lt-1"), NOW).unwrap();
+    let same_name = room.store.add_endpoint(&endpoint(2, "lt-1"), NOW).unwrap_err();
+    assert_eq!(same_name.to_string(), "endpoint `lt-1` exists already");
+    room.store.set_endpoint_state(&EndpointId([1; 16]), EndpointState::Replaced).unwrap();
+    room.store.add_endpoint(&endpoint(2, "lt-1"), NOW).unwrap();
+    assert!(room.store.add_endpoint(&endpoint(1, "lt-9"), NOW).is_err());
+    let found = room.store.endpoint_named(&"lt-1".parse().unwrap()).unwrap().unwrap();
+    assert_eq!(found.id, EndpointId([2; 16]));
+}
+
+#[test]
+fn a_rewound_ledger_is_seen_at_the_next_hello() {
+    let room = room();
+    let id = EndpointId([1; 16]);
+    room.store.add_endpoint(&endpoint(1, "lt-1"), NOW).unwrap();
+    let see = |epoch: u8, counter: u64, hash: u8| {
+        let head = Head { epoch: Digest([epoch; 32]), counter, hash: Digest([hash; 32]) };
+        let seen = Seen { versions: CatalogueVersions::default(), head, daemon: "0.1.0" };
+        room.store.endpoint_seen(&id, &seen, NOW).unwrap()
+    };
+    assert_eq!(see(1, 4, 4), HeadChange::First);
+    assert_eq!(see(1, 4, 4), HeadChange::Same);
+    assert_eq!(see(1, 6, 6), HeadChange::Grown);
+    assert_eq!(see(1, 5, 5), HeadChange::Rewound { had: 6 });
+    assert_eq!(see(1, 5, 7), HeadChange::Rewound { had: 5 });
+    assert_eq!(see(2, 0, 0), HeadChange::NewEpoch);
+}
+
+#[test]
+fn tickets_keep_their_times() {
+    let room = room();
+    let store = &room.store;
+    let mut new = ticket("k");
+    new.blocked = 3;
+    let id = store.add_ticket(&new, NOW).unwrap();
+    assert_eq!(id, 1);
+    assert_eq!(store.add_ticket(&new, NOW.plus(1)).unwrap(), 1);
+    let note = NewNote { ticket: id, key: "a:note", public: false, author: None, body: "looked" };
+    store.add_note(&note, NOW.plus(10)).unwrap();
+    assert!(matches!(store.add_note(&note, NOW.plus(11)), Err(StoreError::Duplicate { .. })));
+    assert_eq!(store.ticket(id).unwrap().first_response, Some(NOW.plus(10)));
+    let done = store.set_ticket_state(id, TicketState::Closed, NOW.plus(20)).unwrap();
+    assert_eq!((done.resolved, done.closed), (Some(NOW.plus(20)), Some(NOW.plus(20))));
+    assert_eq!((done.blocked, done.blocked_since), (0, None));
+    let again = store.set_ticket_state(id, TicketState::Open, NOW.plus(30)).unwrap();
+    assert_eq!((again.resolved, again.closed), (None, None));
+    assert_eq!((again.reopened, again.reopens), (Some(NOW.plus(30)), 1));
+}
+
+#[test]
+fn a_lease_keeps_the_second_worker_out_until_it_ends() {
+    let room = room();
+    let ticket = "1".parse().unwrap();
+    let until = NOW.plus(60);
+    assert!(room.store.lease_ticket(&ticket, "a", NOW, until).unwrap());
+    assert!(room.store.lease_ticket(&ticket, "a", NOW, until).unwrap());
+    assert!(!room.store.lease_ticket(&ticket, "b", NOW.plus(59), until).unwrap());
+    assert!(room.store.lease_ticket(&ticket, "b", until, until.plus(60)).unwrap());
+    room.store.release_ticket(&ticket, "a").unwrap();
+    assert!(!room.store.lease_ticket(&ticket, "a", until, until.plus(60)).unwrap());
+    room.store.release_ticket(&ticket, "b").unwrap();
+    assert!(room.store.lease_ticket(&ticket, "a", until, until.plus(60)).unwrap());
+}
+
+#[test]
+fn counters_never_give_a_number_twice() {
+    let room = room();
+    assert_eq!(room.store.next_number("card").unwrap(), 1);
+    drop(room.store);
+    let again = Store::open(&room.path).unwrap();
+    assert_eq!(again.next_number("card").unwrap(), 2);
+    assert_eq!(again.next_number("other").unwrap(), 1);
+}
+
+#[test]
+fn every_open_sets_full_sync_and_foreign_keys() {
+    let room = room();
+    let note = NewNote { ticket: 77, key: "k", public: false, author: None, body: "b" };
+    assert!(matches!(room.store.add_note(&note, NOW), Err(StoreError::NotFound { .. })));
+    let mut new = ticket("k");
+    new.endpoint = Some(EndpointId([3; 16]));
+    // No such endpoint: the foreign key says so.
+    assert!(room.store.add_ticket(&new, NOW).is_err());
+}
