@@ -2,5 +2,9 @@
 //! crate may be unsafe.
 
 mod inherit;
+mod process;
 
 pub use inherit::{InheritError, inherited};
+pub(crate) use process::{
+    become_user, close_others, ignore_file_size_signal, landlock_abi, no_groups,
+};
