@@ -5,6 +5,7 @@
 //! checked here and nowhere else.
 #![forbid(unsafe_code)]
 
+pub mod catalogue;
 pub mod chain;
 pub mod keys;
 mod pem;

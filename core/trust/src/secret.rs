@@ -102,8 +102,8 @@ impl SealingSecret {
         if sealed.algorithm != ALGORITHM {
             return Err(BadSecret::Algorithm);
         }
-        let enc = <XWing as Kem>::EncappedKey::from_bytes(&sealed.enc.0)
-            .map_err(|_| BadSecret::Open)?;
+        let enc =
+            <XWing as Kem>::EncappedKey::from_bytes(&sealed.enc.0).map_err(|_| BadSecret::Open)?;
         hpke::single_shot_open::<ChaCha20Poly1305, HkdfSha256, XWing>(
             &OpModeR::Base,
             &self.private()?,
@@ -143,16 +143,15 @@ pub fn seal_to(
     }
     let public = <XWing as Kem>::PublicKey::from_bytes(&key.key.0).map_err(|_| BadSecret::Key)?;
     let mut chance = Chance { bytes: Zeroizing::new(randomness), used: 0 };
-    let (enc, ciphertext) =
-        hpke::single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, XWing>(
-            &OpModeS::Base,
-            &public,
-            info,
-            clear,
-            &[],
-            &mut chance,
-        )
-        .map_err(|_| BadSecret::Seal)?;
+    let (enc, ciphertext) = hpke::single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, XWing>(
+        &OpModeS::Base,
+        &public,
+        info,
+        clear,
+        &[],
+        &mut chance,
+    )
+    .map_err(|_| BadSecret::Seal)?;
     // A library that draws another amount would have worked with bytes that are not chance.
     if chance.used != RANDOMNESS_BYTES {
         return Err(BadSecret::Seal);
@@ -257,10 +256,7 @@ mod tests {
         let back = SealingSecret::from_pem(&pem, Some(b"pass")).unwrap();
         assert_eq!(back.public(), secret.public());
         let signing = crate::SigningKey::from_seed([5; 32]).to_pem();
-        assert!(matches!(
-            SealingSecret::from_pem(&signing, None),
-            Err(KeyError::Malformed { .. })
-        ));
+        assert!(matches!(SealingSecret::from_pem(&signing, None), Err(KeyError::Malformed { .. })));
         assert_eq!(format!("{secret:?}"), "SealingSecret");
     }
 }

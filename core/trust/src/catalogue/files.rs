@@ -61,9 +61,8 @@ impl FromIterator<(String, Vec<u8>)> for Files {
 #[must_use]
 pub fn is_plain(name: &str) -> bool {
     let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"._-".contains(&c);
-    let part = |p: &str| {
-        !p.is_empty() && p.len() <= 200 && !p.starts_with('.') && p.bytes().all(plain)
-    };
+    let part =
+        |p: &str| !p.is_empty() && p.len() <= 200 && !p.starts_with('.') && p.bytes().all(plain);
     name.split('/').count() <= 3 && name.split('/').all(part)
 }
 
@@ -97,9 +96,20 @@ mod tests {
             assert!(is_plain(good), "{good}");
         }
         let long = "a".repeat(201);
-        for bad in
-            ["", "/etc/passwd", "a//b", "../x", "a/../b", ".hidden", "a/.b", "A", "a b", "a\0", "a/b/c/d", &long]
-        {
+        for bad in [
+            "",
+            "/etc/passwd",
+            "a//b",
+            "../x",
+            "a/../b",
+            ".hidden",
+            "a/.b",
+            "A",
+            "a b",
+            "a\0",
+            "a/b/c/d",
+            &long,
+        ] {
             assert!(!is_plain(bad), "{bad:?}");
         }
     }

@@ -98,7 +98,9 @@ impl FolderStore {
             let folder = path.parent().unwrap_or(&next).to_path_buf();
             if !folders.contains(&folder) {
                 make_folder(&folder)?;
-                folders.extend(folder.ancestors().skip(1).take_while(|f| *f != next).map(Path::to_path_buf));
+                folders.extend(
+                    folder.ancestors().skip(1).take_while(|f| *f != next).map(Path::to_path_buf),
+                );
                 folders.push(folder);
             }
             write_synced(&path, bytes)?;
@@ -139,11 +141,11 @@ fn generation(name: &str) -> Option<u64> {
 }
 
 pub(super) fn make_folder(path: &Path) -> Result<(), StoreError> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|source| StoreError { doing: "make the folder", path: path.to_path_buf(), source })
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|source| StoreError {
+        doing: "make the folder",
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 fn remove(path: &Path) -> Result<(), StoreError> {
@@ -157,12 +159,8 @@ fn remove(path: &Path) -> Result<(), StoreError> {
 
 pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     let write = || {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
         file.write_all(bytes)?;
         file.sync_all()
     };
@@ -170,14 +168,17 @@ pub(super) fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), StoreError> 
 }
 
 pub(super) fn sync_folder(path: &Path) -> Result<(), StoreError> {
-    File::open(path)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|source| StoreError { doing: "sync", path: path.to_path_buf(), source })
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(|source| StoreError {
+        doing: "sync",
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 /// Reads every plainly named file beneath `folder`; names are relative to where it began.
 pub(super) fn read_folder(folder: &Path, at: &str, into: &mut Files) -> Result<(), StoreError> {
-    let failed = |path: &Path, source| StoreError { doing: "read", path: path.to_path_buf(), source };
+    let failed =
+        |path: &Path, source| StoreError { doing: "read", path: path.to_path_buf(), source };
     for entry in fs::read_dir(folder).map_err(|e| failed(folder, e))? {
         let entry = entry.map_err(|e| failed(folder, e))?;
         let path = entry.path();
