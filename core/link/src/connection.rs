@@ -305,6 +305,11 @@ impl Sending {
             Err(_) => Err(LinkError::Late),
         }
     }
+    /// Bytes that are no frame, as an attacker sends them.
+    #[cfg(test)]
+    pub(crate) async fn write_raw(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        self.write(bytes).await
+    }
     /// Nothing more will be sent; what was sent still arrives.
     pub fn finish(&mut self) {
         // An error here means that the stream is closed already.

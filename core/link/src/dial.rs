@@ -236,8 +236,11 @@ impl Line {
             left = left.saturating_sub(1);
             match try_way(way, config.clone(), &self.address, time, judge).await {
                 Ok(connection) => return Ok(connection),
-                Err(failed @ (DialError::Route { .. } | DialError::NothingListens { .. }
-                | DialError::NoAnswer { .. })) => error = Some(failed),
+                Err(
+                    failed @ (DialError::Route { .. }
+                    | DialError::NothingListens { .. }
+                    | DialError::NoAnswer { .. }),
+                ) => error = Some(failed),
                 Err(failed) => return Err(failed),
             }
         }
@@ -278,10 +281,7 @@ async fn try_way(
                 }
                 Some(source) => DialError::Certificate { address: given(), source },
                 None if (0x100..0x200).contains(&u64::from(error.code)) => {
-                    DialError::Certificate {
-                        address: given(),
-                        source: CertificateFault::Malformed,
-                    }
+                    DialError::Certificate { address: given(), source: CertificateFault::Malformed }
                 }
                 None => DialError::Refused { address: given(), source: LinkError::Lost },
             });
@@ -334,10 +334,6 @@ pub async fn dial(
 ///
 /// # Errors
 /// [`DialError`].
-pub async fn dial_pinned(
-    address: &str,
-    key: Digest,
-    alpn: &[u8],
-) -> Result<Connection, DialError> {
+pub async fn dial_pinned(address: &str, key: Digest, alpn: &[u8]) -> Result<Connection, DialError> {
     Line::prepare(address).await?.dial_pinned(key, alpn).await
 }

@@ -18,3 +18,6 @@ pub use identity::{Expect, Identity, Peer, Role, Trust, spki_digest, uri};
 pub use listen::{ListenError, Listener, Rejected};
 pub use tls::BadIdentity;
 pub use verify::CertificateFault;
+
+#[cfg(test)]
+mod tests;

@@ -188,11 +188,8 @@ async fn shake(incoming: Incoming, door: Door) -> Result<Connection, Rejected> {
         Door::Members(judge) => Some(Arc::clone(judge)),
         Door::Anybody => None,
     };
-    let failed = || Rejected {
-        address,
-        fault: fault.as_ref().and_then(|judge| judge.fault()),
-        stop: None,
-    };
+    let failed =
+        || Rejected { address, fault: fault.as_ref().and_then(|judge| judge.fault()), stop: None };
     let connecting = incoming.accept().map_err(|_| failed())?;
     let shaken = timeout(HANDSHAKE_TIME_MAX, connecting).await.map_err(|_| failed())?;
     let inner = shaken.map_err(|_| failed())?;

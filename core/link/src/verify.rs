@@ -92,12 +92,10 @@ impl ExtendedKeyUsageValidator for Purpose {
     fn validate(&self, iter: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
         let ours = [KeyUsage::CLIENT_AUTH_REPR, KeyUsage::SERVER_AUTH_REPR];
         let required: Vec<usize> = self.required.oid_values().collect();
-        let present = iter
-            .map(|id| id.map(|id| id.to_decoded_oid()))
-            .collect::<Result<Vec<_>, _>>()?;
-        let known = |oid: &Vec<usize>| {
-            *oid == required || (self.both && ours.contains(&oid.as_slice()))
-        };
+        let present =
+            iter.map(|id| id.map(|id| id.to_decoded_oid())).collect::<Result<Vec<_>, _>>()?;
+        let known =
+            |oid: &Vec<usize>| *oid == required || (self.both && ours.contains(&oid.as_slice()));
         if present.contains(&required) && present.iter().all(known) {
             return Ok(());
         }
@@ -154,8 +152,8 @@ impl Judge {
         required: KeyUsage,
         now: UnixTime,
     ) -> Result<Option<Peer>, CertificateFault> {
-        let cert = webpki::EndEntityCert::try_from(leaf)
-            .map_err(|_| CertificateFault::Malformed)?;
+        let cert =
+            webpki::EndEntityCert::try_from(leaf).map_err(|_| CertificateFault::Malformed)?;
         let peer = self.peer(leaf);
         let both = peer.as_ref().is_some_and(|p| p.role == Role::Desk);
         cert.verify_for_usage(
