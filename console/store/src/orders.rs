@@ -48,6 +48,8 @@ pub struct NewOrder<'a> {
     pub targets: &'a [EndpointId],
     /// Key of the one note that the ticket will get, where the mode asks for one.
     pub note_key: Option<&'a str>,
+    /// Key of the one file (the records) that the ticket will get after the note.
+    pub file_key: Option<&'a str>,
 }
 
 /// An order as it was stored.
@@ -138,8 +140,11 @@ impl Store {
                 .map_err(|e| duplicate(e, || format!("run `{run}`")))?;
                 runs.push(run);
             }
-            if let (Some(key), Some(ticket)) = (new.note_key, &new.ticket) {
-                promise(db, key, ticket, &new.digest, now)?;
+            // In this order: a ticket's rows are posted as they were written.
+            for (kind, key) in [("note", new.note_key), ("file", new.file_key)] {
+                if let (Some(key), Some(ticket)) = (key, &new.ticket) {
+                    promise(db, (kind, key), ticket, &new.digest, now)?;
+                }
             }
             Ok(runs)
         })
@@ -171,17 +176,17 @@ impl Store {
 
 fn promise(
     db: &Transaction<'_>,
-    key: &str,
+    (kind, key): (&str, &str),
     ticket: &TicketId,
     order: &Digest,
     now: Time,
 ) -> Result<(), Fault> {
     db.execute(
         "INSERT INTO outbox (key, ticket, kind, state, next_try, order_digest, created)
-         VALUES (?1, ?2, 'note', 'waiting', ?4, ?3, ?4)",
-        (key, ticket.as_str(), order.to_string(), row::stamp(now)),
+         VALUES (?1, ?2, ?5, 'waiting', ?4, ?3, ?4)",
+        (key, ticket.as_str(), order.to_string(), row::stamp(now), kind),
     )
-    .map_err(|e| duplicate(e, || format!("a note with key `{key}`")))?;
+    .map_err(|e| duplicate(e, || format!("a {kind} with key `{key}`")))?;
     Ok(())
 }
 
@@ -200,7 +205,7 @@ pub(crate) fn settle(db: &Transaction<'_>, order: &str, now: Time) -> Result<(),
     db.execute("UPDATE orders SET state = ?2 WHERE digest = ?1", (order, state))?;
     db.execute(
         "UPDATE outbox SET state = ?2, next_try = ?3
-         WHERE order_digest = ?1 AND kind = 'note' AND state = 'waiting'",
+         WHERE order_digest = ?1 AND state = 'waiting'",
         (order, note, row::stamp(now)),
     )?;
     Ok(())

@@ -50,6 +50,7 @@ fn order<'a>(n: u8, targets: &'a [EndpointId], key: Option<&'a str>) -> NewOrder
         support: None,
         targets,
         note_key: key,
+        file_key: None,
     }
 }
 
