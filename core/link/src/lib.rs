@@ -8,6 +8,7 @@ mod connection;
 mod dial;
 mod identity;
 mod listen;
+mod own;
 mod tls;
 mod transport;
 mod verify;
@@ -16,6 +17,7 @@ pub use connection::{Connection, LinkError, Objection, Receiving, Sending, Strea
 pub use dial::{DialError, Line, dial, dial_pinned};
 pub use identity::{Expect, Identity, Peer, Role, Trust, spki_digest, uri};
 pub use listen::{ListenError, Listener, Rejected};
+pub use own::own_address;
 pub use tls::BadIdentity;
 pub use verify::CertificateFault;
 
