@@ -3,8 +3,10 @@
 
 mod inherit;
 mod process;
+mod spawn;
 
 pub use inherit::{InheritError, inherited};
 pub(crate) use process::{
     become_user, close_others, ignore_file_size_signal, landlock_abi, no_groups,
 };
+pub(crate) use spawn::posix_spawn;
