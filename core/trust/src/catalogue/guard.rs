@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::{PublicKey, Risk, json};
-use sigstore_tuf::{DelegatedRole, Key, MetaFile, RoleKeys, Root, Snapshot, Targets, Timestamp};
+use sigstore_tuf::{DelegatedRole, Key, MetaFile, Root, Snapshot, Targets, Timestamp};
 
 use super::error::CatalogueError;
+use super::plan::RoleKeys;
 
 /// The role that lists the policy.
 pub(crate) const POLICY: &str = "policy";
@@ -15,13 +16,6 @@ pub(crate) const POLICY_PATH: &str = "policy/policy.toml";
 /// Roles that the top-level targets may delegate to.
 pub(crate) const DELEGATED: [&str; 4] =
     [POLICY, Risk::Low.role(), Risk::Medium.role(), Risk::High.role()];
-
-/// Who may sign for a role.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Authority {
-    pub(crate) keys: Vec<PublicKey>,
-    pub(crate) threshold: usize,
-}
 
 /// The path pattern of a delegated role.
 pub(crate) fn pattern(role: &str) -> Option<String> {
@@ -44,7 +38,7 @@ fn layout(file: &str, because: &'static str) -> CatalogueError {
 }
 
 /// A root's four roles and their keys.
-pub(crate) fn root(file: &str, root: &Root) -> Result<BTreeMap<String, Authority>, CatalogueError> {
+pub(crate) fn root(file: &str, root: &Root) -> Result<BTreeMap<String, RoleKeys>, CatalogueError> {
     if !root.consistent_snapshot {
         return Err(layout(file, "snapshots must be consistent"));
     }
@@ -61,7 +55,7 @@ pub(crate) fn root(file: &str, root: &Root) -> Result<BTreeMap<String, Authority
 pub(crate) fn top(
     file: &str,
     targets: &Targets,
-) -> Result<BTreeMap<String, Authority>, CatalogueError> {
+) -> Result<BTreeMap<String, RoleKeys>, CatalogueError> {
     if !targets.targets.is_empty() {
         return Err(layout(file, "the top-level targets may list no targets"));
     }
@@ -177,8 +171,8 @@ fn keys(
 fn authority(
     file: &str,
     keys: &BTreeMap<String, PublicKey>,
-    role: &RoleKeys,
-) -> Result<Authority, CatalogueError> {
+    role: &sigstore_tuf::RoleKeys,
+) -> Result<RoleKeys, CatalogueError> {
     let ids: BTreeSet<&String> = role.keyids.iter().collect();
     if ids.len() != role.keyids.len() {
         return Err(layout(file, "a role lists one key twice"));
@@ -191,5 +185,5 @@ fn authority(
     if role.threshold == 0 || role.threshold > keys.len() {
         return Err(layout(file, "a threshold is zero or above the number of keys"));
     }
-    Ok(Authority { keys, threshold: role.threshold })
+    Ok(RoleKeys { keys, threshold: role.threshold })
 }

@@ -3,13 +3,19 @@
 //! [`Catalogue`] is a verified view in memory, made from [`Files`] and the pinned root alone;
 //! [`Repository`] writes one. Never fetches anything, never runs anything, never reads a clock.
 
+mod build;
+mod current;
 mod delta;
+mod draft;
 mod error;
 mod files;
 mod guard;
 mod people;
+mod plan;
 mod provider;
+mod publish;
 mod read;
+mod repository;
 mod store;
 
 use std::collections::BTreeMap;
@@ -18,9 +24,12 @@ use protocol::documents::CatalogueVersions;
 use protocol::{Digest, Manifest, PublicKey, Risk, ScriptName, Time};
 
 pub use delta::delta;
+pub use draft::Draft;
 pub use error::{CatalogueError, PersonOf};
 pub use files::{Files, is_plain};
+pub use plan::{Lifetimes, RepositoryPlan, RoleKeys};
 pub use provider::install_provider;
+pub use repository::{Repository, RepositoryError};
 pub use store::{FolderStore, StoreError, TrustedStore};
 
 /// One listed script version.
@@ -44,7 +53,7 @@ pub struct Catalogue {
     versions: CatalogueVersions,
     issued: Time,
     ends: BTreeMap<String, Time>,
-    roles: BTreeMap<String, guard::Authority>,
+    roles: BTreeMap<String, RoleKeys>,
     scripts: BTreeMap<ScriptKey, ScriptEntry>,
     sources: BTreeMap<Digest, Vec<u8>>,
     policy: String,
@@ -191,7 +200,7 @@ impl Catalogue {
     /// Every role's threshold and number of keys.
     #[must_use]
     pub fn thresholds(&self) -> BTreeMap<String, (usize, usize)> {
-        let of = |a: &guard::Authority| (a.threshold, a.keys.len());
+        let of = |a: &RoleKeys| (a.threshold, a.keys.len());
         self.roles.iter().map(|(name, authority)| (name.clone(), of(authority))).collect()
     }
 }

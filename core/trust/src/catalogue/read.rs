@@ -13,20 +13,21 @@ use sigstore_tuf::{Error as Tuf, Metadata, Role, TargetFile, Targets, TrustedMet
 
 use super::error::CatalogueError;
 use super::files::{Files, role_file, target_file};
-use super::guard::{self, Authority, POLICY, POLICY_PATH};
+use super::guard::{self, POLICY, POLICY_PATH};
+use super::plan::RoleKeys;
 use super::{Catalogue, ScriptEntry, ScriptKey, install_provider};
 
 /// Largest policy, bytes: people, groups and rules of 40,000 machines.
-const POLICY_BYTES_MAX: usize = 1024 * 1024;
+pub(super) const POLICY_BYTES_MAX: usize = 1024 * 1024;
 
-const TIMESTAMP: &str = "timestamp.json";
+pub(super) const TIMESTAMP: &str = "timestamp.json";
 
 struct Walk<'a> {
     base: &'a Files,
     new: &'a Files,
     set: TrustedMetadataSet,
     kept: Files,
-    roles: BTreeMap<String, Authority>,
+    roles: BTreeMap<String, RoleKeys>,
     ends: BTreeMap<String, Time>,
 }
 
@@ -284,7 +285,7 @@ fn signers(metadata: &Metadata<Targets>, wanted: &[PublicKey]) -> Vec<PublicKey>
     wanted.iter().filter(signed).copied().collect()
 }
 
-fn hex_bytes(text: &str) -> Option<Vec<u8>> {
+pub(super) fn hex_bytes(text: &str) -> Option<Vec<u8>> {
     let digit = |c: u8| char::from(c).to_digit(16).and_then(|d| u8::try_from(d).ok());
     let mut pairs = text.as_bytes().chunks(2);
     pairs.try_fold(Vec::with_capacity(64), |mut out, pair| match pair {
