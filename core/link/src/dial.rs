@@ -2,7 +2,7 @@
 //! or a refusal. Never waits longer than the connect timeout.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,6 +132,15 @@ pub struct Line {
     ways: Vec<Way>,
 }
 
+/// Host without brackets, and port.
+fn split(address: &str) -> Result<(&str, u16), DialError> {
+    let bad = || DialError::Address { address: address.to_owned() };
+    let (host, port) = address.rsplit_once(':').ok_or_else(bad)?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let port: u16 = port.parse().map_err(|_| bad())?;
+    if host.is_empty() || port == 0 { Err(bad()) } else { Ok((host, port)) }
+}
+
 fn unspecified(peer: &SocketAddr) -> SocketAddr {
     let ip: IpAddr =
         if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
@@ -153,24 +162,28 @@ impl Line {
     /// # Errors
     /// [`DialError`] of the steps name and route.
     pub async fn prepare(address: &str) -> Result<Self, DialError> {
-        let given = || address.to_owned();
-        let Some((host, port)) = address.rsplit_once(':') else {
-            return Err(DialError::Address { address: given() });
-        };
-        let port: u16 = port.parse().map_err(|_| DialError::Address { address: given() })?;
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        if bare.is_empty() || port == 0 {
-            return Err(DialError::Address { address: given() });
+        let (host, port) = split(address)?;
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Self::to(address, vec![SocketAddr::new(ip, port)]);
         }
-        let peers: Vec<SocketAddr> = match bare.parse::<IpAddr>() {
-            Ok(ip) => vec![SocketAddr::new(ip, port)],
-            Err(_) => {
-                let looked_up = timeout(CONNECT_TIME_MAX, tokio::net::lookup_host((bare, port)));
-                let found = looked_up.await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
-                let name = |source| DialError::Name { address: given(), source };
-                found.map_err(name)?.take(ADDRESSES_MAX).collect()
-            }
-        };
+        let looked_up = timeout(CONNECT_TIME_MAX, tokio::net::lookup_host((host, port)));
+        let found = looked_up.await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
+        let name = |source| DialError::Name { address: address.to_owned(), source };
+        Self::to(address, found.map_err(name)?.take(ADDRESSES_MAX).collect())
+    }
+    /// As [`Line::prepare`], without a second thread: for a process that must be alone when it
+    /// locks itself. Waits as long as the system's resolver does.
+    ///
+    /// # Errors
+    /// [`DialError`] of the steps name and route.
+    pub fn prepare_alone(address: &str) -> Result<Self, DialError> {
+        let (host, port) = split(address)?;
+        let name = |source| DialError::Name { address: address.to_owned(), source };
+        let found = (host, port).to_socket_addrs().map_err(name)?;
+        Self::to(address, found.take(ADDRESSES_MAX).collect())
+    }
+    fn to(address: &str, peers: Vec<SocketAddr>) -> Result<Self, DialError> {
+        let given = || address.to_owned();
         let mut refused = io::Error::from(ErrorKind::NotFound);
         let mut ways = Vec::new();
         for peer in peers {

@@ -34,6 +34,14 @@ pub struct Trust {
     pub floor: Time,
 }
 
+impl Trust {
+    /// Whether the peer's certificate was withdrawn.
+    #[must_use]
+    pub fn denies(&self, peer: &Peer) -> bool {
+        self.denied.iter().any(|denied| serial(denied) == peer.serial)
+    }
+}
+
 /// What a leaf certificate is for; the three profiles are told apart by one URI SAN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {

@@ -1,0 +1,8 @@
+//! The program `gate` with a keeper's double at its pipes and real QUIC at its door.
+
+#[cfg(test)]
+mod errands;
+#[cfg(test)]
+mod serve;
+#[cfg(test)]
+mod support;
