@@ -8,6 +8,7 @@ mod current;
 mod delta;
 mod draft;
 mod error;
+mod extend;
 mod files;
 mod guard;
 mod people;
