@@ -42,7 +42,8 @@ impl Endpoint {
             panic!("no line to paste: {}", String::from_utf8_lossy(&out.stderr));
         };
         endpoint.salved(&["enroll", &token]).expect(0);
-        let joined = lines.map_while(Result::ok).any(|line| line.contains(&format!("{name} joined")));
+        let joined =
+            lines.map_while(Result::ok).any(|line| line.contains(&format!("{name} joined")));
         assert!(joined, "the console did not say `{name} joined`");
         assert!(console.wait().expect("ended").success());
         endpoint.start();
@@ -181,7 +182,9 @@ fn gate_user() {
 fn children_of(parent: u32) -> Vec<(String, u32)> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").expect("/proc").flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else {
+            continue;
+        };
         let status = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"));
         let Ok(status) = status else { continue };
         let field = |name: &str| {

@@ -34,7 +34,15 @@ impl Lab {
         let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts");
         let scripts = scripts.to_str().expect("UTF-8").to_owned();
         lab.salve(&[
-            "init", "--profile", "solo", "--name", "Lab", "--me", "a.kaya", "--scripts", &scripts,
+            "init",
+            "--profile",
+            "solo",
+            "--name",
+            "Lab",
+            "--me",
+            "a.kaya",
+            "--scripts",
+            &scripts,
         ])
         .expect(0);
         lab

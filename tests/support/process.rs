@@ -48,8 +48,9 @@ impl Done {
     /// Where it is none.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(self.out.trim())
-            .unwrap_or_else(|e| panic!("{}: {e}\n--- out\n{}\n--- err\n{}", self.what, self.out, self.err))
+        serde_json::from_str(self.out.trim()).unwrap_or_else(|e| {
+            panic!("{}: {e}\n--- out\n{}\n--- err\n{}", self.what, self.out, self.err)
+        })
     }
 }
 

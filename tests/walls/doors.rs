@@ -7,8 +7,9 @@ use crate::cargo;
 
 /// Every crate that `package` links in a release (normal edges, all of them).
 fn linked(package: &str) -> BTreeSet<String> {
-    let tree =
-        cargo(&["tree", "--locked", "-p", package, "-e", "normal", "--prefix", "none", "-f", "{p}"]);
+    let tree = cargo(&[
+        "tree", "--locked", "-p", package, "-e", "normal", "--prefix", "none", "-f", "{p}",
+    ]);
     tree.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
 }
 
@@ -16,7 +17,10 @@ fn never(package: &str, banned: &[&str]) {
     let linked = linked(package);
     println!("{package}: {} crates, none of {banned:?}", linked.len());
     let found: Vec<_> = banned.iter().filter(|name| linked.contains(**name)).collect();
-    assert!(found.is_empty(), "`{package}` must never link {found:?}: cargo tree -p {package} -i {found:?}");
+    assert!(
+        found.is_empty(),
+        "`{package}` must never link {found:?}: cargo tree -p {package} -i {found:?}"
+    );
 }
 
 const FACES: [&str; 6] = ["rusqlite", "ratatui", "axum", "clap", "aws-lc-sys", "openssl-sys"];
@@ -65,9 +69,14 @@ fn the_desk_has_doors_too() {
 /// Direct dependencies that only one room may have.
 #[test]
 fn each_dangerous_library_has_one_room() {
-    let metadata: serde_json::Value =
-        serde_json::from_str(&cargo(&["metadata", "--locked", "--no-deps", "--format-version", "1"]))
-            .expect("cargo metadata is JSON");
+    let metadata: serde_json::Value = serde_json::from_str(&cargo(&[
+        "metadata",
+        "--locked",
+        "--no-deps",
+        "--format-version",
+        "1",
+    ]))
+    .expect("cargo metadata is JSON");
     let wrappers: &[(&str, &[&str])] = &[
         ("quinn", &["link"]),
         ("rustls", &["link", "certs"]),

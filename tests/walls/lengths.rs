@@ -10,7 +10,11 @@ fn no_file_is_longer_than_a_room() {
     for file in tracked(".rs") {
         let text = std::fs::read_to_string(&file).expect("readable");
         let lines = text.lines().count();
-        assert!(lines <= FILE_LINES_MAX, "{}: {lines} lines, at most {FILE_LINES_MAX}", file.display());
+        assert!(
+            lines <= FILE_LINES_MAX,
+            "{}: {lines} lines, at most {FILE_LINES_MAX}",
+            file.display()
+        );
         for (number, line) in text.lines().enumerate() {
             assert!(
                 line.chars().count() <= 120,
@@ -32,13 +36,23 @@ fn no_function_is_longer_than_a_page() {
         for (number, line) in text.lines().enumerate() {
             let indent = line.len() - line.trim_start().len();
             let code = line.trim_start();
-            let starts = ["fn ", "pub fn ", "pub(crate) fn ", "pub(super) fn ", "async fn ", "pub async fn ",
-                "pub const fn ", "const fn ", "pub(crate) async fn "];
+            let starts = [
+                "fn ",
+                "pub fn ",
+                "pub(crate) fn ",
+                "pub(super) fn ",
+                "async fn ",
+                "pub async fn ",
+                "pub const fn ",
+                "const fn ",
+                "pub(crate) async fn ",
+            ];
             if open.is_none() && starts.iter().any(|start| code.starts_with(start)) {
                 open = Some((number, indent, code));
             }
             if let Some((start, depth, name)) = open
-                && (line == format!("{}}}", " ".repeat(depth)) || (number == start && code.ends_with('}')))
+                && (line == format!("{}}}", " ".repeat(depth))
+                    || (number == start && code.ends_with('}')))
             {
                 let lines = number - start + 1;
                 measured += 1;
@@ -72,9 +86,14 @@ fn unsafe_code_has_two_rooms() {
         let text = std::fs::read_to_string(&file).expect("readable");
         for (number, line) in text.lines().enumerate() {
             let code = line.split("//").next().unwrap_or_default();
-            let opens = ["unsafe {", "unsafe fn", "unsafe impl"].iter().any(|word| code.contains(word));
+            let opens =
+                ["unsafe {", "unsafe fn", "unsafe impl"].iter().any(|word| code.contains(word));
             // The walls name the words they look for.
-            assert!(!opens || path.ends_with("walls/lengths.rs"), "{path}:{}: unsafe outside its rooms", number + 1);
+            assert!(
+                !opens || path.ends_with("walls/lengths.rs"),
+                "{path}:{}: unsafe outside its rooms",
+                number + 1
+            );
         }
     }
 }

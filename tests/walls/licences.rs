@@ -15,7 +15,9 @@ fn satisfied(expression: &str, allowed: &BTreeSet<String>) -> bool {
     let flat = expression.replace('/', " OR ").replace(['(', ')'], " ");
     if expression.contains('(') {
         // `A AND (B OR C)`: every AND part needs one allowed member.
-        return flat.split(" AND ").all(|part| part.split(" OR ").any(|l| allowed.contains(l.trim())));
+        return flat
+            .split(" AND ")
+            .all(|part| part.split(" OR ").any(|l| allowed.contains(l.trim())));
     }
     flat.split(" OR ").any(|part| part.split(" AND ").all(|l| allowed.contains(l.trim())))
 }
@@ -24,7 +26,15 @@ fn satisfied(expression: &str, allowed: &BTreeSet<String>) -> bool {
 fn every_linked_crate_has_an_allowed_licence() {
     let allowed = allowed();
     let lines = cargo(&[
-        "tree", "--locked", "--workspace", "-e", "normal,build", "--prefix", "none", "-f", "{p}|{l}",
+        "tree",
+        "--locked",
+        "--workspace",
+        "-e",
+        "normal,build",
+        "--prefix",
+        "none",
+        "-f",
+        "{p}|{l}",
     ]);
     let mut seen = BTreeSet::new();
     for line in lines.lines().filter(|line| !line.is_empty()) {

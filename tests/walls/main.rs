@@ -22,11 +22,15 @@ fn cargo(args: &[&str]) -> String {
 
 /// Files that git tracks, with the given ending.
 fn tracked(ending: &str) -> Vec<PathBuf> {
-    let out = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().expect("git");
+    let out =
+        Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output().expect("git");
     assert!(out.status.success(), "git ls-files failed; the walls are checked in a git checkout");
     let names = String::from_utf8(out.stdout).expect("names are UTF-8");
-    let files: Vec<_> =
-        names.split('\0').filter(|name| name.ends_with(ending)).map(|name| root().join(name)).collect();
+    let files: Vec<_> = names
+        .split('\0')
+        .filter(|name| name.ends_with(ending))
+        .map(|name| root().join(name))
+        .collect();
     assert!(!files.is_empty(), "no {ending} file is tracked");
     files.into_iter().filter(|file| file.exists()).collect()
 }
