@@ -1,4 +1,14 @@
 //! What agents can do, on one handle: order, dispatch, follow, records, catalogue, enrol.
 //!
-//! Never prints and never asks: passphrases, the clock and randomness are arguments.
+//! Never prints and never asks: passphrases and the clock are arguments.
 #![forbid(unsafe_code)]
+
+pub mod catalogue;
+pub mod chance;
+pub mod enrol;
+pub mod home;
+pub mod inventory;
+pub mod notes;
+pub mod org;
+pub mod outbox;
+pub mod verify;

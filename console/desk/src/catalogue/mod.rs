@@ -1,0 +1,49 @@
+//! The organisation's catalogue at the desk: read, kept fresh, policy and scripts published.
+//!
+//! Never vets: a person's key does, and it comes with the call.
+
+mod fresh;
+mod publish;
+mod scripts;
+mod search;
+mod trouble;
+
+use policy::{Policy, PolicyFile};
+use protocol::Time;
+use trust::catalogue::{Catalogue, Files, Repository};
+
+use crate::home::Home;
+
+pub use fresh::renew_if_old;
+pub use publish::{policy_text, publish_policy};
+pub use scripts::{Pending, PendingScript, Published, ScriptFile, pending, publish, sign};
+pub use search::{Hit, search};
+pub use trouble::CatalogueTrouble;
+
+fn repository(home: &Home) -> Result<Repository, CatalogueTrouble> {
+    Ok(Repository::open(home.repository())?)
+}
+
+/// Every file of the catalogue.
+///
+/// # Errors
+/// [`CatalogueTrouble`].
+pub fn files(home: &Home) -> Result<Files, CatalogueTrouble> {
+    Ok(repository(home)?.files()?)
+}
+
+/// The catalogue, verified as an endpoint would.
+///
+/// # Errors
+/// [`CatalogueTrouble`].
+pub fn open(home: &Home, now: Time) -> Result<Catalogue, CatalogueTrouble> {
+    Ok(repository(home)?.catalogue(now)?)
+}
+
+/// The policy in force.
+///
+/// # Errors
+/// [`CatalogueTrouble`].
+pub fn policy(home: &Home, now: Time) -> Result<Policy, CatalogueTrouble> {
+    PolicyFile::read(open(home, now)?.policy_text()).map_err(CatalogueTrouble::Policy)
+}

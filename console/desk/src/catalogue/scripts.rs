@@ -1,0 +1,219 @@
+//! Scripts on their way into the catalogue: read, linted, signed into a draft, published.
+//!
+//! A draft waits in the home per risk; what is in force is only ever what was published.
+
+use std::collections::BTreeSet;
+
+use protocol::{AgentName, Manifest, Risk, ScriptName, Time, limits};
+use serde::Serialize;
+use trust::SigningKey;
+use trust::catalogue::{Catalogue, Draft};
+
+use super::{CatalogueTrouble, open, policy, repository};
+use crate::home::{self, Home, Online};
+
+/// A script as a person hands it in: linted, its manifest read.
+#[derive(Debug, Clone)]
+pub struct ScriptFile {
+    source: Vec<u8>,
+    /// What its `ABOUT` says.
+    pub manifest: Manifest,
+}
+
+impl ScriptFile {
+    /// Reads and lints a script. `author` is recorded where `ABOUT` names nobody.
+    ///
+    /// # Errors
+    /// [`CatalogueTrouble::Script`] with every fault.
+    pub fn read(source: &[u8], author: &AgentName) -> Result<Self, CatalogueTrouble> {
+        if source.len() > limits::SCRIPT_BYTES_MAX {
+            return Err(CatalogueTrouble::NotText);
+        }
+        let text = std::str::from_utf8(source).map_err(|_| CatalogueTrouble::NotText)?;
+        let faults = script::lint::lint(text);
+        if !faults.is_empty() {
+            return Err(CatalogueTrouble::Script(faults));
+        }
+        let manifest = script::about::read(text, None)
+            .or_else(|_| script::about::read(text, Some(author)))
+            .map_err(CatalogueTrouble::Script)?;
+        Ok(Self { source: source.to_vec(), manifest })
+    }
+}
+
+/// A script version that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PendingScript {
+    /// Its name.
+    pub name: ScriptName,
+    /// Its version.
+    pub version: u32,
+    /// Its class.
+    pub risk: Risk,
+}
+
+/// What waits for one risk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pending {
+    /// The class.
+    pub risk: Risk,
+    /// The versions that would become listed.
+    pub scripts: Vec<PendingScript>,
+    /// Who signed.
+    pub signed: Vec<AgentName>,
+    /// How many people must.
+    pub wanted: usize,
+}
+
+/// A script version that is in force now.
+pub type Published = PendingScript;
+
+fn draft_path(home: &Home, risk: Risk) -> std::path::PathBuf {
+    home.pending().join(format!("{}.json", risk.role()))
+}
+
+fn read_draft(home: &Home, risk: Risk) -> Result<Option<Draft>, CatalogueTrouble> {
+    match home::read(&draft_path(home, risk)) {
+        Ok(bytes) => Ok(Some(Draft::read(&bytes)?)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn write_draft(home: &Home, risk: Risk, draft: &Draft) -> Result<(), CatalogueTrouble> {
+    Ok(home::write_secret(&draft_path(home, risk), &draft.write()?)?)
+}
+
+/// Signs scripts into the drafts of their risks; without scripts, signs what waits. Adding a
+/// script to a draft drops the signatures it had: they were for another list. Versions that are
+/// published already with the same bytes are left out.
+///
+/// # Errors
+/// [`CatalogueTrouble`]; drafts are as they were then.
+pub fn sign(
+    home: &Home,
+    scripts: &[ScriptFile],
+    vetter: &SigningKey,
+    now: Time,
+) -> Result<Vec<Pending>, CatalogueTrouble> {
+    let lock = home.lock()?;
+    let catalogue = open(home, now)?;
+    let repository = repository(home)?;
+    let mut touched = Vec::new();
+    for risk in Risk::ALL {
+        let mine = scripts.iter().filter(|script| script.manifest.risk == risk);
+        let mut draft = read_draft(home, risk)?
+            .filter(|draft| draft.version() == next_version(&catalogue, risk));
+        for script in mine {
+            match &mut draft {
+                Some(draft) => draft.add_script(&script.source, &script.manifest)?,
+                None => draft = repository.draft_script(&script.source, &script.manifest, now)?,
+            }
+        }
+        let Some(mut draft) = draft else { continue };
+        let key = trust::Signer::public_key(vetter);
+        if !catalogue.role_keys(risk.role()).contains(&key) {
+            let policy = policy(home, now)?;
+            let unknown = || trust::key_id(&key).chars().take(8).collect::<String>().parse().ok();
+            let person = policy.person_of(&key).map(|p| p.name.clone()).or_else(unknown);
+            return Err(match person {
+                Some(person) => CatalogueTrouble::NotAVetter { person, risk },
+                None => CatalogueTrouble::NothingPending,
+            });
+        }
+        draft.sign(vetter)?;
+        touched.push((risk, draft));
+    }
+    for (risk, draft) in &touched {
+        write_draft(home, *risk, draft)?;
+    }
+    drop(lock);
+    pending(home, now)
+}
+
+fn next_version(catalogue: &Catalogue, risk: Risk) -> u64 {
+    let versions = catalogue.versions();
+    let now = match risk {
+        Risk::Low => versions.risk_low,
+        Risk::Medium => versions.risk_medium,
+        Risk::High => versions.risk_high,
+    };
+    now.saturating_add(1)
+}
+
+/// What waits, by risk.
+///
+/// # Errors
+/// [`CatalogueTrouble`].
+pub fn pending(home: &Home, now: Time) -> Result<Vec<Pending>, CatalogueTrouble> {
+    let catalogue = open(home, now)?;
+    let policy = policy(home, now)?;
+    let mut out = Vec::new();
+    for risk in Risk::ALL {
+        let Some(draft) = read_draft(home, risk)? else { continue };
+        if draft.version() != next_version(&catalogue, risk) {
+            continue;
+        }
+        let keys = catalogue.role_keys(risk.role());
+        let good = draft.signers().into_iter().filter(|key| keys.contains(key));
+        let people: BTreeSet<AgentName> =
+            good.filter_map(|key| policy.person_of(&key).map(|p| p.name.clone())).collect();
+        let scripts = draft.files().filter_map(|(name, _)| listed(name, risk)).collect();
+        let wanted = catalogue.thresholds().get(risk.role()).map_or(1, |(wanted, _)| *wanted);
+        out.push(Pending { risk, scripts, signed: people.into_iter().collect(), wanted });
+    }
+    Ok(out)
+}
+
+/// The script version of a file name like `scripts/low/<sha256>.cache.clear-3.rhai`.
+fn listed(name: &str, risk: Risk) -> Option<PendingScript> {
+    let (_, file) = name.rsplit_once('/')?;
+    let (_, file) = file.split_once('.')?;
+    let (name, version) = file.strip_suffix(".rhai")?.rsplit_once('-')?;
+    Some(PendingScript { name: name.parse().ok()?, version: version.parse().ok()?, risk })
+}
+
+/// Publishes what waits and has its people. Nothing is published where one list has too few.
+///
+/// # Errors
+/// [`CatalogueTrouble::TooFewPeople`], [`CatalogueTrouble::AuthorAlone`],
+/// [`CatalogueTrouble::NothingPending`].
+pub fn publish(home: &Home, now: Time) -> Result<Vec<Published>, CatalogueTrouble> {
+    let waiting = pending(home, now)?;
+    if waiting.is_empty() {
+        return Err(CatalogueTrouble::NothingPending);
+    }
+    let online = home.online_key(Online::SnapshotTimestamp)?;
+    let _lock = home.lock()?;
+    for list in &waiting {
+        let (have, risk) = (list.signed.len(), list.risk);
+        if have < list.wanted {
+            return Err(CatalogueTrouble::TooFewPeople { risk, have, wanted: list.wanted });
+        }
+        others_than_the_author(home, list)?;
+    }
+    let mut out = Vec::new();
+    for list in waiting {
+        let Some(draft) = read_draft(home, list.risk)? else { continue };
+        repository(home)?.publish(draft, &online, now)?;
+        home::remove(&draft_path(home, list.risk))?;
+        out.extend(list.scripts);
+    }
+    Ok(out)
+}
+
+/// From medium risk up somebody else than the author signs, unless one signature is all that the
+/// role asks for.
+fn others_than_the_author(home: &Home, list: &Pending) -> Result<(), CatalogueTrouble> {
+    if list.wanted == 1 || list.risk < Risk::Medium {
+        return Ok(());
+    }
+    let Some(draft) = read_draft(home, list.risk)? else { return Ok(()) };
+    for manifest in draft.manifests() {
+        if list.signed.iter().all(|person| *person == manifest.author) {
+            let (script, version) = (manifest.name, manifest.version);
+            return Err(CatalogueTrouble::AuthorAlone { script, version, author: manifest.author });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! What can be wrong with the catalogue at the desk.
+
+use policy::Fault;
+use protocol::{AgentName, Risk, ScriptName};
+use trust::catalogue::RepositoryError;
+
+use crate::home::{FileError, HomeError};
+
+/// Why the catalogue could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueTrouble {
+    /// The repository.
+    #[error("could not use the catalogue")]
+    Repository(#[from] RepositoryError),
+    /// The policy's text.
+    #[error("the policy has faults: {}", faults(.0))]
+    Policy(Vec<Fault>),
+    /// The policy cannot be written.
+    #[error("could not write the policy")]
+    Write(#[from] toml::ser::Error),
+    /// The home's keys.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The home's files.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The signer is nobody who vets.
+    #[error("{person} has no key in the role {}", .risk.role())]
+    NotAVetter {
+        /// Who.
+        person: AgentName,
+        /// For which risk.
+        risk: Risk,
+    },
+    /// Too few people signed.
+    #[error("{} needs {wanted} people, has {have}", .risk.role())]
+    TooFewPeople {
+        /// Which list.
+        risk: Risk,
+        /// How many people signed.
+        have: usize,
+        /// How many must.
+        wanted: usize,
+    },
+    /// Nobody but its author signed a script of medium risk or above.
+    #[error("{script} {version} was signed by nobody but its author {author}")]
+    AuthorAlone {
+        /// The script.
+        script: ScriptName,
+        /// Its version.
+        version: u32,
+        /// Who wrote and signed it.
+        author: AgentName,
+    },
+    /// The script has faults.
+    #[error("the script has {} faults", .0.len())]
+    Script(Vec<script::Fault>),
+    /// A script that is not UTF-8 text or larger than a script may be.
+    #[error("the script is not text of at most {} KiB", protocol::limits::SCRIPT_BYTES_MAX / 1024)]
+    NotText,
+    /// Nothing waits.
+    #[error("no script waits to be published")]
+    NothingPending,
+}
+
+fn faults(faults: &[Fault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}

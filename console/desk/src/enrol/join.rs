@@ -1,0 +1,196 @@
+//! The colleague's side of joining: keys are made here, only their public halves travel.
+//!
+//! Never believes an answer that does not hang from the pinned root and list exactly our keys.
+
+use std::time::Duration;
+
+use link::{DialError, LinkError};
+use policy::{Fault, Policy, PolicyFile};
+use protocol::documents::{Invitation, JoinAnswer, JoinRequest};
+use protocol::frames::{EnrolFrame, Stop};
+use protocol::{Bytes, Digest, Time, limits};
+use tokio::time::timeout;
+use trust::catalogue::{Catalogue, CatalogueError, Files, is_plain};
+use trust::{Signer as _, seal};
+
+use crate::home::{self, FileError, Home, HomeError, Organisation, is_there};
+use crate::org::{InitError, make_agent_keys};
+
+/// From the request to the answer's last frame: an administrator's console is waiting.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Why joining did not work. Running the same command again goes on with the same keys.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// There is an organisation in this home.
+    #[error("`{path}` already belongs to an organisation")]
+    AlreadyReady {
+        /// The home.
+        path: std::path::PathBuf,
+    },
+    /// Nobody is there.
+    #[error("could not reach the colleague who invited you")]
+    Dial(#[from] DialError),
+    /// The line broke.
+    #[error("the line broke before the answer was complete")]
+    Line(#[from] LinkError),
+    /// They said no.
+    #[error("the other side refused: {0}")]
+    Refused(Stop),
+    /// The answer is not what the invitation promised.
+    #[error("the answer is not from the organisation that invited you: {0}")]
+    NotTheirs(&'static str),
+    /// The catalogue that came does not verify.
+    #[error("the catalogue that came does not verify")]
+    Catalogue(#[from] CatalogueError),
+    /// The policy that came has faults.
+    #[error("the policy that came has {} faults", .0.len())]
+    Policy(Vec<Fault>),
+    /// This home.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// This home's files.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Making keys.
+    #[error("could not make your keys")]
+    Keys(#[source] Box<InitError>),
+    /// The request could not be signed.
+    #[error("could not sign the request")]
+    Seal(#[from] seal::SealError),
+    /// The request could not be written.
+    #[error("could not write the request")]
+    Write(#[from] protocol::json::BadJson),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
+}
+
+/// Joins: makes keys, sends their public halves, checks the answer, fills the home.
+///
+/// # Errors
+/// [`JoinError`]; nothing but the keys stays in the home.
+pub async fn join(
+    home: &Home,
+    invitation: &Invitation,
+    now: Time,
+) -> Result<Organisation, JoinError> {
+    if home.is_ready() {
+        return Err(JoinError::AlreadyReady { path: home.path().to_owned() });
+    }
+    let me = &invitation.name;
+    {
+        let _lock = home.lock()?;
+        make_agent_keys(home, me).map_err(|e| JoinError::Keys(Box::new(e)))?;
+    }
+    let request = request(home, invitation)?;
+    let (files, answer) = ask(invitation, &request).await?;
+    let _lock = home.lock()?;
+    take(home, invitation, &files, &answer, now)
+}
+
+fn request(home: &Home, invitation: &Invitation) -> Result<Vec<u8>, JoinError> {
+    let me = &invitation.name;
+    let signing = home.agent_signing_key(me)?;
+    let sealing_key = home.agent_sealing_secret(me)?.public().map_err(|_| FileError::Damaged {
+        path: home.agent_sealing(me),
+        why: "not a key".to_owned(),
+    })?;
+    let request = JoinRequest {
+        secret: invitation.secret.clone(),
+        name: me.clone(),
+        tls_key: Bytes(certs::spki_of(&home.agent_tls_key(me)?.public_key())),
+        signing_key: signing.public_key(),
+        sealing_key,
+    };
+    Ok(seal::seal(&request, &[&signing])?.write()?)
+}
+
+async fn ask(invitation: &Invitation, request: &[u8]) -> Result<(Files, JoinAnswer), JoinError> {
+    let connection =
+        link::dial_pinned(&invitation.desk, invitation.desk_key, limits::ALPN_ENROL).await?;
+    let (mut sending, mut receiving) = connection.open().await?.split();
+    sending.send_bytes(request).await?;
+    sending.finish();
+    let answer = timeout(ANSWER_TIME_MAX, collect(&mut receiving)).await;
+    let answer = answer.unwrap_or(Err(LinkError::Late.into()))?;
+    connection.leave().await;
+    Ok(answer)
+}
+
+async fn collect(receiving: &mut link::Receiving) -> Result<(Files, JoinAnswer), JoinError> {
+    let mut files = Files::new();
+    let mut open: Option<(String, Vec<u8>)> = None;
+    loop {
+        let frame = receiving.recv::<EnrolFrame>().await?.ok_or(LinkError::Cut)?;
+        match frame {
+            EnrolFrame::Wait => {}
+            EnrolFrame::Refused { stop } => return Err(JoinError::Refused(stop)),
+            EnrolFrame::CatalogueFile { name, part, last } => {
+                let (begun, mut bytes) = open.take().unwrap_or_else(|| (name.clone(), Vec::new()));
+                bytes.extend_from_slice(&part.0);
+                let size = files.bytes() + bytes.len();
+                if begun != name || !is_plain(&name) || size > limits::CATALOGUE_BYTES_MAX {
+                    return Err(JoinError::NotTheirs("its files are out of order"));
+                }
+                if last {
+                    files.insert(name, bytes);
+                } else {
+                    open = Some((name, bytes));
+                }
+                if !files.within_limits() {
+                    return Err(JoinError::NotTheirs("it is too large"));
+                }
+            }
+            EnrolFrame::Answer { json } => return Ok((files, protocol::json::read(&json.0)?)),
+        }
+    }
+}
+
+/// Checks everything, then writes; the organisation's file comes last.
+fn take(
+    home: &Home,
+    invitation: &Invitation,
+    files: &Files,
+    answer: &JoinAnswer,
+    now: Time,
+) -> Result<Organisation, JoinError> {
+    let me = &invitation.name;
+    let root = files.get("1.root.json").ok_or(JoinError::NotTheirs("no root came"))?;
+    if Digest::of(root) != invitation.root {
+        return Err(JoinError::NotTheirs("its root is another one"));
+    }
+    let (catalogue, kept) = Catalogue::update(&Files::new(), root, files, now)?;
+    let policy: Policy = PolicyFile::read(catalogue.policy_text()).map_err(JoinError::Policy)?;
+    let mine = policy.person(me).filter(|person| {
+        home.agent_signing_key(me).is_ok_and(|key| key.public_key() == person.signing_key)
+    });
+    if mine.is_none() || policy.organisation() != answer.organisation {
+        return Err(JoinError::NotTheirs("its policy does not list your keys"));
+    }
+    let wrong = || JoinError::NotTheirs("the certificate is not for your key");
+    let leaf = answer.certificates.first().ok_or_else(wrong)?;
+    let facts = certs::read(&leaf.0).map_err(|_| wrong())?;
+    let uri = link::uri(policy.organisation(), link::Role::Agent, me.as_str());
+    let spki = certs::spki_of(&home.agent_tls_key(me)?.public_key());
+    if facts.spki != spki || facts.uris != [uri] {
+        return Err(wrong());
+    }
+    for (name, bytes) in kept.iter() {
+        home::write_public(&home.repository().join(name), bytes)?;
+    }
+    let chain = answer.certificates.iter().map(|der| der.0.as_slice());
+    home::write_public(&home.agent_certificate(me), certs::to_pem(chain).as_bytes())?;
+    if !is_there(&home.database()) {
+        store::Store::create(&home.database())?;
+    }
+    let id = policy.organisation().parse();
+    let organisation = Organisation {
+        name: policy.organisation().to_owned(),
+        id: id.map_err(|_| JoinError::NotTheirs("its name is not one"))?,
+        profile: policy.file().profile,
+        me: me.clone(),
+    };
+    organisation.write(home)?;
+    Ok(organisation)
+}

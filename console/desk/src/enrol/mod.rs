@@ -1,0 +1,21 @@
+//! Machines and colleagues join: one token, one request, one answer, over a door that is open for
+//! fifteen minutes. Private keys never travel, in neither direction.
+//!
+//! Never admits by certificate or address: the token's secret admits once, and the request is
+//! signed by the key that it names.
+
+mod admit;
+mod door;
+mod endpoint;
+mod error;
+mod join;
+mod person;
+mod token;
+
+pub use admit::{Joined, Turned};
+pub use door::{Door, Place};
+pub use endpoint::EndpointGuest;
+pub use error::EnrolError;
+pub use join::{JoinError, join};
+pub use person::AgentGuest;
+pub use token::ENROL_PORT;

@@ -1,0 +1,109 @@
+//! Admits a colleague: an administrator signs a policy that lists the new person's public keys.
+
+use protocol::documents::{JoinAnswer, JoinRequest};
+use protocol::frames::Stop;
+use protocol::{AgentName, Bytes, Digest, Envelope, Label, Time};
+use store::{AgentState, TokenKind};
+use trust::SigningKey;
+
+use super::admit::{Granted, Joined, Refusing, Undo, holds_token};
+use super::error::EnrolError;
+use crate::catalogue::{self, CatalogueTrouble};
+use crate::chance::fresh;
+use crate::org::{Desk, not_before};
+
+/// The colleague who is waited for, and the administrators who say yes.
+#[derive(Debug)]
+pub struct AgentGuest {
+    /// The name in orders.
+    pub name: AgentName,
+    /// What rules call the person.
+    pub roles: Vec<Label>,
+    /// Administrators' keys, opened for as long as the door is.
+    pub admins: Vec<SigningKey>,
+}
+
+impl AgentGuest {
+    /// Refuses before anything is printed what would be refused at the end.
+    pub(super) fn check(&self, desk: &Desk, now: Time) -> Result<(), EnrolError> {
+        if catalogue::policy(&desk.home, now)?.person(&self.name).is_some() {
+            return Err(EnrolError::PersonKnown { name: self.name.clone() });
+        }
+        Ok(())
+    }
+}
+
+/// Answers a colleague's request.
+pub(super) fn admit(
+    desk: &Desk,
+    guest: &AgentGuest,
+    envelope: &Envelope,
+    now: Time,
+) -> Result<Granted, Refusing> {
+    let request: JoinRequest = trust::seal::peek(envelope).map_err(|_| Stop::Frame)?;
+    trust::seal::open_one::<JoinRequest>(envelope, &request.signing_key).map_err(|_| Stop::Seal)?;
+    if request.name != guest.name {
+        return Err(Stop::Token.into());
+    }
+    let secret = Digest::of(&request.secret.0);
+    holds_token(desk, &secret, TokenKind::Agent, request.name.as_str(), now)?;
+
+    let certificate = certificate(desk, &request, now)?;
+    let policy = policy_with(desk, guest, &request, now)?;
+    let answer = JoinAnswer {
+        certificates: vec![Bytes(certificate.clone())],
+        organisation: desk.organisation.id.to_string(),
+        issued: now,
+    };
+    let answer = protocol::json::write(&answer).map_err(EnrolError::from)?;
+    let document = envelope.write().map_err(EnrolError::from)?;
+    desk.store.take_token(&secret, TokenKind::Agent, now).map_err(|_| Stop::Token)?;
+    catalogue::publish_policy(&desk.home, &policy, &guest.admins, now).map_err(EnrolError::from)?;
+    let joined = AgentState::Joined;
+    desk.store
+        .put_agent(&guest.name, joined, Some(&document), Some(&certificate), now)
+        .map_err(EnrolError::from)?;
+    let files = catalogue::files(&desk.home).map_err(EnrolError::from)?;
+    let joined = Joined::Agent { name: guest.name.clone() };
+    Ok(Granted { files, answer, joined, undo: Undo::Nothing })
+}
+
+fn certificate(desk: &Desk, request: &JoinRequest, now: Time) -> Result<Vec<u8>, Refusing> {
+    let ca = desk.home.ca(certs::Kind::People).map_err(EnrolError::from)?;
+    let serial = fresh().map_err(EnrolError::from)?;
+    let end = now.plus(certs::AGENT_DAYS * certs::DAY);
+    let name = &request.name;
+    ca.issue_agent(&request.tls_key.0, name, serial, not_before(now), end).map_err(|e| match e {
+        certs::CertError::PublicKey => Stop::Frame.into(),
+        other => EnrolError::from(other).into(),
+    })
+}
+
+/// The policy with the new person. A key that somebody has already is not a new person's.
+fn policy_with(
+    desk: &Desk,
+    guest: &AgentGuest,
+    request: &JoinRequest,
+    now: Time,
+) -> Result<String, Refusing> {
+    let policy = catalogue::policy(&desk.home, now).map_err(EnrolError::from)?;
+    if policy.person_of(&request.signing_key).is_some() {
+        return Err(Stop::Seal.into());
+    }
+    let mut file = policy.file().clone();
+    file.people.push(policy::Person {
+        name: guest.name.clone(),
+        roles: guest.roles.clone(),
+        signing_key: request.signing_key,
+        sealing_key: Some(request.sealing_key.clone()),
+        vetter_key: None,
+        admin_key: None,
+        valid_until: None,
+    });
+    let text = catalogue::policy_text(&file).map_err(|trouble| match trouble {
+        // The only new thing in it is what the guest sent.
+        CatalogueTrouble::Policy(_) => Refusing::Guest(Stop::Frame),
+        other => EnrolError::from(other).into(),
+    })?;
+    Ok(text)
+}

@@ -1,0 +1,28 @@
+//! Setting an organisation up: keys, CAs, catalogue, policy, store, in steps that can be repeated.
+//!
+//! Never overwrites a key; an interrupted set-up is completed by the same command again.
+
+mod keys;
+mod open;
+mod setup;
+
+pub(crate) use keys::{agent as make_agent_keys, not_before};
+pub use open::{Desk, OpenError};
+pub use setup::{Founding, InitError, Ready, Step, init, profile_word};
+
+/// Renews this home's own certificates where they are close to their end and the CA is here.
+///
+/// # Errors
+/// [`InitError`] of the home's files.
+pub fn renew_certificates(
+    home: &crate::home::Home,
+    me: &protocol::AgentName,
+    now: protocol::Time,
+) -> Result<(), InitError> {
+    if !crate::home::is_there(&home.online(crate::home::Online::PeopleCa)) {
+        return Ok(());
+    }
+    let _lock = home.lock()?;
+    keys::desk_certificate(home, now)?;
+    keys::agent_certificate(home, me, now)
+}
