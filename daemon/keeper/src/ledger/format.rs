@@ -1,0 +1,137 @@
+//! How entries lie in a segment, and how a torn tail is told from damage. Never does I/O.
+//!
+//! ```text
+//! segment  = magic "salve/l1" | number u64 | chain head before it 32 | SHA-256 of these 48 bytes
+//! entry    = len u32 | !len u32 | body (CBOR, len bytes) | hash 32 | 0xa5
+//! hash     = SHA-256(previous hash | len u32 | body)          all numbers big endian
+//! ```
+//! The hash is checksum and chain in one; a CRC beside it would find nothing more. A segment is
+//! made of zeros and synced before its first entry, so an interrupted write leaves zeros where it
+//! did not get: the closing byte is missing, or a whole disk sector of the entry is zero. The length
+//! stands there twice so that a flipped bit in it cannot make a whole entry look unfinished.
+//! Everything else that does not verify is damage, and damage is never repaired.
+
+use protocol::{Digest, limits};
+use sha2::Digest as _;
+
+use super::entry::Entry;
+
+/// First bytes of a segment.
+pub(crate) const MAGIC: &[u8; 8] = b"salve/l1";
+/// Bytes before the first entry.
+pub(crate) const HEADER_BYTES: usize = 80;
+/// Bytes of an entry beside its body.
+pub(crate) const FRAME_BYTES: usize = 4 + 4 + 32 + 1;
+const CLOSING: u8 = 0xa5;
+/// Smallest unit a disk writes whole.
+const SECTOR: usize = 512;
+/// Largest body: a record's or order's envelope and the words around it.
+pub(crate) const BODY_BYTES_MAX: usize = limits::ENVELOPE_BYTES_MAX + 64 * 1024;
+
+const _: () = assert!(HEADER_BYTES + FRAME_BYTES + BODY_BYTES_MAX < SEGMENT_BYTES);
+
+/// A segment's size.
+#[expect(clippy::cast_possible_truncation, reason = "8 MiB fits every usize that we build for")]
+pub(crate) const SEGMENT_BYTES: usize = limits::LEDGER_SEGMENT_BYTES as usize;
+
+/// Header of segment `number`, which follows what `head` stands for.
+pub(crate) fn header(number: u64, head: &Digest) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER_BYTES);
+    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(&number.to_be_bytes());
+    out.extend_from_slice(&head.0);
+    let check = Digest::of(&out);
+    out.extend_from_slice(&check.0);
+    out
+}
+
+fn hash(previous: &Digest, len: u32, body: &[u8]) -> Digest {
+    let mut hasher = sha2::Sha256::new();
+    hasher.update(previous.0);
+    hasher.update(len.to_be_bytes());
+    hasher.update(body);
+    Digest(hasher.finalize().into())
+}
+
+/// An entry's bytes behind `previous`, and the new head. None where the body is too large.
+pub(crate) fn encode(entry: &Entry, previous: &Digest) -> Option<(Vec<u8>, Digest)> {
+    let body = minicbor::to_vec(entry).ok()?;
+    let len = u32::try_from(body.len()).ok().filter(|_| body.len() <= BODY_BYTES_MAX)?;
+    let head = hash(previous, len, &body);
+    let mut out = Vec::with_capacity(body.len() + FRAME_BYTES);
+    out.extend_from_slice(&len.to_be_bytes());
+    out.extend_from_slice(&(!len).to_be_bytes());
+    out.extend_from_slice(&body);
+    out.extend_from_slice(&head.0);
+    out.push(CLOSING);
+    Some((out, head))
+}
+
+/// What lies at one place of a segment.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// An entry that verifies, its end, and the head behind it.
+    Entry(Box<Entry>, usize, Digest),
+    /// Nothing but zeros from here on.
+    End,
+    /// A write that was interrupted: these bytes were never acknowledged.
+    Torn {
+        /// Where its last byte lies, plus one.
+        end: usize,
+    },
+    /// Anything else.
+    Damage,
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    let four: [u8; 4] = bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
+    Some(u32::from_be_bytes(four))
+}
+
+/// How far a segment was written: behind its last byte that is not zero.
+pub(crate) fn used(segment: &[u8]) -> usize {
+    segment.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1)
+}
+
+/// Looks at the entry that begins at `at` in a segment of which `used` bytes were written;
+/// `previous` is the head before it.
+pub(crate) fn look(segment: &[u8], used: usize, at: usize, previous: &Digest) -> Found {
+    if used <= at {
+        return Found::End;
+    }
+    let rest = segment.get(at..).unwrap_or_default();
+    let written = used - at;
+    let torn = Found::Torn { end: at + written };
+    let (Some(len), Some(check)) = (u32_at(rest, 0), u32_at(rest, 4)) else { return Found::Damage };
+    if check != !len {
+        // Only a write that did not reach the end of these eight bytes looks like this.
+        return if written < 8 { torn } else { Found::Damage };
+    }
+    let Ok(body_len) = usize::try_from(len) else { return Found::Damage };
+    let whole = body_len.saturating_add(FRAME_BYTES);
+    let (Some(body), Some(found)) =
+        (rest.get(8..8 + body_len), rest.get(8 + body_len..whole.saturating_sub(1)))
+    else {
+        return Found::Damage;
+    };
+    let head = hash(previous, len, body);
+    let closed = rest.get(whole - 1) == Some(&CLOSING);
+    if closed && found == head.0 {
+        return match minicbor::decode(body) {
+            Ok(entry) => Found::Entry(Box::new(entry), at + whole, head),
+            Err(_) => Found::Damage,
+        };
+    }
+    let hole = has_hole(segment, at, at + whole);
+    if written < whole || written == whole && hole { torn } else { Found::Damage }
+}
+
+/// Whether a whole sector that lies within `from..to` is zero: a write that did not reach it.
+fn has_hole(segment: &[u8], from: usize, to: usize) -> bool {
+    let first = from.next_multiple_of(SECTOR);
+    (first..to)
+        .step_by(SECTOR)
+        .filter(|start| start + SECTOR <= to)
+        .filter_map(|start| segment.get(start..start + SECTOR))
+        .any(|sector| sector.iter().all(|b| *b == 0))
+}

@@ -1,0 +1,132 @@
+//! What the ledger's entries add up to. Rebuilt at start, kept up to date entry by entry.
+//!
+//! Never reads a disk: whoever appends an entry applies it here.
+
+use std::collections::BTreeMap;
+
+use protocol::documents::Head;
+use protocol::{AgentName, Digest, OrderId, RunId};
+
+use super::entry::{Accepted, Entry};
+
+/// A run's record as the index knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordRef {
+    /// SHA-256 of its payload.
+    pub digest: Digest,
+    /// Its place in the chain.
+    pub counter: u64,
+    /// Whether it is a refusal.
+    pub refused: bool,
+    /// Whether the desk said that it has it.
+    pub filed: bool,
+}
+
+/// Sum of a ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Index {
+    epoch: Option<Digest>,
+    counter: u64,
+    hash: Option<Digest>,
+    /// Accepted orders: the replay guard.
+    orders: BTreeMap<Digest, RunId>,
+    /// Order ids that were used by accepted orders.
+    ids: BTreeMap<OrderId, Digest>,
+    /// Accepted runs without a record.
+    unfinished: BTreeMap<RunId, Accepted>,
+    records: BTreeMap<RunId, RecordRef>,
+    /// Records that the desk has not confirmed, by their place in the chain.
+    unfiled: BTreeMap<u64, RunId>,
+    recalled: BTreeMap<Digest, AgentName>,
+}
+
+impl Index {
+    /// Takes one entry into account.
+    pub fn apply(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Opened { epoch, .. } => {
+                self.epoch = Some(*epoch);
+                self.counter = 0;
+                self.hash = None;
+            }
+            Entry::Accepted(accepted) => {
+                self.orders.insert(accepted.order, accepted.run);
+                self.ids.entry(accepted.id).or_insert(accepted.order);
+                self.unfinished.insert(accepted.run, (**accepted).clone());
+                // A refusal of the same order that came first gives way to the run.
+                if let Some(old) = self.records.remove(&accepted.run) {
+                    self.unfiled.remove(&old.counter);
+                }
+            }
+            Entry::Started { .. } => {}
+            Entry::Record(record) => {
+                self.unfinished.remove(&record.run);
+                self.counter = record.counter;
+                self.hash = Some(record.record);
+                let (digest, counter) = (record.record, record.counter);
+                let row = RecordRef { digest, counter, refused: record.refused, filed: false };
+                self.records.insert(record.run, row);
+                self.unfiled.insert(record.counter, record.run);
+            }
+            Entry::Recalled { order, by, .. } => {
+                self.recalled.entry(*order).or_insert_with(|| by.clone());
+            }
+            Entry::Filed { record } => {
+                let found = self.records.values_mut().find(|row| row.digest == *record);
+                if let Some(row) = found {
+                    row.filed = true;
+                    self.unfiled.remove(&row.counter);
+                }
+            }
+        }
+    }
+    /// Head of the chain of records, as the hello shows it.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        let epoch = self.epoch.unwrap_or(Digest([0; 32]));
+        Head { epoch, counter: self.counter, hash: self.hash.unwrap_or(epoch) }
+    }
+    /// The run of an accepted order.
+    #[must_use]
+    pub fn accepted(&self, order: &Digest) -> Option<RunId> {
+        self.orders.get(order).copied()
+    }
+    /// The accepted order that used an id.
+    #[must_use]
+    pub fn order_with(&self, id: &OrderId) -> Option<Digest> {
+        self.ids.get(id).copied()
+    }
+    /// Who recalled an order, if somebody did.
+    #[must_use]
+    pub fn recalled(&self, order: &Digest) -> Option<&AgentName> {
+        self.recalled.get(order)
+    }
+    /// Accepted runs without a record.
+    #[must_use]
+    pub const fn unfinished(&self) -> &BTreeMap<RunId, Accepted> {
+        &self.unfinished
+    }
+    /// A run's record.
+    #[must_use]
+    pub fn record(&self, run: &RunId) -> Option<RecordRef> {
+        self.records.get(run).copied()
+    }
+    /// Whether this digest is a record of ours that the desk has not confirmed.
+    #[must_use]
+    pub fn is_unfiled(&self, record: &Digest) -> bool {
+        let rows = self.unfiled.values().filter_map(|run| self.records.get(run));
+        rows.into_iter().any(|row| row.digest == *record)
+    }
+    /// Runs whose records the desk has not confirmed: the newest `most`, newest last.
+    #[must_use]
+    pub fn unfiled(&self, most: usize) -> Vec<RunId> {
+        let mut runs: Vec<_> = self.unfiled.values().rev().take(most).copied().collect();
+        runs.reverse();
+        runs
+    }
+    /// How many orders were ever accepted.
+    #[must_use]
+    pub fn accepted_count(&self) -> usize {
+        self.orders.len()
+    }
+}
