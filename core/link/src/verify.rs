@@ -84,7 +84,7 @@ impl CertificateFault {
 #[derive(Debug, Clone, Copy)]
 struct Purpose {
     required: KeyUsage,
-    /// The desk's leaf may serve both sides; agents and endpoints have exactly one purpose.
+    /// Desks and endpoints may have both usages, each listens and dials; agents only dial.
     both: bool,
 }
 
@@ -155,7 +155,7 @@ impl Judge {
         let cert =
             webpki::EndEntityCert::try_from(leaf).map_err(|_| CertificateFault::Malformed)?;
         let peer = self.peer(leaf);
-        let both = peer.as_ref().is_some_and(|p| p.role == Role::Desk);
+        let both = peer.as_ref().is_some_and(|p| p.role != Role::Agent);
         cert.verify_for_usage(
             ALGORITHMS.all,
             &self.anchors,

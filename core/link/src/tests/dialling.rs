@@ -45,6 +45,8 @@ async fn a_wrong_server_certificate_is_named() {
     let key = Expect { key: Some(Digest([7; 32])), ..e1.clone() };
     assert_eq!(fault(told(&good, &key, |_| {}).await), CertificateFault::Key);
     let purpose = told(&Leaf::of(Role::Endpoint, "e1", CLIENT), &e1, |_| {}).await;
+    let both = Leaf { purposes: vec![CLIENT, SERVER], ..good.clone() };
+    assert_eq!(fault(told(&both, &endpoint("e2"), |_| {}).await), CertificateFault::Id);
     assert_eq!(fault(purpose), CertificateFault::Purpose);
     let denied = told(&good, &e1, |trust| trust.denied = vec![vec![0x11, 0x22]]).await;
     assert_eq!(fault(denied), CertificateFault::Withdrawn);
