@@ -1,0 +1,107 @@
+//! Keys in files: what OpenSSL reads, what the wrong passphrase says.
+
+use std::io::Write as _;
+
+use trust::{KeyError, SealingSecret, Signer as _, SigningKey};
+
+use crate::sample;
+
+/// `openssl pkey -noout -text` of a PEM: its words, or its complaint.
+#[expect(clippy::disallowed_methods, reason = "the other reader is a program")]
+fn openssl(pem: &str, passphrase: &str) -> Result<String, String> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(pem.as_bytes()).unwrap();
+    let output = std::process::Command::new("openssl")
+        .args(["pkey", "-noout", "-text", "-passin"])
+        .arg(format!("pass:{passphrase}"))
+        .arg("-in")
+        .arg(file.path())
+        .output()
+        .expect("openssl is one of the packages that the tests need");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+fn spaced(key: &SigningKey) -> String {
+    let hex = key.public_key().to_string();
+    let pairs: Vec<&str> =
+        hex.as_bytes().chunks(2).map(|p| std::str::from_utf8(p).unwrap()).collect();
+    pairs.join(":")
+}
+
+#[test]
+fn openssl_reads_our_keys_in_clear_and_encrypted() {
+    let key = sample::key("admin a");
+    for (pem, passphrase) in [
+        (key.to_pem(), ""),
+        (key.to_encrypted_pem(b"correct horse", [1; 16], [2; 16]).unwrap(), "correct horse"),
+    ] {
+        let text: String = openssl(&pem, passphrase).unwrap().split_whitespace().collect();
+        assert!(text.contains("ED25519Private-Key"), "{text}");
+        assert!(text.contains(&spaced(&key)), "{text} has not {}", spaced(&key));
+    }
+    assert!(openssl(&key.to_encrypted_pem(b"a", [1; 16], [2; 16]).unwrap(), "b").is_err());
+}
+
+#[test]
+fn a_passphrase_is_asked_for_and_must_be_the_right_one() {
+    let key = sample::key("admin a");
+    let pem = key.to_encrypted_pem(b"correct horse", [3; 16], [4; 16]).unwrap();
+    assert!(pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"));
+    assert!(matches!(SigningKey::from_pem(&pem, None), Err(KeyError::PassphraseNeeded)));
+    let wrong = SigningKey::from_pem(&pem, Some(b"battery staple"));
+    assert!(matches!(wrong, Err(KeyError::PassphraseWrong)));
+    let right = SigningKey::from_pem(&pem, Some(b"correct horse")).unwrap();
+    assert_eq!(right.public_key(), key.public_key());
+    let clear = SigningKey::from_pem(&key.to_pem(), Some(b"not needed")).unwrap();
+    assert_eq!(clear.public_key(), key.public_key());
+}
+
+#[test]
+fn a_wrong_passphrase_is_never_called_a_damaged_file() {
+    // One wrong passphrase in 256 leaves good padding behind: it must say the same.
+    let pem = sample::key("admin a").to_encrypted_pem(b"x", [5; 16], [6; 16]).unwrap();
+    for number in 0..24 {
+        let answer = SigningKey::from_pem(&pem, Some(format!("wrong {number}").as_bytes()));
+        assert!(matches!(answer, Err(KeyError::PassphraseWrong)), "{number}: {answer:?}");
+    }
+}
+
+#[test]
+fn what_is_no_ed25519_key_is_malformed() {
+    let other = SealingSecret::from_seed([1; 32]).to_pem();
+    for text in [
+        "",
+        "no pem",
+        other.as_str(),
+        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+    ] {
+        assert!(
+            matches!(SigningKey::from_pem(text, None), Err(KeyError::Malformed { .. })),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn nothing_private_is_printed() {
+    let key = sample::key("admin a");
+    let shown = format!("{key:?}");
+    assert!(shown.contains(&key.public_key().to_string()));
+    let seed: String = protocol::Digest::of(b"salve vectors: admin a").to_string();
+    assert!(!shown.contains(&seed));
+    assert_eq!(key.pkcs8_der().len(), 48);
+}
+
+#[test]
+fn key_ids_are_those_of_securesystemslib() {
+    // Computed by securesystemslib's `SSlibKey` for the all-zero seed's public key.
+    let key = SigningKey::from_seed([0; 32]);
+    assert_eq!(
+        key.public_key().to_string(),
+        "3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29"
+    );
+    assert_eq!(trust::key_id(&key.public_key()), KEY_ID_OF_ZERO);
+}
+
+const KEY_ID_OF_ZERO: &str = "4cc3f338069d638e761ed397f5c53df4129a276face46a446c202617331ca1b3";
