@@ -1,0 +1,150 @@
+//! Finding things by what people type: names, unique prefixes, `last`. Never guesses: what is not
+//! unique is answered with the candidates.
+
+use protocol::{EndpointName, TicketId};
+use store::{EndpointRow, EndpointState, RunFilter, RunRow, Store, StoreError, TicketFilter};
+
+/// What was typed does not name one thing.
+#[derive(Debug, thiserror::Error)]
+pub enum Unclear {
+    /// Nothing of that name.
+    #[error("there is no {kind} `{typed}`")]
+    Unknown {
+        /// As in `endpoint`.
+        kind: &'static str,
+        /// As typed.
+        typed: String,
+        /// What there is, nearest first, at most eight.
+        candidates: Vec<String>,
+    },
+    /// More than one.
+    #[error("`{typed}` is not one {kind}")]
+    Ambiguous {
+        /// As in `run`.
+        kind: &'static str,
+        /// As typed.
+        typed: String,
+        /// All that fit, at most ten.
+        candidates: Vec<String>,
+    },
+    /// There is none at all yet.
+    #[error("there is no {kind} yet")]
+    None {
+        /// As in `run`.
+        kind: &'static str,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Shortest prefix that names something: fewer characters are a slip, not a name.
+const PREFIX_MIN: usize = 2;
+
+/// A run by its id, a unique prefix of it, or `last`.
+///
+/// # Errors
+/// [`Unclear`] with the candidates.
+pub fn find_run(store: &Store, typed: &str) -> Result<RunRow, Unclear> {
+    let kind = "run";
+    let newest = |limit| store.runs(&RunFilter { limit, ..RunFilter::default() });
+    if typed == "last" {
+        return newest(1)?.into_iter().next().ok_or(Unclear::None { kind });
+    }
+    let lower = typed.to_lowercase();
+    let found = if lower.len() < PREFIX_MIN { Vec::new() } else { store.runs_starting(&lower)? };
+    let mut found = found.into_iter();
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one),
+        (Some(a), Some(b)) => {
+            let candidates = [a, b].into_iter().chain(found).map(|r| describe(&r)).collect();
+            Err(Unclear::Ambiguous { kind, typed: typed.to_owned(), candidates })
+        }
+        (None, _) => {
+            let all = newest(5)?;
+            if all.is_empty() {
+                return Err(Unclear::None { kind });
+            }
+            let candidates = all.iter().map(describe).collect();
+            Err(Unclear::Unknown { kind, typed: typed.to_owned(), candidates })
+        }
+    }
+}
+
+/// `01k9f2qx cache.clear on lt-4411`.
+fn describe(run: &RunRow) -> String {
+    let endpoint = run.endpoint_name.clone().unwrap_or_else(|| run.endpoint.short());
+    let script = run.script.as_deref().unwrap_or("unknown script");
+    format!("{} {script} on {endpoint}", run.id.short())
+}
+
+/// An active endpoint by its name or a unique beginning of it.
+///
+/// # Errors
+/// [`Unclear`] with the candidates.
+pub fn find_endpoint(store: &Store, typed: &str) -> Result<EndpointRow, Unclear> {
+    let kind = "endpoint";
+    if let Ok(name) = typed.parse::<EndpointName>()
+        && let Some(exact) = store.endpoint_named(&name)?
+    {
+        return Ok(exact);
+    }
+    let mut all = store.endpoints()?;
+    all.retain(|endpoint| endpoint.state == EndpointState::Active);
+    if all.is_empty() {
+        return Err(Unclear::None { kind });
+    }
+    let lower = typed.to_lowercase();
+    let fits = |e: &EndpointRow| lower.len() >= PREFIX_MIN && e.name.as_str().starts_with(&lower);
+    let names: Vec<String> = all.iter().map(|e| e.name.to_string()).collect();
+    let mut found: Vec<EndpointRow> = all.into_iter().filter(fits).collect();
+    match (found.len(), found.pop()) {
+        (1, Some(one)) => Ok(one),
+        (0, _) | (_, None) => {
+            let candidates = nearest(&lower, names);
+            Err(Unclear::Unknown { kind, typed: typed.to_owned(), candidates })
+        }
+        (_, Some(last)) => {
+            found.push(last);
+            let candidates = found.into_iter().take(10).map(|e| e.name.to_string()).collect();
+            Err(Unclear::Ambiguous { kind, typed: typed.to_owned(), candidates })
+        }
+    }
+}
+
+/// A ticket of the built-in system by its number, with or without `#`, or `last`.
+///
+/// # Errors
+/// [`Unclear`] with the newest open ones.
+pub fn find_ticket(store: &Store, typed: &str) -> Result<(TicketId, store::TicketRow), Unclear> {
+    let kind = "ticket";
+    let last = store.last_ticket()?.ok_or(Unclear::None { kind })?;
+    let number = match typed.trim_start_matches('#') {
+        "last" => Some(last),
+        digits => digits.parse::<u64>().ok(),
+    };
+    let row = match number.map(|number| store.ticket(number)) {
+        Some(Ok(row)) => Some(row),
+        None | Some(Err(StoreError::NotFound { .. })) => None,
+        Some(Err(error)) => return Err(error.into()),
+    };
+    if let Some(row) = row
+        && let Ok(id) = row.id.to_string().parse::<TicketId>()
+    {
+        return Ok((id, row));
+    }
+    let open = store.tickets(&TicketFilter::default())?;
+    let candidates = open.iter().take(5).map(|t| format!("{} {}", t.id, t.subject)).collect();
+    Err(Unclear::Unknown { kind, typed: typed.to_owned(), candidates })
+}
+
+/// The names nearest to what was typed: those that contain it, then those that begin alike.
+fn nearest(typed: &str, mut names: Vec<String>) -> Vec<String> {
+    let alike = |name: &String| name.chars().zip(typed.chars()).take_while(|(a, b)| a == b).count();
+    names.sort_by_key(|name| (!name.contains(typed), std::cmp::Reverse(alike(name)), name.clone()));
+    names.truncate(8);
+    names
+}
+
+#[cfg(test)]
+mod tests;

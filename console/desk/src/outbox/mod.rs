@@ -1,0 +1,65 @@
+//! From an order to the ticket: the note is promised before anything is sent, due when the records
+//! are filed, and posted once (P6).
+//!
+//! Never posts without having looked when an earlier try may have gone through.
+
+mod backend;
+mod filing;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use backend::{StoreBackend, builtin};
+pub use filing::{Arrived, FileError, Filing, file, told_of};
+pub use worker::{Delivery, deliver, deliver_all};
+
+use protocol::documents::Order;
+use protocol::{Envelope, RunId, Time};
+use store::{NewOrder, Store, StoreError};
+use tickets::{Key, KeyKind};
+
+use crate::notes::note_key;
+
+/// An order that could not be stored. Nothing may be sent then.
+#[derive(Debug, thiserror::Error)]
+pub enum PromiseError {
+    /// The envelope could not be written.
+    #[error("could not write the order")]
+    Write(#[from] protocol::json::BadJson),
+    /// The store.
+    #[error("could not store the order; nothing was sent")]
+    Store(#[from] StoreError),
+}
+
+/// Stores an order with its runs and the promise of its note and file, in one transaction. Call it
+/// before the first byte leaves; the runs are in the order of the targets.
+///
+/// # Errors
+/// [`PromiseError`]; then nothing was stored and nothing may be sent.
+pub fn promise(
+    store: &Store,
+    order: &Order,
+    sealed: &Envelope,
+    support: Option<&[u8]>,
+    now: Time,
+) -> Result<Vec<RunId>, PromiseError> {
+    let digest = sealed.digest();
+    let envelope = sealed.write()?;
+    let note = note_key(order, &digest);
+    let file = note.as_ref().map(|_| Key::of_order(&digest, KeyKind::File));
+    let new = NewOrder {
+        digest,
+        id: order.id,
+        script: order.script.name.clone(),
+        version: order.script.version,
+        mode: order.mode,
+        agent: order.agent.clone(),
+        ticket: order.ticket.clone(),
+        envelope: &envelope,
+        support,
+        targets: &order.targets,
+        note_key: note.as_ref().map(Key::as_str),
+        file_key: file.as_ref().map(Key::as_str),
+    };
+    Ok(store.add_order(&new, now)?)
+}

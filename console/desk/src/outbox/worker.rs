@@ -1,0 +1,204 @@
+//! The worker of one ticket: note, file, reply, in that order, each once.
+//!
+//! A crash at any point leaves a row that is due; the next worker looks before it posts. A reply is
+//! never posted while something before it is still due.
+
+use protocol::documents::Order;
+use protocol::error_chain::ErrorChain;
+use protocol::{TicketId, Time};
+use store::{OutboxKind, OutboxRow, Store, StoreError};
+use tickets::{Audience, File, Key, Note, TicketError, TicketSystem};
+
+use super::filing::{read_order, told_of};
+use crate::notes;
+
+/// How long a worker may hold a ticket without a sign of life, seconds: longer than any one call.
+const LEASE_SECONDS: u64 = 120;
+/// Longest pause between two tries, seconds.
+const PAUSE_MAX: u64 = 3600;
+
+/// What delivering to one ticket came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Delivery {
+    /// Nothing is due any more; so many were posted now.
+    Done {
+        /// How many.
+        posted: usize,
+    },
+    /// Not yet: the earliest next try.
+    Later {
+        /// When.
+        at: Time,
+    },
+    /// It failed; the row keeps the reason and is tried again.
+    Failed {
+        /// The row's key.
+        key: String,
+        /// Why.
+        why: String,
+    },
+    /// Another worker has this ticket.
+    Busy,
+}
+
+/// Delivers what is due for every ticket. `holder` names this worker, unique for its life.
+///
+/// # Errors
+/// The store's own.
+pub fn deliver_all(
+    store: &Store,
+    system: &dyn TicketSystem,
+    holder: &str,
+    now: Time,
+) -> Result<Vec<(TicketId, Delivery)>, StoreError> {
+    let mut tickets: Vec<TicketId> = Vec::new();
+    for row in store.outbox_todo()? {
+        if row.state == store::OutboxState::Due && !tickets.contains(&row.ticket) {
+            tickets.push(row.ticket);
+        }
+    }
+    let mut all = Vec::with_capacity(tickets.len());
+    for ticket in tickets {
+        let delivery = deliver(store, system, &ticket, holder, now)?;
+        all.push((ticket, delivery));
+    }
+    Ok(all)
+}
+
+/// Delivers what is due for one ticket, in order, until done or failed.
+///
+/// # Errors
+/// The store's own.
+pub fn deliver(
+    store: &Store,
+    system: &dyn TicketSystem,
+    ticket: &TicketId,
+    holder: &str,
+    now: Time,
+) -> Result<Delivery, StoreError> {
+    if !store.lease_ticket(ticket, holder, now, now.plus(LEASE_SECONDS))? {
+        return Ok(Delivery::Busy);
+    }
+    let delivery = drain(store, system, ticket, now);
+    store.release_ticket(ticket, holder)?;
+    delivery
+}
+
+fn drain(
+    store: &Store,
+    system: &dyn TicketSystem,
+    ticket: &TicketId,
+    now: Time,
+) -> Result<Delivery, StoreError> {
+    let mut posted = 0usize;
+    for row in store.outbox_due(ticket)? {
+        if row.next_try > now {
+            return Ok(Delivery::Later { at: row.next_try });
+        }
+        store.outbox_trying(&row.key, now.plus(pause(row.tries)))?;
+        match post(store, system, &row, now)? {
+            Ok(()) => {
+                store.outbox_posted(&row.key, now)?;
+                posted = posted.saturating_add(1);
+            }
+            Err(error) => {
+                let why = ErrorChain(&error).to_string();
+                store.outbox_failed(&row.key, &why)?;
+                return Ok(Delivery::Failed { key: row.key, why });
+            }
+        }
+    }
+    Ok(Delivery::Done { posted })
+}
+
+/// Ten seconds, then twice as long each time, at most an hour.
+fn pause(tries: u64) -> u64 {
+    let doublings = u32::try_from(tries.min(16)).unwrap_or(16);
+    10u64.saturating_mul(2u64.saturating_pow(doublings)).min(PAUSE_MAX)
+}
+
+type Posted = Result<(), TicketError>;
+
+fn post(
+    store: &Store,
+    system: &dyn TicketSystem,
+    row: &OutboxRow,
+    now: Time,
+) -> Result<Posted, StoreError> {
+    let Ok(key) = row.key.parse::<Key>() else {
+        return Ok(Err(TicketError::Invalid { field: "key" }));
+    };
+    Ok(match row.kind {
+        OutboxKind::Note => match note_text(store, row, &key)? {
+            Some(body) => post_note(system, row, &key, Audience::Internal, body, now),
+            None => Err(TicketError::Invalid { field: "order" }),
+        },
+        OutboxKind::Reply => match &row.payload {
+            Some(body) => post_note(system, row, &key, Audience::Public, body.clone(), now),
+            None => Err(TicketError::Invalid { field: "payload" }),
+        },
+        OutboxKind::File => match records(store, row)? {
+            Some(bytes) => post_file(system, row, key, bytes, now),
+            None => Err(TicketError::Invalid { field: "order" }),
+        },
+        OutboxKind::State => Err(TicketError::NotSupported { what: "move by the outbox" }),
+    })
+}
+
+fn post_note(
+    system: &dyn TicketSystem,
+    row: &OutboxRow,
+    key: &Key,
+    audience: Audience,
+    body: String,
+    now: Time,
+) -> Posted {
+    // A try before this one may have gone through without an answer.
+    if row.tries > 0 && system.find_note(&row.ticket, key)?.is_some() {
+        return Ok(());
+    }
+    let note = Note { key: key.clone(), audience, author: None, body };
+    system.add_note(&row.ticket, &note, now).map(|_| ())
+}
+
+fn post_file(
+    system: &dyn TicketSystem,
+    row: &OutboxRow,
+    key: Key,
+    bytes: Vec<u8>,
+    now: Time,
+) -> Posted {
+    // Where a file would be public the note must do: it names the record and how to see it.
+    if !system.caps().private_files {
+        return Ok(());
+    }
+    let file = File {
+        key,
+        name: "records.jsonl".to_owned(),
+        media: "application/jsonl".to_owned(),
+        bytes,
+    };
+    system.attach(&row.ticket, &file, Audience::Internal, now).map(|_| ())
+}
+
+fn order_of(store: &Store, row: &OutboxRow) -> Result<Option<Order>, StoreError> {
+    let Some(digest) = row.order else { return Ok(None) };
+    Ok(store.order(&digest)?.and_then(|order| read_order(&order)))
+}
+
+/// The note, written from the filed records each time: the same records, the same note.
+fn note_text(store: &Store, row: &OutboxRow, key: &Key) -> Result<Option<String>, StoreError> {
+    let (Some(order), Some(digest)) = (order_of(store, row)?, row.order) else { return Ok(None) };
+    Ok(Some(notes::internal(key, &order, &told_of(store, &digest)?)))
+}
+
+/// The records' envelopes, one a line.
+fn records(store: &Store, row: &OutboxRow) -> Result<Option<Vec<u8>>, StoreError> {
+    let Some(digest) = row.order else { return Ok(None) };
+    let mut bytes = Vec::new();
+    for told in told_of(store, &digest)? {
+        bytes.extend(store.run_record(&told.run)?.unwrap_or_default());
+        bytes.push(b'\n');
+    }
+    Ok(Some(bytes))
+}

@@ -1,0 +1,305 @@
+//! The checks, one function a paper. Every one says what is good or what is wrong, in one sentence.
+
+use protocol::documents::{Card, Dispatch, Head, Order, PREDICATE_TYPE, Record, STATEMENT_TYPE};
+use protocol::error_chain::ErrorChain;
+use protocol::{Digest, Envelope, RunId};
+use trust::{Verified, chain, seal};
+
+use super::{About, Anchors, Line, Papers, Report, Standing};
+
+fn good(about: About, words: impl Into<String>) -> Line {
+    Line { about, standing: Standing::Good, words: words.into() }
+}
+fn bad(about: About, words: impl Into<String>) -> Line {
+    Line { about, standing: Standing::Bad, words: words.into() }
+}
+fn absent(about: About, words: impl Into<String>) -> Line {
+    Line { about, standing: Standing::Absent, words: words.into() }
+}
+
+fn envelope(about: About, bytes: &[u8]) -> Result<Envelope, Line> {
+    Envelope::read(bytes).map_err(|e| bad(about, ErrorChain(&e).to_string()))
+}
+
+/// Verifies one run from its papers.
+#[must_use]
+pub fn verify_record(papers: &Papers, anchors: &Anchors) -> Report {
+    let sealed = match envelope(About::Record, &papers.record) {
+        Ok(sealed) => sealed,
+        Err(line) => return Report::of(None, None, vec![line]),
+    };
+    let digest = sealed.digest();
+    let claimed = match seal::peek::<Record>(&sealed) {
+        Ok(claimed) => claimed,
+        Err(e) => {
+            let line = bad(About::Record, ErrorChain(&e).to_string());
+            return Report::of(None, Some(digest), vec![line]);
+        }
+    };
+    let run = claimed.predicate.run;
+    let mut lines = Vec::new();
+    let card = card(papers, &claimed, anchors);
+    let record = match &card {
+        Ok((card, _)) => record(&sealed, card),
+        Err(_) => Err(absent(About::Record, "its key is not known: see the card")),
+    };
+    lines.push(match &record {
+        Ok(record) => {
+            let endpoint = &record.predicate.endpoint.name;
+            good(About::Record, format!("sealed by {endpoint}, sha256 {}", digest.short()))
+        }
+        Err(line) => line.clone(),
+    });
+    lines.push(match card {
+        Ok((_, line)) | Err(line) => line,
+    });
+    lines.push(order(papers, &claimed, anchors));
+    lines.extend(dispatch(papers, &claimed));
+    lines.push(effects(papers, &claimed));
+    lines.extend(plan(papers, &claimed));
+    if let Ok(record) = &record {
+        lines.push(neighbours(papers, record));
+    }
+    lines.push(catalogue(papers, &claimed, anchors));
+    Report::of(Some(run), Some(digest), lines)
+}
+
+fn card(
+    papers: &Papers,
+    claimed: &Record,
+    anchors: &Anchors,
+) -> Result<(Verified<Card>, Line), Line> {
+    let here = &claimed.predicate;
+    let Some(bytes) = &papers.card else {
+        return Err(absent(About::Card, "the endpoint's card is not here"));
+    };
+    let sealed = envelope(About::Card, bytes)?;
+    if sealed.signatures.len() != 1 {
+        return Err(bad(About::Card, "it does not carry exactly one signature"));
+    }
+    let card = seal::open::<Card>(&sealed, &anchors.enrollers, 1).map_err(|e| {
+        let why = ErrorChain(&e).to_string();
+        bad(About::Card, format!("no enroller of {} signed it: {why}", anchors.source))
+    })?;
+    if card.digest() != here.endpoint.card {
+        return Err(bad(About::Card, "it is not the card that the record names"));
+    }
+    if card.endpoint != here.endpoint.id || card.name != here.endpoint.name {
+        return Err(bad(About::Card, "it names another endpoint than the record"));
+    }
+    let mut words = format!(
+        "{} ({}), serial {}, until {}",
+        card.name,
+        card.endpoint.short(),
+        card.serial,
+        card.not_after
+    );
+    if anchors.denied_cards.contains(&card.serial) {
+        words.push_str("; revoked today");
+    }
+    // The endpoint's own clock wrote these times; skew of two minutes is honest.
+    let skew = protocol::limits::CLOCK_SKEW_SECONDS;
+    if here.accepted > card.not_after.plus(skew) || here.accepted.plus(skew) < card.issued {
+        return Err(bad(About::Card, format!("not valid at {}: {words}", here.accepted)));
+    }
+    Ok((card, good(About::Card, words)))
+}
+
+fn record(sealed: &Envelope, card: &Card) -> Result<Verified<Record>, Line> {
+    let record = seal::open_one::<Record>(sealed, &card.record_key)
+        .map_err(|_| bad(About::Record, format!("it is not what {} signed", card.name)))?;
+    if record.statement_type != STATEMENT_TYPE || record.predicate_type != PREDICATE_TYPE {
+        return Err(bad(About::Record, "it is another kind of statement"));
+    }
+    let names: Vec<&str> = record.subject.iter().map(|s| s.name.as_str()).collect();
+    if names != ["order", "effects"] {
+        return Err(bad(About::Record, "its subjects are not order and effects"));
+    }
+    Ok(record)
+}
+
+/// A subject's SHA-256.
+fn subject(record: &Record, name: &str) -> Option<Digest> {
+    let mut named = record.subject.iter().filter(|s| s.name == name);
+    named.next().and_then(|s| s.digest.get("sha256")).copied()
+}
+
+fn order(papers: &Papers, claimed: &Record, anchors: &Anchors) -> Line {
+    let here = &claimed.predicate;
+    let Some(bytes) = &papers.order else {
+        return absent(About::Order, "the order is not here; the record names its digest only");
+    };
+    let sealed = match envelope(About::Order, bytes) {
+        Ok(sealed) => sealed,
+        Err(line) => return line,
+    };
+    let digest = sealed.digest();
+    if subject(claimed, "order") != Some(digest) {
+        return bad(About::Order, "it is not the order that the record names");
+    }
+    let Some(agent) = anchors.agents.get(&here.agent) else {
+        let words = format!("{} is not in {}", here.agent, anchors.source);
+        return bad(About::Order, words);
+    };
+    let order = match seal::open_one::<Order>(&sealed, &agent.key) {
+        Ok(order) => order,
+        Err(e) => {
+            let why = ErrorChain(&e).to_string();
+            return bad(About::Order, format!("{} did not sign it: {why}", here.agent));
+        }
+    };
+    let pairs = [
+        ("agent", order.agent == here.agent),
+        ("id", order.id == here.order),
+        ("script", order.script == here.script),
+        ("mode", order.mode == here.mode),
+        ("ticket", order.ticket == here.ticket),
+        ("identity statement", order.identified == here.identified),
+        ("consent", order.consent == here.consent),
+        ("endpoint", order.targets.contains(&here.endpoint.id)),
+        ("run id", RunId::of(&digest, &here.endpoint.id, 0) == here.run),
+        ("plan", order.plan.is_none() || order.plan == here.plan),
+    ];
+    if let Some((what, _)) = pairs.iter().find(|(_, same)| !same) {
+        return bad(About::Order, format!("order and record disagree about the {what}"));
+    }
+    let mut words = format!("signed by {}, sha256 {}", order.agent, digest.short());
+    if agent.withdrawn {
+        words.push_str("; that key is withdrawn today");
+    }
+    good(About::Order, words)
+}
+
+fn dispatch(papers: &Papers, claimed: &Record) -> Option<Line> {
+    let about = About::Dispatch;
+    let sealed = match envelope(about, papers.dispatch.as_ref()?) {
+        Ok(sealed) => sealed,
+        Err(line) => return Some(line),
+    };
+    // The order's own seal is judged in its line; here it only says which key dispatches.
+    let order = Envelope::read(papers.order.as_ref()?).ok()?;
+    let key = seal::peek::<Order>(&order).ok()?.dispatch_key;
+    let Ok(dispatch) = seal::open_one::<Dispatch>(&sealed, &key) else {
+        return Some(bad(about, "the order's dispatch key did not sign it"));
+    };
+    let fits =
+        dispatch.order == order.digest() && dispatch.endpoint == claimed.predicate.endpoint.id;
+    Some(if fits {
+        good(about, format!("for this endpoint, signed {}", dispatch.issued))
+    } else {
+        bad(about, "it is for another order or endpoint")
+    })
+}
+
+fn effects(papers: &Papers, claimed: &Record) -> Line {
+    let here = &claimed.predicate.effects;
+    let about = About::Effects;
+    if subject(claimed, "effects") != Some(here.digest) {
+        return bad(about, "the record names two different effects files");
+    }
+    let Some(bytes) = &papers.effects else {
+        let none = here.lines == 0 && here.digest == Digest::of(b"");
+        return if none {
+            good(about, "none")
+        } else {
+            absent(about, format!("{} lines, the file is not here", here.lines))
+        };
+    };
+    if here.dropped_bytes > 0 {
+        let words = format!(
+            "{} bytes lay beyond the limit and were hashed only: the file cannot be checked whole",
+            here.dropped_bytes
+        );
+        return absent(about, words);
+    }
+    let lines = u64::try_from(bytes.split_inclusive(|b| *b == b'\n').count()).unwrap_or(u64::MAX);
+    if Digest::of(bytes) != here.digest {
+        let words = match lines.cmp(&here.lines) {
+            std::cmp::Ordering::Equal => "the file was altered".to_owned(),
+            _ => format!("the file has {lines} lines, the endpoint signed {}", here.lines),
+        };
+        return bad(about, words);
+    }
+    good(about, format!("{lines} lines, as signed"))
+}
+
+fn plan(papers: &Papers, claimed: &Record) -> Option<Line> {
+    let bytes = papers.plan.as_ref()?;
+    let digest = Digest::of(bytes);
+    Some(if claimed.predicate.plan == Some(digest) {
+        good(About::Plan, format!("sha256 {}", digest.short()))
+    } else {
+        bad(About::Plan, "it is not the plan that the record names")
+    })
+}
+
+fn neighbours(papers: &Papers, record: &Verified<Record>) -> Line {
+    let about = About::Chain;
+    let here = &record.predicate;
+    if here.counter == 0 {
+        return bad(about, "its place is 0; records count from 1");
+    }
+    if here.counter == 1 && here.previous != here.epoch {
+        return bad(about, "it is the first of its epoch and names another record before it");
+    }
+    let mut found = Vec::new();
+    if let Some(before) = &papers.before {
+        let Ok(before) = Envelope::read(before) else {
+            return bad(about, "the record before it cannot be read");
+        };
+        let head = Head {
+            epoch: here.epoch,
+            counter: here.counter.saturating_sub(1),
+            hash: before.digest(),
+        };
+        if let Err(e) = chain::follow(&head, record) {
+            return bad(about, e.to_string());
+        }
+        found.push("the one before");
+    }
+    if let Some(after) = &papers.after {
+        let head = Head { epoch: here.epoch, counter: here.counter, hash: record.digest() };
+        let follows = Envelope::read(after)
+            .ok()
+            .and_then(|e| seal::peek::<Record>(&e).ok())
+            .is_some_and(|next| next.predicate.previous == head.hash);
+        if !follows {
+            return bad(about, "the record after it names another one before it");
+        }
+        found.push("the one after");
+    }
+    let place = format!("record {} of epoch {}", here.counter, here.epoch.short());
+    match found.as_slice() {
+        [] if here.counter == 1 => good(about, format!("{place}, the first")),
+        [] => absent(about, format!("{place}; its neighbours are not here")),
+        some => good(about, format!("{place}, fits {}", some.join(" and "))),
+    }
+}
+
+fn catalogue(papers: &Papers, claimed: &Record, anchors: &Anchors) -> Line {
+    let about = About::Catalogue;
+    let used = &claimed.predicate.catalogue;
+    let order = papers.order.as_ref().and_then(|bytes| Envelope::read(bytes).ok());
+    let order = order.and_then(|sealed| seal::peek::<Order>(&sealed).ok());
+    let refused =
+        matches!(claimed.predicate.decision, protocol::documents::Decision::Refuse { .. });
+    if let Some((role, have, want)) = order.and_then(|o| used.behind(&o.catalogue)) {
+        let words = format!("{role} was at {have} there, the agent had seen {want}");
+        return if refused { good(about, words) } else { bad(about, words) };
+    }
+    let words = format!("timestamp {}, policy {}", used.timestamp, used.policy);
+    match anchors.versions {
+        None => absent(about, format!("{words}; what was published is not known here")),
+        Some(ours) => match ours.behind(used) {
+            Some((role, have, want)) => {
+                let words =
+                    format!("{role} {want} there, {have} is the newest in {}", anchors.source);
+                bad(about, words)
+            }
+            None if ours.policy != used.policy => {
+                good(about, format!("{words}; judged by policy {}", ours.policy))
+            }
+            None => good(about, words),
+        },
+    }
+}
