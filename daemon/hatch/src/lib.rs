@@ -8,6 +8,7 @@ pub mod messages;
 pub mod pipe;
 mod rights;
 mod seccomp;
+pub mod signals;
 pub mod spawn;
 #[expect(unsafe_code, reason = "the only room of this crate with raw OS calls")]
 mod sys;

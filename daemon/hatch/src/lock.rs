@@ -111,6 +111,15 @@ pub fn begin(name: &str, keep: &[i32]) -> Result<(), LockError> {
     rights::private()
 }
 
+/// What the keeper takes from itself at its start: no core file, no look into its memory, and the
+/// descriptors it was born with stay with it.
+///
+/// # Errors
+/// [`LockError::Step`].
+pub fn keeper() -> Result<(), LockError> {
+    rights::unseen()
+}
+
 /// Joins the run's cgroup through its `cgroup.procs`; the descriptor is closed.
 ///
 /// # Errors

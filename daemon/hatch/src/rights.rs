@@ -16,10 +16,15 @@ pub(crate) fn step(what: &'static str) -> impl Fn(rustix::io::Errno) -> LockErro
     move |source| LockError::Step { what, source: source.into() }
 }
 
-/// No core file, nobody may look into this process, and it dies with the keeper.
-pub(crate) fn private() -> Result<(), LockError> {
+/// No core file, and nobody may look into this process.
+pub(crate) fn unseen() -> Result<(), LockError> {
     limit(Resource::Core, 0, "switch core files off")?;
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(step("refuse to be dumped"))?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(step("refuse to be dumped"))
+}
+
+/// As [`unseen`], and it dies with the keeper.
+pub(crate) fn private() -> Result<(), LockError> {
+    unseen()?;
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(step("end with the keeper"))
 }
 

@@ -3,10 +3,12 @@
 
 mod inherit;
 mod process;
+mod signals;
 mod spawn;
 
 pub use inherit::{InheritError, inherited};
 pub(crate) use process::{
     become_user, close_others, ignore_file_size_signal, landlock_abi, no_groups,
 };
+pub(crate) use signals::signal_fd;
 pub(crate) use spawn::posix_spawn;
