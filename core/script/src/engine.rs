@@ -23,8 +23,8 @@ pub(crate) const OPERATIONS_MAX: u64 = 5_000_000;
 pub(crate) const CALLS_MAX: usize = 32;
 /// Depth of an expression at top level and in a function.
 pub(crate) const DEPTH_MAX: (usize, usize) = (48, 32);
-/// Longest text, bytes: all the output that is kept.
-pub(crate) const TEXT_MAX: usize = limits::OUTPUT_BYTES_MAX;
+/// Longest text, and all texts in one list or map together, bytes: the files of one find.
+pub(crate) const TEXT_MAX: usize = limits::PEER_BYTES_MAX;
 /// Most entries of a list, all that is nested counted: the files of one find, twice.
 pub(crate) const LIST_MAX: usize = 2 * limits::FILES_MAX;
 /// Most entries of a map, all that is nested counted: the files of one find with four facts each.

@@ -1,0 +1,89 @@
+//! The line to the executor: calls go out, answers come back, one at a time. Never retries; a
+//! line that breaks ends the run.
+
+use std::mem::ManuallyDrop;
+use std::time::Instant;
+
+use hatch::pipe::{Inbox, Outbox};
+use hatch::{Finding, FromHost, ToHost};
+use protocol::frames::Phase;
+use script::ScriptHost;
+use surface::{Call, Host, HostError, Value};
+
+/// The executor as a script's host. Its descriptors are closed by the end of the process: closing
+/// one by hand may ask the kernel about it first, and a locked process may not ask.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    inbox: ManuallyDrop<Inbox>,
+    outbox: ManuallyDrop<Outbox>,
+    began: Instant,
+    lost: bool,
+}
+
+impl Peer {
+    #[expect(clippy::disallowed_methods, reason = "the driver: the run's clock begins here")]
+    pub(crate) fn new(inbox: Inbox, outbox: Outbox) -> Self {
+        let (inbox, outbox) = (ManuallyDrop::new(inbox), ManuallyDrop::new(outbox));
+        Self { inbox, outbox, began: Instant::now(), lost: false }
+    }
+
+    /// Whether the executor has gone.
+    pub(crate) const fn lost(&self) -> bool {
+        self.lost
+    }
+
+    /// No more calls.
+    pub(crate) fn done(&mut self) {
+        self.tell(&ToHost::Done);
+    }
+
+    fn tell(&mut self, message: &ToHost) {
+        if !self.lost && self.outbox.send(message).is_err() {
+            self.lost = true;
+        }
+    }
+
+    fn ask(&mut self, call: &Call) -> Option<FromHost> {
+        self.tell(&ToHost::Call(call.clone()));
+        if self.lost {
+            return None;
+        }
+        self.inbox.recv().ok().flatten()
+    }
+}
+
+impl Host for Peer {
+    fn call(&mut self, call: &Call) -> Result<Value, HostError> {
+        match self.ask(call) {
+            Some(FromHost::Value(value)) => Ok(value),
+            Some(FromHost::Error(error)) => Err(error),
+            None => {
+                self.lost = true;
+                let message = "the executor ended before it answered".to_owned();
+                let (function, code) = (call.function.clone(), "executor_lost".to_owned());
+                Err(HostError { function, code, message, fatal: true })
+            }
+        }
+    }
+}
+
+impl ScriptHost for Peer {
+    fn phase(&mut self, phase: Phase) {
+        self.tell(&ToHost::Phase(phase));
+    }
+    fn found(&mut self, finding: &script::Finding) {
+        self.tell(&ToHost::Found(sent(finding)));
+    }
+    fn print(&mut self, text: &str) {
+        self.tell(&ToHost::Print(text.to_owned()));
+    }
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A finding in the hatch's words.
+pub(crate) fn sent(finding: &script::Finding) -> Finding {
+    let script::Finding { phase, needed, summary } = finding.clone();
+    Finding { phase, needed, summary }
+}

@@ -1,0 +1,80 @@
+//! From the first instruction to the lock. Never compiles a script before the process is locked;
+//! the only input read before that is the keeper's own message.
+//!
+//! There is one thread and it is the first one: its stack grows to the limit that the lock sets,
+//! so the lock needs to hold no second thread.
+
+use std::mem::ManuallyDrop;
+use std::process::ExitCode;
+
+use hatch::pipe::{Inbox, Outbox};
+use hatch::{Defences, Exceptions, FromInterpreter, ToInterpreter, fds, inherited, lock};
+use protocol::error_chain::ErrorChain;
+use protocol::limits;
+
+use crate::peer::Peer;
+use crate::serve::{Job, exit, serve};
+
+/// Why an interpreter did not come to its script.
+#[derive(Debug, thiserror::Error)]
+enum NotStarted {
+    #[error("could not lock the interpreter")]
+    Lock(#[from] lock::LockError),
+    #[error("could not take over the descriptors")]
+    Descriptors(#[from] hatch::InheritError),
+    #[error("could not speak with the keeper")]
+    Keeper(#[from] hatch::pipe::PipeError),
+    #[error("the keeper closed before it said what to run")]
+    NothingToDo,
+}
+
+/// Runs one script for the keeper that started this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    match start() {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(exit::NOT_STARTED)
+        }
+    }
+}
+
+/// One line to the log descriptor; nobody can be told that it did not arrive.
+fn complain(error: &NotStarted) {
+    use std::io::Write;
+    let line = format!("interpreter: {}\n", ErrorChain(error));
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+fn start() -> Result<u8, NotStarted> {
+    let keep =
+        [fds::FROM_KEEPER, fds::TO_KEEPER, fds::LOG, fds::CGROUP, fds::PEER_IN, fds::PEER_OUT];
+    lock::begin("interpreter", &keep)?;
+    // Never closed by hand, as in `Peer`.
+    let mut keeper_in = ManuallyDrop::new(Inbox::from_fd(inherited(fds::FROM_KEEPER)?));
+    let mut keeper = ManuallyDrop::new(Outbox::from_fd(inherited(fds::TO_KEEPER)?));
+    let peer_in = Inbox::from_fd(inherited(fds::PEER_IN)?).at_most(limits::PEER_BYTES_MAX);
+    let peer_out = Outbox::from_fd(inherited(fds::PEER_OUT)?).at_most(limits::PEER_BYTES_MAX);
+    let ToInterpreter::Start { source, mode, parameters, exceptions, nobody, limit_ms } =
+        keeper_in.recv()?.ok_or(NotStarted::NothingToDo)?;
+    let mut defences = join(&exceptions)?;
+    defences.extend(lock::interpreter(nobody, &exceptions)?);
+    keeper.send(&FromInterpreter::Ready { defences })?;
+    let job = Job { source, mode, parameters, limit_ms };
+    let served = serve(&job, Peer::new(peer_in, peer_out));
+    let ended = FromInterpreter::Ended { findings: served.findings, fault: served.fault };
+    keeper.send(&ended)?;
+    Ok(served.code)
+}
+
+/// Joins the run's cgroup; where there is none, only an exception lets it go on.
+fn join(exceptions: &Exceptions) -> Result<Defences, NotStarted> {
+    match inherited(fds::CGROUP) {
+        Ok(fd) => Ok(lock::join_cgroup(fd, exceptions)?),
+        Err(_) if exceptions.cgroup => {
+            Ok(Defences::from([("cgroup".to_owned(), "off by exception".to_owned())]))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
