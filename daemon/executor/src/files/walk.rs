@@ -1,0 +1,133 @@
+//! The walk of `fs.find`: depth first, names in order, within its numbers.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use protocol::limits;
+use rustix::fs::{AtFlags, Dir, FileType, OFlags};
+
+use super::Found;
+use super::place::{Identity, step};
+use crate::clock::Clock;
+use crate::fail::Fail;
+use crate::glob::Pattern;
+use crate::run::Run;
+
+/// Deepest folder below a base that is entered: one descriptor a level.
+const DEPTH_MAX: usize = 64;
+
+/// What a walk gave.
+#[derive(Debug)]
+pub(crate) struct Walked {
+    /// Matches, in order.
+    pub(crate) found: Vec<Found>,
+    /// Names that are no UTF-8.
+    pub(crate) odd: u64,
+}
+
+struct Walk<'a> {
+    clock: Clock,
+    pattern: &'a Pattern,
+    folders: bool,
+    base: usize,
+    shown: &'a str,
+    walked: Walked,
+}
+
+/// Walks all places of a permitted pattern.
+pub(crate) fn walk(run: &Run, text: &str, folders: bool) -> Result<Walked, Fail> {
+    let (pattern, bases) = run.places.pattern(text).ok_or_else(|| {
+        Fail::new("not_permitted", format!("`{text}` is not among the patterns of `fs.find`"))
+    })?;
+    let mut walked = Walked { found: Vec::new(), odd: 0 };
+    for number in bases {
+        let Some(base) = run.places.base(*number) else { continue };
+        let Ok(_person) = base.enter() else { continue };
+        let Ok(fd) = base.open() else { continue };
+        let (clock, shown) = (run.clock, base.shown());
+        let mut walk = Walk { clock, pattern, folders, base: *number, shown, walked };
+        walk.folder(fd, &mut Vec::new())?;
+        walked = walk.walked;
+    }
+    Ok(walked)
+}
+
+impl Walk<'_> {
+    fn folder(&mut self, fd: OwnedFd, names: &mut Vec<String>) -> Result<(), Fail> {
+        self.clock.check()?;
+        // A folder that cannot be listed any more is a folder without matches.
+        let Ok(mut folder) = Dir::new(fd) else { return Ok(()) };
+        let mut entries = Vec::new();
+        while let Some(Ok(entry)) = folder.read() {
+            match entry.file_name().to_str() {
+                Ok("." | "..") => {}
+                Ok(name) => entries.push(name.to_owned()),
+                Err(_) => self.walked.odd += 1,
+            }
+        }
+        entries.sort_unstable();
+        let Ok(fd) = folder.fd() else { return Ok(()) };
+        for (count, name) in entries.into_iter().enumerate() {
+            if count % 512 == 511 {
+                self.clock.check()?;
+            }
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            let Ok(stat) = rustix::fs::statat(fd, name.as_str(), flags) else { continue };
+            let kind = FileType::from_raw_mode(stat.st_mode);
+            let is_folder = kind == FileType::Directory;
+            names.push(name);
+            if (kind == FileType::RegularFile && !self.folders) || (is_folder && self.folders) {
+                self.consider(&stat, names, is_folder)?;
+            }
+            if is_folder && names.len() < DEPTH_MAX && self.pattern.may_hold(&view(names)) {
+                let last = names.last().map(String::as_str).unwrap_or_default();
+                if let Ok(below) = step(fd.as_fd(), last, OFlags::RDONLY, false) {
+                    self.folder(below, names)?;
+                }
+            }
+            names.pop();
+        }
+        Ok(())
+    }
+
+    fn consider(
+        &mut self,
+        stat: &rustix::fs::Stat,
+        names: &[String],
+        folder: bool,
+    ) -> Result<(), Fail> {
+        if !self.pattern.matches(&view(names)) {
+            return Ok(());
+        }
+        if self.walked.found.len() >= limits::FILES_MAX {
+            let (max, text) = (limits::FILES_MAX, self.pattern.text());
+            return Err(Fail::new("too_many", format!("more than {max} files beneath {text}")));
+        }
+        let path = names.iter().fold(self.shown.to_owned(), |path, name| path + "/" + name);
+        self.walked.found.push(found(self.base, names.to_vec(), path, self.pattern, stat, folder));
+        Ok(())
+    }
+}
+
+fn view(names: &[String]) -> Vec<&str> {
+    names.iter().map(String::as_str).collect()
+}
+
+fn found(
+    base: usize,
+    names: Vec<String>,
+    path: String,
+    pattern: &Pattern,
+    stat: &rustix::fs::Stat,
+    folder: bool,
+) -> Found {
+    Found {
+        base,
+        names,
+        path,
+        pattern: pattern.text().to_owned(),
+        identity: Identity::of(stat),
+        on_disk: super::on_disk(stat),
+        links: super::links(stat),
+        folder,
+    }
+}

@@ -1,0 +1,70 @@
+//! Which files and programs the kernel leaves to a run: from its permissions, before the lock.
+
+use std::path::PathBuf;
+
+use hatch::lock::ExecutorProfile;
+use surface::Class;
+
+use crate::process::Program;
+use crate::run::Run;
+
+/// What the free queries read: the machine's condition.
+const CONDITION: [&str; 14] = [
+    "/proc",
+    "/etc/passwd",
+    "/etc/shadow",
+    "/etc/login.defs",
+    "/etc/nsswitch.conf",
+    "/etc/security/faillock.conf",
+    "/etc/os-release",
+    "/usr/lib/os-release",
+    "/etc/timezone",
+    "/etc/localtime",
+    "/var/lib/dpkg/status",
+    "/var/lib/apt/lists",
+    "/run/reboot-required.pkgs",
+    "/run/faillock",
+];
+/// What `service.log` reads beside that.
+const JOURNALS: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
+/// What the account programs read: their libraries are the lock's business.
+const ACCOUNTS_READ: [&str; 7] = [
+    "/etc",
+    "/usr/share/zoneinfo",
+    "/usr/share/i18n",
+    "/proc",
+    "/sys/fs/selinux",
+    "/dev/urandom",
+    "/run/faillock",
+];
+/// What they write: the files of `/etc` are replaced by renames, tallies are emptied, and their
+/// output goes nowhere.
+const ACCOUNTS_WRITE: [&str; 4] = ["/etc", "/run/faillock", "/run/lock", "/dev/null"];
+
+/// The profile of an opened run.
+pub(crate) fn profile(run: &Run) -> ExecutorProfile {
+    let own = |paths: &[&str]| paths.iter().map(|path| run.root.at(path)).collect::<Vec<_>>();
+    let (held, changed) = run.places.held();
+    let mut profile = ExecutorProfile {
+        classes: run.classes.clone(),
+        read: own(&CONDITION),
+        write: Vec::new(),
+        exec: Vec::new(),
+    };
+    profile.read.extend(held);
+    if run.guard.nouns("service.log").is_some() {
+        profile.read.extend(own(&JOURNALS));
+    }
+    if run.classes.contains(&Class::Files) {
+        profile.write.extend(changed);
+    }
+    if run.classes.contains(&Class::Accounts) {
+        profile.read.extend(own(&ACCOUNTS_READ));
+        profile.write.extend(own(&ACCOUNTS_WRITE));
+        let programs =
+            Program::ALL.iter().filter(|program| run.guard.nouns(program.function()).is_some());
+        let paths: Vec<PathBuf> = programs.map(|program| run.root.at(program.path())).collect();
+        profile.exec.extend(paths);
+    }
+    profile
+}

@@ -1,0 +1,334 @@
+//! A small D-Bus client: one connection, made before the lock, no threads, a deadline on each wait.
+//!
+//! Speaks method calls and hears their answers and one signal; zbus encodes and decodes. Never
+//! opens a second connection, never passes descriptors.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zbus::wire::serialized::{Context, Data};
+use zbus::wire::{LE, to_bytes};
+use zbus::{ObjectPath, OwnedVariant, Signature, Type, Variant};
+
+use crate::clock::Deadline;
+
+/// Where the system's bus listens.
+pub(crate) const SYSTEM: &str = "/run/dbus/system_bus_socket";
+/// Longest message that is taken: the list of all units of a large machine.
+const MESSAGE_MAX: usize = 8 * 1024 * 1024;
+/// Bytes before a message's header fields end: fixed part and the fields' length.
+const HEAD: usize = 16;
+
+/// Why the bus did not answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BusError {
+    /// The line is gone.
+    #[error("the system bus closed the line")]
+    Closed,
+    /// The line has a fault.
+    #[error("the line to the system bus has a fault")]
+    Line(#[source] io::Error),
+    /// It did not answer in time.
+    #[error("the system bus did not answer in time")]
+    Late,
+    /// It does not let us in.
+    #[error("the system bus did not let us in")]
+    Auth,
+    /// It sent what is no message, or not what was asked for.
+    #[error("the system bus sent something else than an answer")]
+    Form,
+    /// The called side refused.
+    #[error("{name}: {text}")]
+    Refused {
+        /// The error's name, as in `org.freedesktop.systemd1.NoSuchUnit`.
+        name: String,
+        /// Its words.
+        text: String,
+    },
+}
+
+/// Where a call goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    /// Bus name.
+    pub(crate) to: &'a str,
+    /// Object.
+    pub(crate) path: &'a str,
+    /// Interface.
+    pub(crate) interface: &'a str,
+}
+
+/// A connection that is let in and has a name.
+#[derive(Debug)]
+pub(crate) struct Bus {
+    stream: UnixStream,
+    serial: u32,
+    buffer: Vec<u8>,
+    jobs: BTreeMap<String, String>,
+}
+
+type Head = (u8, u8, u8, u8, u32, u32, Vec<(u8, OwnedVariant)>);
+
+/// A message that came.
+struct Message {
+    kind: u8,
+    fields: BTreeMap<u8, OwnedVariant>,
+    body: Vec<u8>,
+}
+
+impl Message {
+    fn text(&self, field: u8) -> Option<&str> {
+        match &**self.fields.get(&field)? {
+            Variant::Str(text) => Some(text.as_str()),
+            Variant::ObjectPath(path) => Some(path.as_str()),
+            _ => None,
+        }
+    }
+    fn answers(&self, serial: u32) -> bool {
+        matches!(self.fields.get(&5).map(|field| &**field), Some(Variant::U32(n)) if *n == serial)
+    }
+    fn body<T: DeserializeOwned + Type>(&self) -> Result<T, BusError> {
+        let signature = match self.fields.get(&8).map(|field| &**field) {
+            Some(Variant::Signature(signature)) => signature.to_string(),
+            _ => String::new(),
+        };
+        let bare = |text: &str| -> String {
+            let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
+            inner.unwrap_or(text).to_owned()
+        };
+        if bare(&signature) != bare(&T::SIGNATURE.to_string()) {
+            return Err(BusError::Form);
+        }
+        if self.body.is_empty() {
+            // Nothing was sent and nothing is wanted.
+            let empty = Data::new(vec![0u8; 8], Context::new(LE, 0));
+            return empty.deserialize().map(|(body, _)| body).map_err(|_| BusError::Form);
+        }
+        let data = Data::new(self.body.clone(), Context::new(LE, 0));
+        data.deserialize().map(|(body, _)| body).map_err(|_| BusError::Form)
+    }
+}
+
+impl Bus {
+    /// Connects, says who we are (the kernel tells the bus as well), and takes a name.
+    pub(crate) fn connect(path: &Path, uid: u32, until: Deadline) -> Result<Self, BusError> {
+        let stream = UnixStream::connect(path).map_err(BusError::Line)?;
+        Self::over(stream, uid, until)
+    }
+
+    /// The same over a connected stream.
+    pub(crate) fn over(stream: UnixStream, uid: u32, until: Deadline) -> Result<Self, BusError> {
+        stream.set_nonblocking(true).map_err(BusError::Line)?;
+        let jobs = BTreeMap::new();
+        let mut bus = Self { stream, serial: 0, buffer: Vec::new(), jobs };
+        let name: String = uid.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
+        bus.write(format!("\0AUTH EXTERNAL {name}\r\n").as_bytes(), until)?;
+        let answer = bus.line(until)?;
+        if !answer.starts_with("OK ") {
+            return Err(BusError::Auth);
+        }
+        bus.write(b"BEGIN\r\n", until)?;
+        let daemon = Target {
+            to: "org.freedesktop.DBus",
+            path: "/org/freedesktop/DBus",
+            interface: "org.freedesktop.DBus",
+        };
+        let _: String = bus.call(daemon, "Hello", &(), until)?;
+        Ok(bus)
+    }
+
+    /// Calls a method and waits for its answer.
+    pub(crate) fn call<B: Serialize + Type, T: DeserializeOwned + Type>(
+        &mut self,
+        target: Target<'_>,
+        method: &str,
+        body: &B,
+        until: Deadline,
+    ) -> Result<T, BusError> {
+        self.serial = self.serial.wrapping_add(1).max(1);
+        let serial = self.serial;
+        let bytes = encode(target, method, body, serial)?;
+        self.write(&bytes, until)?;
+        loop {
+            let message = self.next(until)?;
+            if message.answers(serial) {
+                return match message.kind {
+                    2 => message.body(),
+                    3 => Err(BusError::Refused {
+                        name: message.text(4).unwrap_or_default().to_owned(),
+                        text: message.body::<String>().unwrap_or_default(),
+                    }),
+                    _ => Err(BusError::Form),
+                };
+            }
+            self.signal(&message);
+        }
+    }
+
+    /// Waits until a job is over and gives its result.
+    pub(crate) fn job(&mut self, path: &str, until: Deadline) -> Result<String, BusError> {
+        loop {
+            if let Some(result) = self.jobs.remove(path) {
+                return Ok(result);
+            }
+            let message = self.next(until)?;
+            self.signal(&message);
+        }
+    }
+
+    /// Waits, and keeps what comes meanwhile.
+    pub(crate) fn pause(&mut self, until: Deadline) -> Result<(), BusError> {
+        loop {
+            match self.next(until) {
+                Ok(message) => self.signal(&message),
+                Err(BusError::Late) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// `JobRemoved` of systemd's manager; any other signal is nothing to us.
+    fn signal(&mut self, message: &Message) {
+        if message.kind != 4 || message.text(3) != Some("JobRemoved") {
+            return;
+        }
+        type Removed = (u32, zbus::OwnedObjectPath, String, String);
+        if let Ok((_, path, _, result)) = message.body::<Removed>() {
+            // A run starts few jobs; whatever others start meanwhile is bounded.
+            if self.jobs.len() < 1024 {
+                self.jobs.insert(path.as_str().to_owned(), result);
+            }
+        }
+    }
+
+    fn next(&mut self, until: Deadline) -> Result<Message, BusError> {
+        loop {
+            if let Some(message) = self.cut()? {
+                return Ok(message);
+            }
+            self.read(until)?;
+        }
+    }
+
+    /// Cuts one message off the buffer.
+    fn cut(&mut self) -> Result<Option<Message>, BusError> {
+        let Some(head) = self.buffer.get(..HEAD) else { return Ok(None) };
+        let number = |at: usize| {
+            let four = head.get(at..at + 4).and_then(|four| <[u8; 4]>::try_from(four).ok());
+            four.map_or(usize::MAX, |four| u32::from_le_bytes(four) as usize)
+        };
+        // A daemon answers in the order of bytes that it was asked in.
+        if head.first() != Some(&b'l') || number(4) > MESSAGE_MAX || number(12) > MESSAGE_MAX {
+            return Err(BusError::Form);
+        }
+        let fields = (HEAD + number(12)).next_multiple_of(8);
+        let whole = fields + number(4);
+        if self.buffer.len() < whole {
+            return Ok(None);
+        }
+        let mut bytes: Vec<u8> = self.buffer.drain(..whole).collect();
+        let body = bytes.split_off(fields);
+        let data = Data::new(bytes, Context::new(LE, 0));
+        let (head, _) = data.deserialize::<Head>().map_err(|_| BusError::Form)?;
+        Ok(Some(Message { kind: head.1, fields: head.6.into_iter().collect(), body }))
+    }
+
+    fn line(&mut self, until: Deadline) -> Result<String, BusError> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                return Ok(String::from_utf8_lossy(&line).trim().to_owned());
+            }
+            if self.buffer.len() > 4096 {
+                return Err(BusError::Form);
+            }
+            self.read(until)?;
+        }
+    }
+
+    fn read(&mut self, until: Deadline) -> Result<(), BusError> {
+        let mut part = [0u8; 16 * 1024];
+        loop {
+            match self.stream.read(&mut part) {
+                Ok(0) => return Err(BusError::Closed),
+                Ok(len) => {
+                    self.buffer.extend_from_slice(part.get(..len).unwrap_or_default());
+                    return Ok(());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait(PollFlags::IN, until)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(BusError::Line(error)),
+            }
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8], until: Deadline) -> Result<(), BusError> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match self.stream.write(rest) {
+                Ok(len) => rest = rest.get(len..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.wait(PollFlags::OUT, until)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(BusError::Line(error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&self, what: PollFlags, until: Deadline) -> Result<(), BusError> {
+        let mut fds = [PollFd::from_borrowed_fd(self.stream.as_fd(), what)];
+        match poll(&mut fds, Some(&until.timespec(Duration::from_secs(3600)))) {
+            Ok(0) => Err(BusError::Late),
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(BusError::Line(error.into())),
+        }
+    }
+}
+
+/// A method call's bytes.
+fn encode<B: Serialize + Type>(
+    target: Target<'_>,
+    method: &str,
+    body: &B,
+    serial: u32,
+) -> Result<Vec<u8>, BusError> {
+    let form = |_| BusError::Form;
+    let signature = B::SIGNATURE.to_string();
+    let signature = match signature.strip_prefix('(').and_then(|text| text.strip_suffix(')')) {
+        Some(inner) => inner.to_owned(),
+        None => signature,
+    };
+    let body = if signature.is_empty() {
+        Vec::new()
+    } else {
+        to_bytes(Context::new(LE, 0), body).map_err(form)?.bytes().to_vec()
+    };
+    let path = ObjectPath::try_from(target.path).map_err(|_| BusError::Form)?;
+    let mut fields: Vec<(u8, Variant<'_>)> = vec![
+        (1, Variant::ObjectPath(path)),
+        (2, Variant::Str(target.interface.into())),
+        (3, Variant::Str(method.into())),
+        (6, Variant::Str(target.to.into())),
+    ];
+    if !signature.is_empty() {
+        let signature = Signature::try_from(signature.as_str()).map_err(|_| BusError::Form)?;
+        fields.push((8, Variant::Signature(signature)));
+    }
+    let len = u32::try_from(body.len()).map_err(|_| BusError::Form)?;
+    let head = (b'l', 1u8, 0u8, 1u8, len, serial, fields);
+    let mut bytes = to_bytes(Context::new(LE, 0), &head).map_err(form)?.bytes().to_vec();
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    bytes.extend_from_slice(&body);
+    Ok(bytes)
+}

@@ -1,0 +1,404 @@
+//! `service.log`: the last lines of a unit, read from the journal's own files.
+//!
+//! No program is started for it: a look has no right to. The file format is systemd's documented
+//! one (JOURNAL_FILE_FORMAT), read without trust: every offset is bounded, every chain counted.
+//! Long lines that the journal compressed are named, not shown.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::hash::Hasher as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+
+use protocol::Time;
+
+use crate::clock::Clock;
+use crate::fail::Fail;
+use crate::root::Root;
+
+/// Most journal files looked into, newest first.
+const FILES_MAX: usize = 16;
+/// Longest chain or list that is followed.
+const STEPS_MAX: usize = 1 << 20;
+/// Longest payload that is read.
+const PAYLOAD_MAX: u64 = 16 * 1024;
+/// Characters kept of a line.
+const LINE_MAX: usize = 1000;
+
+const MAGIC: &[u8] = b"LPKSHHRH";
+const DATA: u8 = 1;
+const ENTRY: u8 = 3;
+const ARRAY: u8 = 6;
+/// `incompatible_flags`: hashes are keyed by the file's id.
+const KEYED: u32 = 4;
+/// `incompatible_flags`: offsets have 32 bits.
+const COMPACT: u32 = 16;
+/// `incompatible_flags` that are understood: three compressions, keyed, compact.
+const KNOWN: u32 = 31;
+
+/// The last lines of a unit, oldest first.
+pub(super) fn last(root: &Root, unit: &str, lines: usize, clock: &Clock) -> Result<String, Fail> {
+    let mut files = files(root);
+    files.sort_by(|a, b| b.cmp(a));
+    let mut found: BTreeMap<(u64, u64), String> = BTreeMap::new();
+    let mut readable = 0;
+    for (_, path) in files.into_iter().take(FILES_MAX) {
+        clock.check()?;
+        let Some(journal) = Journal::open(&path) else { continue };
+        readable += 1;
+        for (field, by_manager) in [("_SYSTEMD_UNIT", false), ("UNIT", true)] {
+            let payload = format!("{field}={unit}");
+            let Some(data) = journal.find(payload.as_bytes()) else { continue };
+            for entry in journal.entries(data, lines) {
+                let Some(entry) = journal.entry(entry) else { continue };
+                // Any program may write `UNIT=`; only the manager's own word counts.
+                if !by_manager || entry.pid == "1" {
+                    found.insert((entry.at, entry.number), entry.line());
+                }
+            }
+        }
+        if found.len() >= lines {
+            break;
+        }
+    }
+    if readable == 0 {
+        return Err(Fail::failed("this machine keeps no journal that can be read"));
+    }
+    let skip = found.len().saturating_sub(lines);
+    let all: Vec<String> = found.into_values().skip(skip).collect();
+    Ok(all.join("\n"))
+}
+
+/// The system's journal files with their times.
+fn files(root: &Root) -> Vec<(std::time::SystemTime, PathBuf)> {
+    let mut all = Vec::new();
+    for top in ["/var/log/journal", "/run/log/journal"] {
+        let folders = std::fs::read_dir(root.at(top)).into_iter().flatten().flatten();
+        for folder in folders.map(|entry| entry.path()) {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                let changed = entry.metadata().and_then(|meta| meta.modified());
+                if let (true, true, Ok(changed)) =
+                    (name.starts_with("system"), name.ends_with(".journal"), changed)
+                {
+                    all.push((changed, entry.path()));
+                }
+            }
+        }
+    }
+    all
+}
+
+/// One entry's fields.
+#[derive(Debug, Default)]
+struct Entry {
+    number: u64,
+    at: u64,
+    pid: String,
+    from: String,
+    message: String,
+}
+
+impl Entry {
+    fn line(&self) -> String {
+        let time = Time(self.at / 1_000_000);
+        let clean = |c: char| if c.is_control() { ' ' } else { c };
+        let message: String = self.message.chars().map(clean).take(LINE_MAX).collect();
+        match self.pid.as_str() {
+            "" => format!("{time} {}: {message}", self.from),
+            pid => format!("{time} {}[{pid}]: {message}", self.from),
+        }
+    }
+}
+
+/// One file.
+struct Journal {
+    file: File,
+    key: (u64, u64),
+    table: u64,
+    buckets: u64,
+    compact: bool,
+}
+
+impl Journal {
+    fn open(path: &std::path::Path) -> Option<Self> {
+        let file = File::open(path).ok()?;
+        let mut head = [0u8; 208];
+        file.read_exact_at(&mut head, 0).ok()?;
+        let flags = number(&head, 12, 4)?;
+        let known = flags & !u64::from(KNOWN) == 0 && flags & u64::from(KEYED) != 0;
+        if head.get(..8) != Some(MAGIC) || !known {
+            return None;
+        }
+        let buckets = number(&head, 112, 8)? / 16;
+        Some(Self {
+            file,
+            key: (number(&head, 24, 8)?, number(&head, 32, 8)?),
+            table: number(&head, 104, 8)?,
+            buckets,
+            compact: flags & u64::from(COMPACT) != 0,
+        })
+        .filter(|journal| journal.buckets > 0)
+    }
+
+    fn read(&self, at: u64, len: u64) -> Option<Vec<u8>> {
+        let mut bytes = vec![0u8; usize::try_from(len.min(1 << 26)).ok()?];
+        self.file.read_exact_at(&mut bytes, at).ok()?;
+        Some(bytes)
+    }
+
+    /// An object's flags and size, if it is of this type.
+    fn object(&self, at: u64, kind: u8) -> Option<(u8, u64)> {
+        let head = self.read(at, 16)?;
+        let (found, flags) = (*head.first()?, *head.get(1)?);
+        if found == kind { Some((flags, number(&head, 8, 8)?)) } else { None }
+    }
+
+    const fn payload_at(&self) -> u64 {
+        if self.compact { 72 } else { 64 }
+    }
+
+    /// A data object's payload: none where it is compressed.
+    fn payload(&self, at: u64) -> Option<Option<Vec<u8>>> {
+        let (flags, size) = self.object(at, DATA)?;
+        if flags & 7 != 0 {
+            return Some(None);
+        }
+        let from = self.payload_at();
+        let len = size.checked_sub(from)?.min(PAYLOAD_MAX);
+        Some(Some(self.read(at.checked_add(from)?, len)?))
+    }
+
+    /// The data object of `FIELD=value`.
+    fn find(&self, payload: &[u8]) -> Option<u64> {
+        #[expect(deprecated, reason = "SipHash-2-4 under a given key, which nothing else offers")]
+        let mut hasher = std::hash::SipHasher::new_with_keys(self.key.0, self.key.1);
+        hasher.write(payload);
+        let hash = hasher.finish();
+        let bucket = self.table.checked_add((hash % self.buckets).checked_mul(16)?)?;
+        let mut at = number(&self.read(bucket, 8)?, 0, 8)?;
+        for _ in 0..STEPS_MAX {
+            if at == 0 {
+                return None;
+            }
+            let head = self.read(at, 32)?;
+            if number(&head, 16, 8)? == hash && self.payload(at)?.as_deref() == Some(payload) {
+                return Some(at);
+            }
+            at = number(&head, 24, 8)?;
+        }
+        None
+    }
+
+    /// The last entries that have a data object.
+    fn entries(&self, data: u64, last: usize) -> Vec<u64> {
+        let mut all = VecDeque::new();
+        let mut keep = |entry: u64| {
+            all.push_back(entry);
+            if all.len() > last {
+                all.pop_front();
+            }
+        };
+        let Some(head) = self.read(data, 64) else { return Vec::new() };
+        if let Some(first) = number(&head, 40, 8).filter(|first| *first != 0) {
+            keep(first);
+        }
+        let mut array = number(&head, 48, 8).unwrap_or(0);
+        let width = if self.compact { 4 } else { 8 };
+        for _ in 0..STEPS_MAX {
+            let Some((_, size)) = self.object(array, ARRAY).filter(|_| array != 0) else { break };
+            let Some(bytes) = self.read(array, size) else { break };
+            let items = bytes.get(24..).unwrap_or_default().chunks_exact(width);
+            let entries = items.filter_map(|item| number(item, 0, width));
+            entries.filter(|entry| *entry != 0).for_each(&mut keep);
+            array = number(&bytes, 16, 8).unwrap_or(0);
+        }
+        all.into()
+    }
+
+    fn entry(&self, at: u64) -> Option<Entry> {
+        let (_, size) = self.object(at, ENTRY)?;
+        let bytes = self.read(at, size.min(1 << 16))?;
+        let mut entry = Entry {
+            number: number(&bytes, 16, 8)?,
+            at: number(&bytes, 24, 8)?,
+            message: "(a long line)".to_owned(),
+            ..Entry::default()
+        };
+        let width = if self.compact { 4 } else { 16 };
+        for item in bytes.get(64..)?.chunks_exact(width) {
+            let data = number(item, 0, width.min(8))?;
+            let Some(Some(payload)) = self.payload(data) else { continue };
+            let text = String::from_utf8_lossy(&payload);
+            let Some((field, value)) = text.split_once('=') else { continue };
+            match field {
+                "MESSAGE" => value.clone_into(&mut entry.message),
+                "_PID" => value.clone_into(&mut entry.pid),
+                "SYSLOG_IDENTIFIER" => value.clone_into(&mut entry.from),
+                "_COMM" if entry.from.is_empty() => value.clone_into(&mut entry.from),
+                _ => {}
+            }
+        }
+        Some(entry)
+    }
+}
+
+/// A little-endian number of `len` bytes.
+fn number(bytes: &[u8], at: usize, len: usize) -> Option<u64> {
+    let part = bytes.get(at..at.checked_add(len)?)?;
+    Some(part.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, put};
+
+    /// Writes journal files as the format's document describes them.
+    struct Writer {
+        bytes: Vec<u8>,
+        compact: bool,
+        data: BTreeMap<String, (u64, Vec<u64>)>,
+    }
+
+    const KEY: [u8; 16] = *b"0123456789abcdef";
+    const BUCKETS: u64 = 3;
+    const TABLE: u64 = 208 + 16;
+
+    impl Writer {
+        fn new(compact: bool) -> Self {
+            let mut bytes = vec![0u8; usize::try_from(TABLE + BUCKETS * 16).unwrap()];
+            bytes[..8].copy_from_slice(MAGIC);
+            let flags = KEYED | if compact { COMPACT } else { 0 };
+            bytes[12..16].copy_from_slice(&flags.to_le_bytes());
+            bytes[24..40].copy_from_slice(&KEY);
+            bytes[104..112].copy_from_slice(&TABLE.to_le_bytes());
+            bytes[112..120].copy_from_slice(&(BUCKETS * 16).to_le_bytes());
+            Self { bytes, compact, data: BTreeMap::new() }
+        }
+        fn object(&mut self, kind: u8, flags: u8, body: &[u8]) -> u64 {
+            self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
+            let at = self.bytes.len() as u64;
+            self.bytes.extend_from_slice(&[kind, flags, 0, 0, 0, 0, 0, 0]);
+            self.bytes.extend_from_slice(&(16 + body.len() as u64).to_le_bytes());
+            self.bytes.extend_from_slice(body);
+            at
+        }
+        fn put(&mut self, at: u64, value: u64) {
+            let at = usize::try_from(at).unwrap();
+            self.bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        }
+        #[expect(deprecated, reason = "as the code under test")]
+        fn field(&mut self, text: &str) -> u64 {
+            if let Some((at, _)) = self.data.get(text) {
+                return *at;
+            }
+            let key = |at: usize| u64::from_le_bytes(KEY[at..at + 8].try_into().unwrap());
+            let mut hasher = std::hash::SipHasher::new_with_keys(key(0), key(8));
+            hasher.write(text.as_bytes());
+            let hash = hasher.finish();
+            let bucket = TABLE + hash % BUCKETS * 16;
+            let next = number(&self.bytes, usize::try_from(bucket).unwrap(), 8).unwrap();
+            let mut body = [hash.to_le_bytes(), next.to_le_bytes()].concat();
+            body.resize(if self.compact { 56 } else { 48 }, 0);
+            body.extend_from_slice(text.as_bytes());
+            let at = self.object(DATA, 0, &body);
+            self.put(bucket, at);
+            self.data.insert(text.to_owned(), (at, Vec::new()));
+            at
+        }
+        fn entry(&mut self, number: u64, at: u64, fields: &[&str]) {
+            let items: Vec<u64> = fields.iter().map(|text| self.field(text)).collect();
+            let mut body = [number, at * 1_000_000, 0, 0, 0, 0].map(u64::to_le_bytes).concat();
+            for item in items {
+                if self.compact {
+                    body.extend_from_slice(&u32::try_from(item).unwrap().to_le_bytes());
+                } else {
+                    body.extend_from_slice(&[item, 0].map(u64::to_le_bytes).concat());
+                }
+            }
+            let entry = self.object(ENTRY, 0, &body);
+            for text in fields {
+                self.data.get_mut(*text).unwrap().1.push(entry);
+            }
+        }
+        fn finish(mut self) -> Vec<u8> {
+            let data = std::mem::take(&mut self.data);
+            for (at, entries) in data.values() {
+                let (first, rest) = entries.split_first().unwrap();
+                self.put(at + 40, *first);
+                // Two arrays, so that the chain is followed.
+                let mut next = 0;
+                for part in rest.chunks(2).rev() {
+                    let mut body = u64::to_le_bytes(next).to_vec();
+                    for entry in part {
+                        match self.compact {
+                            true => body
+                                .extend_from_slice(&u32::try_from(*entry).unwrap().to_le_bytes()),
+                            false => body.extend_from_slice(&entry.to_le_bytes()),
+                        }
+                    }
+                    next = self.object(ARRAY, 0, &body);
+                }
+                self.put(at + 48, next);
+            }
+            self.bytes.extend_from_slice(&[0; 64]);
+            self.bytes
+        }
+    }
+
+    fn sample(compact: bool) -> Vec<u8> {
+        let mut writer = Writer::new(compact);
+        let unit = "_SYSTEMD_UNIT=cups.service";
+        let own = ["_PID=77", "SYSLOG_IDENTIFIER=cupsd", unit];
+        for n in 1..=5 {
+            let message = format!("MESSAGE=line {n}\twith\u{1b}[31m");
+            writer.entry(n, n, &[&message, own[0], own[1], own[2]]);
+            writer.entry(100 + n, n, &["MESSAGE=other", "_SYSTEMD_UNIT=ssh.service"]);
+        }
+        let manager = ["_PID=1", "SYSLOG_IDENTIFIER=systemd", "UNIT=cups.service"];
+        writer.entry(6, 6, &["MESSAGE=cups.service: Failed", manager[0], manager[1], manager[2]]);
+        writer.entry(7, 7, &["MESSAGE=forged", "_PID=666", "UNIT=cups.service"]);
+        writer.finish()
+    }
+
+    #[test]
+    fn the_last_lines_of_a_unit_and_no_others() {
+        let clock = Clock::start(testing::NOW, testing::PATIENCE);
+        for compact in [false, true] {
+            let tree = testing::machine();
+            put(&tree.root, "/var/log/journal/abc/system.journal", sample(compact));
+            let log = |lines| last(&tree.root, "cups.service", lines, &clock).unwrap();
+            let all = log(200);
+            assert_eq!(all.lines().count(), 6, "{all}");
+            assert!(!all.contains("forged") && !all.contains("other") && !all.contains('\u{1b}'));
+            let two = log(2);
+            let two: Vec<_> = two.lines().collect();
+            assert_eq!(two[0], "1970-01-01T00:00:05Z cupsd[77]: line 5 with [31m");
+            assert_eq!(two[1], "1970-01-01T00:00:06Z systemd[1]: cups.service: Failed");
+            assert_eq!(last(&tree.root, "no.service", 9, &clock).unwrap(), "");
+        }
+    }
+
+    #[test]
+    fn a_machine_without_a_journal_says_so() {
+        let tree = testing::machine();
+        let clock = Clock::start(testing::NOW, testing::PATIENCE);
+        assert_eq!(last(&tree.root, "a.service", 9, &clock).unwrap_err().code, "failed");
+    }
+
+    #[test]
+    fn a_broken_file_is_no_harm() {
+        let clock = Clock::start(testing::NOW, testing::PATIENCE);
+        let good = sample(true);
+        for step in (0..good.len()).step_by(7) {
+            let tree = testing::machine();
+            let mut bytes = good.clone();
+            bytes[step] ^= 0xff;
+            bytes.truncate(good.len() - step / 2);
+            put(&tree.root, "/run/log/journal/abc/system.journal", bytes);
+            let _ = last(&tree.root, "cups.service", 50, &clock);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Start-up, in its one order: cgroup, start message, bus, folders, lock, `Ready`, service.
+//!
+//! Nothing of the interpreter is read before the lock; nothing is opened for it afterwards.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use hatch::lock::{self, LockError};
+use hatch::messages::{ExecutorStart, FromExecutor, ToExecutor, fds};
+use hatch::pipe::{Inbox, Outbox};
+use hatch::{Defences, InheritError, inherited};
+use protocol::error_chain::ErrorChain;
+use protocol::limits;
+use rustix::thread::{Gid, Uid, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use surface::Class;
+
+use crate::clock::Clock;
+use crate::link::Lost;
+use crate::pipes::{KeeperPipes, PeerPipes};
+use crate::profile;
+use crate::root::Root;
+use crate::run::{self, Parts, Run, Unready};
+use crate::serve;
+use crate::service::bus::{Bus, SYSTEM};
+
+/// Longest wait for the bus at start-up: a machine without one answers at once.
+const BUS_MAX: Duration = Duration::from_secs(5);
+
+/// Why this process ends without having served.
+#[derive(Debug, thiserror::Error)]
+enum Stopped {
+    #[error("could not take over a descriptor")]
+    Inherit(#[from] InheritError),
+    #[error("could not lock this process")]
+    Lock(#[from] LockError),
+    #[error("could not begin the run")]
+    Run(#[from] Unready),
+    #[error("the keeper sent something else than a start")]
+    NoStart,
+    #[error(transparent)]
+    Lost(#[from] Lost),
+}
+
+/// The whole program.
+#[must_use]
+pub fn main() -> ExitCode {
+    match whole() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(stopped) => {
+            let line = format!("executor: {}\n", ErrorChain(&stopped));
+            // Stderr is the keeper's log; where it is gone there is nobody to tell.
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn whole() -> Result<(), Stopped> {
+    let keep = [
+        fds::FROM_KEEPER,
+        fds::TO_KEEPER,
+        fds::LOG,
+        fds::CGROUP,
+        fds::PEER_IN,
+        fds::PEER_OUT,
+        fds::EFFECTS,
+    ];
+    lock::begin("salve-executor", &keep)?;
+    let cgroup = inherited(fds::CGROUP);
+    let mut keeper = KeeperPipes {
+        from: Inbox::from_fd(inherited(fds::FROM_KEEPER)?),
+        to: Outbox::from_fd(inherited(fds::TO_KEEPER)?),
+    };
+    let mut peer = PeerPipes {
+        from: Inbox::from_fd(inherited(fds::PEER_IN)?).at_most(limits::PEER_BYTES_MAX),
+        to: Outbox::from_fd(inherited(fds::PEER_OUT)?).at_most(limits::PEER_BYTES_MAX),
+    };
+    let effects = inherited(fds::EFFECTS)?.into();
+    let Ok(Some(ToExecutor::Start(start))) = keeper.from.recv() else {
+        return Err(Stopped::NoStart);
+    };
+    let exceptions = start.exceptions;
+    let mut defences = match cgroup {
+        Ok(fd) => lock::join_cgroup(fd, &exceptions)?,
+        // The keeper gives none where the exception says that there is none.
+        Err(_) if exceptions.cgroup => {
+            Defences::from([("cgroup".to_owned(), "off by exception".to_owned())])
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let bus = bus(&start, &mut defences)?;
+    let parts = Parts { root: Root::system(), effects, keeper: Box::new(keeper), bus };
+    let mut run = Run::open(*start, parts)?;
+    defences.extend(lock::executor(&profile::profile(&run), &exceptions)?);
+    run.keeper.tell(&FromExecutor::Ready { defences })?;
+    serve::serve(&mut run, &mut peer)?;
+    Ok(())
+}
+
+/// Connects to the system's bus: as root where the run restarts units, else as nobody, so that the
+/// bus and systemd themselves refuse changes. A machine without a bus has none: queries say so.
+fn bus(start: &ExecutorStart, defences: &mut Defences) -> Result<Option<Bus>, Stopped> {
+    let services = run::classes(start)?.contains(&Class::Services);
+    let until = Clock::start(start.now, Duration::from_millis(start.limit_ms)).within(BUS_MAX);
+    let path = std::path::Path::new(SYSTEM);
+    let (nobody, gid) = start.nobody;
+    let own = rustix::process::geteuid();
+    let as_nobody = !services && own.is_root() && !start.exceptions.uid;
+    let bus = if as_nobody {
+        let step = |what| {
+            move |source: rustix::io::Errno| {
+                Stopped::Lock(LockError::Step { what, source: source.into() })
+            }
+        };
+        let left = Identity::leave(nobody, gid).map_err(step("become nobody for the bus"))?;
+        let bus = Bus::connect(path, nobody, until);
+        left.back().map_err(step("come back from the bus"))?;
+        bus
+    } else {
+        Bus::connect(path, own.as_raw(), until)
+    };
+    let word = match &bus {
+        Ok(_) if as_nobody => "connected as nobody",
+        Ok(_) => "connected as root: mediated, not held by the kernel",
+        Err(_) => "none",
+    };
+    defences.insert("bus".to_owned(), word.to_owned());
+    Ok(bus.ok())
+}
+
+/// Root's identity while this thread is somebody else: the real uid stays, so that it can return.
+struct Identity {
+    uid: Uid,
+    gid: Gid,
+}
+
+impl Identity {
+    fn leave(uid: u32, gid: u32) -> rustix::io::Result<Self> {
+        let own = Self { uid: rustix::process::getuid(), gid: rustix::process::getgid() };
+        set_thread_groups(&[])?;
+        set_thread_res_gid(own.gid, Gid::from_raw(gid), own.gid)?;
+        set_thread_res_uid(own.uid, Uid::from_raw(uid), own.uid)?;
+        Ok(own)
+    }
+    fn back(self) -> rustix::io::Result<()> {
+        set_thread_res_uid(self.uid, self.uid, self.uid)?;
+        set_thread_res_gid(self.gid, self.gid, self.gid)
+    }
+}
