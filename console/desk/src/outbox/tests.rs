@@ -1,1 +1,385 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use protocol::documents::{Order, TicketState};
+use protocol::{Outcome, RunId, TicketId, Time};
+use store::{Filed, OutboxState, Store};
+use tickets::contract::{self, Fake, Fault};
+use tickets::{
+    Audience, Caps, File, FileRef, NewTicket, Note, NoteRef, Ticket, TicketError, TicketSystem,
+};
+
+use super::*;
+use crate::verify::fixture::{EFFECTS, Fixture, NOW, bytes, sealed};
+
+struct Room {
+    f: Fixture,
+    store: Arc<Store>,
+    fake: Fake,
+    ticket: TicketId,
+    _folder: tempfile::TempDir,
+}
+
+fn room() -> Room {
+    room_with(Fake::default())
+}
+
+fn room_with(fake: Fake) -> Room {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Store::create(&folder.path().join("desk.db")).unwrap());
+    let f = Fixture::default();
+    f.enrol(&store);
+    let new = NewTicket { subject: "Laptop full".to_owned(), ..NewTicket::default() };
+    let key = Key::from_digest(&protocol::Digest([1; 32]), KeyKind::Ticket);
+    let ticket = fake.create(&new, &key, NOW).unwrap();
+    Room { f, store, fake, ticket, _folder: folder }
+}
+
+impl Room {
+    fn send(&self, order: &Order) -> RunId {
+        let envelope = sealed(order, &self.f.agent);
+        let runs = promise(&self.store, order, &envelope, None, NOW).unwrap();
+        let dispatch = bytes(&self.f.dispatch(&envelope.digest()));
+        self.store.run_sent(&runs[0], &dispatch).unwrap();
+        runs[0]
+    }
+
+    fn answer(&self, order: &Order, outcome: Outcome) -> Filing {
+        let mut record = self.f.record(order);
+        record.predicate.outcome = outcome;
+        let record = bytes(&sealed(&record, &self.f.endpoint));
+        self.file(order, &record)
+    }
+
+    fn file(&self, order: &Order, record: &[u8]) -> Filing {
+        let digest = sealed(order, &self.f.agent).digest();
+        let arrived = Arrived {
+            run: RunId::of(&digest, &Fixture::id(), 0),
+            order: digest,
+            endpoint: Fixture::id(),
+            record,
+            effects: Some(EFFECTS),
+            plan: None,
+            card: None,
+            escrow: None,
+        };
+        file(&self.store, &arrived, &self.f.anchors(), NOW).unwrap()
+    }
+
+    fn deliver(&self, now: Time) -> Delivery {
+        deliver(&self.store, &self.fake, &self.ticket, "worker", now).unwrap()
+    }
+
+    fn seen(&self) -> Vec<(Audience, String)> {
+        let first =
+            |note: Note| (note.audience, note.body.lines().next().unwrap_or_default().to_owned());
+        self.fake.notes(&self.ticket).into_iter().map(first).collect()
+    }
+}
+
+const FIXED: &str = "FIXED: cache.clear on lt-4411: / has 38.6 GiB free (16 %)  (1.2 s)";
+
+#[test]
+fn one_fix_leaves_one_note_then_the_record_then_one_reply() {
+    let room = room();
+    let order = room.f.order();
+    room.send(&order);
+    assert_eq!(room.deliver(NOW), Delivery::Done { posted: 0 });
+    let filing = room.answer(&order, Outcome::Succeeded);
+    assert_eq!(filing.filed, Filed::New);
+    assert!(filing.report.verified, "{:#?}", filing.report);
+    assert_eq!(room.deliver(NOW), Delivery::Done { posted: 3 });
+    assert_eq!(room.deliver(NOW), Delivery::Done { posted: 0 });
+    let wanted = [
+        (Audience::Internal, FIXED.to_owned()),
+        (Audience::Public, "There is room again, please save your work.".to_owned()),
+    ];
+    assert_eq!(room.seen(), wanted);
+    assert!(room.store.outbox_todo().unwrap().is_empty());
+}
+
+#[test]
+fn a_refused_fix_leaves_its_one_note_and_no_reply() {
+    let room = room();
+    let order = room.f.order();
+    room.send(&order);
+    room.answer(&order, Outcome::Refused);
+    assert_eq!(room.deliver(NOW), Delivery::Done { posted: 2 });
+    let seen = room.seen();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0].0, Audience::Internal);
+    assert!(seen[0].1.starts_with("REFUSED: "), "{}", seen[0].1);
+}
+
+#[test]
+fn check_and_plan_leave_nothing() {
+    let room = room();
+    for mode in [protocol::Mode::Check, protocol::Mode::Plan] {
+        let mut order = room.f.order();
+        order.mode = mode;
+        order.id = protocol::OrderId([mode as u8; 16]);
+        room.send(&order);
+        assert!(room.answer(&order, Outcome::Succeeded).report.verified);
+    }
+    assert_eq!(room.deliver(NOW), Delivery::Done { posted: 0 });
+    assert!(room.seen().is_empty());
+    assert!(room.store.outbox_todo().unwrap().is_empty());
+}
+
+#[test]
+fn filing_the_same_record_again_leaves_one_note() {
+    let room = room();
+    let order = room.f.order();
+    room.send(&order);
+    room.answer(&order, Outcome::Succeeded);
+    room.deliver(NOW);
+    assert_eq!(room.answer(&order, Outcome::Succeeded).filed, Filed::Again);
+    room.deliver(NOW);
+    assert_eq!(room.seen().len(), 2);
+}
+
+#[test]
+fn a_record_that_does_not_verify_is_filed_loudly_and_the_person_is_told_nothing() {
+    let room = room();
+    let order = room.f.order();
+    let run = room.send(&order);
+    let mut envelope = sealed(&room.f.record(&order), &room.f.endpoint);
+    let text = String::from_utf8(envelope.payload.0.clone()).unwrap();
+    envelope.payload.0 = text.replace("38.6", "99.9").into_bytes();
+    let filing = room.file(&order, &bytes(&envelope));
+    assert!(!filing.report.verified);
+    assert_eq!(room.store.run(&run).unwrap().unwrap().verified, Some(false));
+    room.deliver(NOW);
+    let seen = room.seen();
+    assert_eq!(seen.len(), 1);
+    assert!(seen[0].1.starts_with("NOT VERIFIED, says FIXED"), "{}", seen[0].1);
+    // The good one that comes later takes its place; the note is not written twice.
+    assert_eq!(room.answer(&order, Outcome::Succeeded).filed, Filed::Replaced);
+    room.deliver(NOW);
+    let internal = room.seen().into_iter().filter(|(a, _)| *a == Audience::Internal).count();
+    assert_eq!(internal, 1);
+}
+
+#[test]
+fn a_good_record_of_another_run_is_not_this_runs_record() {
+    let room = room();
+    let (order, mut other) = (room.f.order(), room.f.order());
+    other.id = protocol::OrderId([7; 16]);
+    other.reason = "another".to_owned();
+    room.send(&order);
+    room.send(&other);
+    let record = bytes(&sealed(&room.f.record(&other), &room.f.endpoint));
+    let filing = room.file(&order, &record);
+    assert!(!filing.report.verified, "{:#?}", filing.report);
+}
+
+/// Every fault of one call, and every pair of faults of two: always one note, never a double.
+#[test]
+fn lost_answers_never_double_a_note_and_never_lose_one() {
+    let faults = [Fault::None, Fault::LostBefore, Fault::LostAfter, Fault::RateLimited];
+    for first in faults {
+        for second in faults {
+            let room = room();
+            let order = room.f.order();
+            room.send(&order);
+            room.answer(&order, Outcome::Succeeded);
+            room.fake.fail([first, second]);
+            let mut now = NOW;
+            for _ in 0..10 {
+                if matches!(room.deliver(now), Delivery::Done { .. }) {
+                    break;
+                }
+                now = now.plus(3600);
+            }
+            let seen = room.seen();
+            assert_eq!(seen.len(), 2, "{first:?} {second:?}: {seen:?}");
+            assert_eq!(seen[0], (Audience::Internal, FIXED.to_owned()));
+            assert_eq!(seen[1].0, Audience::Public);
+        }
+    }
+}
+
+/// A system whose worker dies at its n-th call of one kind, before or after the work was done.
+struct Deadly<'a> {
+    fake: &'a Fake,
+    calls: AtomicU32,
+    dies_at: u32,
+    after: bool,
+}
+
+impl Deadly<'_> {
+    fn work<T>(&self, work: impl FnOnce() -> T) -> T {
+        let dies = self.calls.fetch_add(1, Ordering::Relaxed) == self.dies_at;
+        assert!(!dies || self.after, "killed before the call");
+        let done = work();
+        assert!(!dies, "killed after the call");
+        done
+    }
+}
+
+impl TicketSystem for Deadly<'_> {
+    fn caps(&self) -> Caps {
+        self.fake.caps()
+    }
+    fn get(&self, id: &TicketId) -> Result<Ticket, TicketError> {
+        self.work(|| self.fake.get(id))
+    }
+    fn find_note(&self, id: &TicketId, key: &Key) -> Result<Option<NoteRef>, TicketError> {
+        self.work(|| self.fake.find_note(id, key))
+    }
+    fn add_note(&self, id: &TicketId, n: &Note, now: Time) -> Result<NoteRef, TicketError> {
+        self.work(|| self.fake.add_note(id, n, now))
+    }
+    fn set_state(
+        &self,
+        id: &TicketId,
+        to: TicketState,
+        why: &str,
+        now: Time,
+    ) -> Result<Ticket, TicketError> {
+        self.work(|| self.fake.set_state(id, to, why, now))
+    }
+    fn attach(
+        &self,
+        id: &TicketId,
+        file: &File,
+        audience: Audience,
+        now: Time,
+    ) -> Result<FileRef, TicketError> {
+        self.work(|| self.fake.attach(id, file, audience, now))
+    }
+    fn create(&self, new: &NewTicket, key: &Key, now: Time) -> Result<TicketId, TicketError> {
+        self.work(|| self.fake.create(new, key, now))
+    }
+}
+
+#[test]
+fn a_worker_killed_at_any_call_leaves_exactly_one_note_and_one_reply() {
+    for dies_at in 0..3 {
+        for after in [false, true] {
+            let room = room();
+            let order = room.f.order();
+            room.send(&order);
+            room.answer(&order, Outcome::Succeeded);
+            let deadly = Deadly { fake: &room.fake, calls: AtomicU32::new(0), dies_at, after };
+            let killed = catch_unwind(AssertUnwindSafe(|| {
+                deliver(&room.store, &deadly, &room.ticket, "first", NOW)
+            }));
+            assert!(killed.is_err(), "{dies_at} {after}: it was not killed");
+            // Its lease lives on for a while: nobody posts beside a worker that may still be alive.
+            let second = |now| deliver(&room.store, &room.fake, &room.ticket, "second", now);
+            assert_eq!(second(NOW.plus(1)).unwrap(), Delivery::Busy);
+            let done = second(NOW.plus(7200)).unwrap();
+            assert!(matches!(done, Delivery::Done { .. }), "{dies_at} {after}: {done:?}");
+            let audiences: Vec<_> = room.seen().into_iter().map(|(a, _)| a).collect();
+            assert_eq!(audiences, [Audience::Internal, Audience::Public], "{dies_at} {after}");
+            assert!(room.store.outbox_todo().unwrap().is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_desk_killed_between_sending_and_filing_still_owes_the_note() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("desk.db");
+    let f = Fixture::default();
+    let order = f.order();
+    let envelope = sealed(&order, &f.agent);
+    let store = Store::create(&path).unwrap();
+    promise(&store, &order, &envelope, None, NOW).unwrap();
+    drop(store);
+    let store = Store::open(&path).unwrap();
+    let todo = store.outbox_todo().unwrap();
+    let states: Vec<_> = todo.iter().map(|row| row.state).collect();
+    assert_eq!(states, [OutboxState::Waiting, OutboxState::Waiting]);
+    assert_eq!(store.open_orders().unwrap()[0].digest, envelope.digest());
+}
+
+#[test]
+fn two_workers_at_once_post_one_note() {
+    let room = room();
+    let order = room.f.order();
+    room.send(&order);
+    room.answer(&order, Outcome::Succeeded);
+    std::thread::scope(|scope| {
+        for name in ["a", "b", "c"] {
+            let room = &room;
+            scope.spawn(move || {
+                deliver(&room.store, &room.fake, &room.ticket, name, NOW).unwrap();
+            });
+        }
+    });
+    assert_eq!(room.seen().len(), 2);
+}
+
+#[test]
+fn a_system_without_internal_notes_keeps_the_note_and_says_why() {
+    let poor = Caps { internal_notes: false, private_files: false, ..Fake::default().caps() };
+    let room = room_with(Fake::with_caps(poor));
+    let order = room.f.order();
+    room.send(&order);
+    room.answer(&order, Outcome::Succeeded);
+    let failed = room.deliver(NOW);
+    assert!(matches!(&failed, Delivery::Failed { why, .. } if why.contains("cannot keep a note")));
+    // Nothing became public, not even the reply behind it.
+    assert!(room.seen().is_empty());
+    let todo = room.store.outbox_todo().unwrap();
+    assert_eq!(
+        todo[0].last_error.as_deref(),
+        Some("this ticket system cannot keep a note from the requester")
+    );
+}
+
+#[test]
+fn a_failed_try_waits_longer_each_time() {
+    let room = room();
+    let order = room.f.order();
+    room.send(&order);
+    room.answer(&order, Outcome::Refused);
+    room.fake.fail([Fault::LostBefore; 3]);
+    assert!(matches!(room.deliver(NOW), Delivery::Failed { .. }));
+    assert_eq!(room.deliver(NOW.plus(9)), Delivery::Later { at: NOW.plus(10) });
+    assert!(matches!(room.deliver(NOW.plus(10)), Delivery::Failed { .. }));
+    assert_eq!(room.deliver(NOW.plus(29)), Delivery::Later { at: NOW.plus(30) });
+}
+
+#[test]
+fn the_built_in_system_keeps_the_contract() {
+    let room = room();
+    contract::check(&builtin(Arc::clone(&room.store)), "x", NOW).unwrap();
+}
+
+#[test]
+fn the_built_in_system_never_takes_a_key_twice() {
+    let room = room();
+    let system = builtin(Arc::clone(&room.store));
+    let new = NewTicket { subject: "x".to_owned(), ..NewTicket::default() };
+    let key = |n: u8, kind| Key::from_digest(&protocol::Digest([n; 32]), kind);
+    let one = system.create(&new, &key(1, KeyKind::Ticket), NOW).unwrap();
+    assert_eq!(system.create(&new, &key(1, KeyKind::Ticket), NOW).unwrap(), one);
+    let two = system.create(&new, &key(2, KeyKind::Ticket), NOW).unwrap();
+    let note = Note {
+        key: key(3, KeyKind::Note),
+        audience: Audience::Internal,
+        author: None,
+        body: "x".to_owned(),
+    };
+    let first = system.add_note(&one, &note, NOW).unwrap();
+    assert_eq!(system.add_note(&one, &note, NOW).unwrap(), first);
+    assert!(matches!(system.add_note(&two, &note, NOW), Err(TicketError::Conflict)));
+    for odd in ["01", "RT#1", "9999999999999999999999"] {
+        let odd: TicketId = odd.parse().unwrap();
+        assert!(matches!(system.get(&odd), Err(TicketError::NotFound { .. })), "{odd}");
+    }
+}
+
+#[test]
+fn an_order_that_never_arrived_leaves_no_note() {
+    let room = room();
+    let run = room.send(&room.f.order());
+    room.store.run_not_sent(&run, NOW).unwrap();
+    assert_eq!(room.deliver(NOW), Delivery::Done { posted: 0 });
+    assert!(room.seen().is_empty());
+    assert!(room.store.outbox_todo().unwrap().is_empty());
+}

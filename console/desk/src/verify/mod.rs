@@ -6,8 +6,12 @@
 mod anchors;
 mod checks;
 mod difference;
+#[cfg(any(test, feature = "fixture"))]
+pub mod fixture;
 mod folder;
 mod papers;
+#[cfg(test)]
+mod tests;
 
 pub use anchors::{Anchors, KnownAgent};
 pub use checks::verify_record;

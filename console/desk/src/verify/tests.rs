@@ -1,0 +1,262 @@
+use protocol::documents::{Decision, Record};
+use protocol::{Digest, EndpointId, Envelope, Refusal};
+use trust::SigningKey;
+
+use super::fixture::{EFFECTS, Fixture, NOW, bytes, sealed, versions};
+use super::*;
+
+fn papers(f: &Fixture) -> Papers {
+    let order = f.order();
+    let signed = sealed(&order, &f.agent);
+    Papers {
+        record: bytes(&sealed(&f.record(&order), &f.endpoint)),
+        dispatch: Some(bytes(&f.dispatch(&signed.digest()))),
+        order: Some(bytes(&signed)),
+        effects: Some(EFFECTS.to_vec()),
+        card: Some(bytes(&sealed(&f.card(), &f.enroller))),
+        ..Papers::default()
+    }
+}
+
+/// The record with a change made before the endpoint signs it.
+fn signed_with(f: &Fixture, change: impl FnOnce(&mut Record)) -> Vec<u8> {
+    let mut record = f.record(&f.order());
+    change(&mut record);
+    bytes(&sealed(&record, &f.endpoint))
+}
+
+/// The words of the one line that is bad.
+fn only_fault(report: &Report) -> (About, String) {
+    let bad: Vec<_> = report.lines.iter().filter(|l| l.standing == Standing::Bad).collect();
+    assert_eq!(bad.len(), 1, "{report:#?}");
+    assert!(!report.verified);
+    (bad[0].about, bad[0].words.clone())
+}
+
+#[test]
+fn a_good_run_verifies_line_by_line() {
+    let f = Fixture::default();
+    let report = verify_record(&papers(&f), &f.anchors());
+    assert!(report.verified, "{report:#?}");
+    assert!(report.lines.iter().all(|line| line.standing == Standing::Good), "{report:#?}");
+    assert_eq!(report.verdict(), "VERIFIED.");
+    let about: Vec<_> = report.lines.iter().map(|l| l.about.word()).collect();
+    assert_eq!(about, ["record", "card", "order", "dispatch", "effects", "chain", "catalogue"]);
+}
+
+#[test]
+fn every_altered_paper_is_named_and_the_others_stay_good() {
+    let f = Fixture::default();
+    // One byte of the record's payload: still JSON, still a record, another number of files.
+    let mut p = papers(&f);
+    let mut envelope = Envelope::read(&p.record).unwrap();
+    let text = String::from_utf8(envelope.payload.0.clone()).unwrap();
+    envelope.payload.0 = text.replace("\"done\":214", "\"done\":215").into_bytes();
+    p.record = bytes(&envelope);
+    let report = verify_record(&p, &f.anchors());
+    let (about, words) = only_fault(&report);
+    assert_eq!((about, words.as_str()), (About::Record, "it is not what lt-4411 signed"));
+    assert_eq!(
+        report.verdict(),
+        "NOT VERIFIED: record: it is not what lt-4411 signed. Everything else is good."
+    );
+
+    let mut p = papers(&f);
+    p.effects.as_mut().unwrap()[10] ^= 1;
+    let (about, words) = only_fault(&verify_record(&p, &f.anchors()));
+    assert_eq!((about, words.as_str()), (About::Effects, "the file was altered"));
+
+    let mut p = papers(&f);
+    p.effects.as_mut().unwrap().extend(b"{\"more\":1}\n");
+    let (_, words) = only_fault(&verify_record(&p, &f.anchors()));
+    assert_eq!(words, "the file has 3 lines, the endpoint signed 2");
+
+    let mut p = papers(&f);
+    let mut other = f.order();
+    other.reason = "another".to_owned();
+    p.order = Some(bytes(&sealed(&other, &f.agent)));
+    p.dispatch = None;
+    let (about, words) = only_fault(&verify_record(&p, &f.anchors()));
+    assert_eq!(
+        (about, words.as_str()),
+        (About::Order, "it is not the order that the record names")
+    );
+}
+
+#[test]
+fn a_card_that_no_enroller_signed_proves_nothing() {
+    let f = Fixture::default();
+    let thief = SigningKey::from_seed([99; 32]);
+    let mut p = papers(&f);
+    // The thief makes a card with his own record key and signs both.
+    let mut card = f.card();
+    card.record_key = trust::Signer::public_key(&thief);
+    p.card = Some(bytes(&sealed(&card, &thief)));
+    p.record = bytes(&sealed(&f.record(&f.order()), &thief));
+    let report = verify_record(&p, &f.anchors());
+    let (about, words) = only_fault(&report);
+    assert_eq!(about, About::Card);
+    assert!(words.starts_with("no enroller of the policy of Demo Ltd"), "{words}");
+    // Without any card the record's key is not known: not verified, though nothing is wrong.
+    p.card = None;
+    let report = verify_record(&p, &f.anchors());
+    assert!(!report.verified);
+    assert!(report.verdict().starts_with("NOT VERIFIED: record: its key is not known"));
+}
+
+#[test]
+fn another_endpoints_card_or_an_expired_one_does_not_fit() {
+    let f = Fixture::default();
+    let mut p = papers(&f);
+    let mut card = f.card();
+    card.endpoint = EndpointId([1; 16]);
+    p.card = Some(bytes(&sealed(&card, &f.enroller)));
+    let (_, words) = only_fault(&verify_record(&p, &f.anchors()));
+    assert_eq!(words, "it is not the card that the record names");
+
+    let mut card = f.card();
+    card.not_after = NOW.minus(500);
+    let digest = sealed(&card, &f.enroller).digest();
+    p.card = Some(bytes(&sealed(&card, &f.enroller)));
+    p.record = signed_with(&f, |r| r.predicate.endpoint.card = digest);
+    let (about, words) = only_fault(&verify_record(&p, &f.anchors()));
+    assert_eq!(about, About::Card);
+    assert!(words.starts_with("not valid at 2026-"), "{words}");
+}
+
+#[test]
+fn an_order_that_the_agent_did_not_sign_is_bad() {
+    let f = Fixture::default();
+    let mut p = papers(&f);
+    let thief = SigningKey::from_seed([99; 32]);
+    // Same payload, so the record's subject still fits; another signature.
+    p.order = Some(bytes(&sealed(&f.order(), &thief)));
+    let (about, words) = only_fault(&verify_record(&p, &f.anchors()));
+    assert_eq!(about, About::Order);
+    assert!(words.starts_with("a.kaya did not sign it"), "{words}");
+    // An agent whom policy does not know is no agent.
+    let mut anchors = f.anchors();
+    anchors.agents.clear();
+    let (about, words) = only_fault(&verify_record(&papers(&f), &anchors));
+    assert_eq!(about, About::Order);
+    assert_eq!(words, "a.kaya is not in the policy of Demo Ltd, version 3");
+}
+
+#[test]
+fn a_withdrawn_agents_order_still_verifies_and_says_so() {
+    let f = Fixture::default();
+    let mut anchors = f.anchors();
+    anchors.agents.values_mut().for_each(|a| a.withdrawn = true);
+    let report = verify_record(&papers(&f), &anchors);
+    assert!(report.verified);
+    assert!(report.lines[2].words.ends_with("that key is withdrawn today"));
+}
+
+#[test]
+fn a_record_that_says_other_things_than_its_order_is_bad() {
+    let f = Fixture::default();
+    let changes: [(&str, fn(&mut Record)); 4] = [
+        ("ticket", |r| r.predicate.ticket = None),
+        ("mode", |r| r.predicate.mode = protocol::Mode::Check),
+        ("consent", |r| r.predicate.consent = None),
+        ("identity statement", |r| {
+            r.predicate.identified = Some(protocol::documents::Identified::IdCard);
+        }),
+    ];
+    for (what, change) in changes {
+        let mut p = papers(&f);
+        p.record = signed_with(&f, change);
+        let (about, words) = only_fault(&verify_record(&p, &f.anchors()));
+        assert_eq!(about, About::Order);
+        assert_eq!(words, format!("order and record disagree about the {what}"));
+    }
+}
+
+#[test]
+fn neighbours_must_fit() {
+    let f = Fixture::default();
+    let first = f.record(&f.order());
+    let first_sealed = sealed(&first, &f.endpoint);
+    let second = |previous: Digest| {
+        signed_with(&f, |r| {
+            r.predicate.counter = 2;
+            r.predicate.previous = previous;
+        })
+    };
+    let mut p = papers(&f);
+    p.after = Some(second(first_sealed.digest()));
+    assert!(verify_record(&p, &f.anchors()).verified);
+    p.after = Some(second(Digest([1; 32])));
+    let (about, _) = only_fault(&verify_record(&p, &f.anchors()));
+    assert_eq!(about, About::Chain);
+    // The second with the wrong one before it.
+    let mut p = papers(&f);
+    p.record = second(first_sealed.digest());
+    p.before = Some(bytes(&first_sealed));
+    assert!(verify_record(&p, &f.anchors()).verified);
+    p.before = Some(second(Digest([1; 32])));
+    let (about, _) = only_fault(&verify_record(&p, &f.anchors()));
+    assert_eq!(about, About::Chain);
+    // A first record must name the epoch.
+    let mut p = papers(&f);
+    p.record = signed_with(&f, |r| r.predicate.previous = Digest([1; 32]));
+    let (about, _) = only_fault(&verify_record(&p, &f.anchors()));
+    assert_eq!(about, About::Chain);
+}
+
+#[test]
+fn a_catalogue_that_was_never_published_is_bad() {
+    let f = Fixture::default();
+    let mut p = papers(&f);
+    p.record = signed_with(&f, |r| r.predicate.catalogue.policy = 9);
+    let (about, words) = only_fault(&verify_record(&p, &f.anchors()));
+    assert_eq!(about, About::Catalogue);
+    assert!(words.starts_with("policy 9 there, 3 is the newest"), "{words}");
+    // Older than what the agent saw: fine for a refusal that says so, bad for a run.
+    let mut older = versions();
+    older.policy = 2;
+    p.record = signed_with(&f, |r| r.predicate.catalogue = older);
+    assert_eq!(only_fault(&verify_record(&p, &f.anchors())).0, About::Catalogue);
+    p.record = signed_with(&f, |r| {
+        r.predicate.catalogue = older;
+        r.predicate.outcome = protocol::Outcome::Refused;
+        let refusal = Refusal::CatalogueBehind { role: "policy".to_owned(), have: 2, want: 3 };
+        r.predicate.decision = Decision::Refuse { refusal };
+    });
+    assert!(verify_record(&p, &f.anchors()).verified);
+}
+
+#[test]
+fn bytes_that_are_no_record_are_not_verified() {
+    let f = Fixture::default();
+    for junk in [&b""[..], b"{}", b"\x1b[2J", &[0xff; 300_000]] {
+        let p = Papers { record: junk.to_vec(), ..papers(&f) };
+        let report = verify_record(&p, &f.anchors());
+        assert!(!report.verified);
+        assert_eq!(report.lines.len(), 1);
+    }
+    // An order sealed by the endpoint is not a record either.
+    let p = Papers { record: bytes(&sealed(&f.order(), &f.endpoint)), ..papers(&f) };
+    assert!(!verify_record(&p, &f.anchors()).verified);
+}
+
+#[test]
+fn an_exported_run_reads_back_and_its_keys_too() {
+    let f = Fixture::default();
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("run");
+    let mut files = trust::catalogue::Files::default();
+    files.insert("1.root.json", b"{}".to_vec());
+    files.insert("policy/abc.policy.toml", b"x = 1".to_vec());
+    export(&folder, &papers(&f), &f.anchors(), &files).unwrap();
+    assert_eq!(read_folder(&folder).unwrap(), papers(&f));
+    assert!(folder.join("repository/policy/abc.policy.toml").is_file());
+    let keys = std::fs::read(folder.join("keys.json")).unwrap();
+    let anchors = Anchors::from_json(&keys, "keys.json of the auditor").unwrap();
+    assert!(verify_record(&read_folder(&folder).unwrap(), &anchors).verified);
+    let again = export(&folder, &papers(&f), &f.anchors(), &files);
+    assert!(matches!(again, Err(FolderError::Exists(_))));
+    // One record's file alone has no card beside it: it is not verified by itself.
+    let alone = read_folder(&folder.join("record.json")).unwrap();
+    assert!(!verify_record(&alone, &anchors).verified);
+}
