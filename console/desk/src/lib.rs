@@ -11,4 +11,6 @@ pub mod inventory;
 pub mod notes;
 pub mod org;
 pub mod outbox;
+pub mod runs;
+pub mod session;
 pub mod verify;

@@ -1,0 +1,66 @@
+//! Why there is no result of a run.
+
+use protocol::frames::Stop;
+use protocol::{RunId, ScriptName, Time};
+
+use crate::chance::NoChance;
+use crate::home::HomeError;
+use crate::outbox::{FileError, PromiseError};
+use crate::session::SessionError;
+
+/// Why there is no result of a run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The catalogue does not list it.
+    #[error("the catalogue has no script {script}")]
+    NoScript {
+        /// As named.
+        script: ScriptName,
+    },
+    /// The order could not be sealed.
+    #[error("could not seal the order")]
+    Seal(#[from] trust::seal::SealError),
+    /// No random bytes.
+    #[error(transparent)]
+    Chance(#[from] NoChance),
+    /// The ticket's attestation could not be made.
+    #[error("could not attest the ticket")]
+    Attest(#[source] HomeError),
+    /// It could not be stored, so nothing was sent.
+    #[error(transparent)]
+    Promise(#[from] PromiseError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
+    /// Could not be written.
+    #[error("could not write what was to be sent")]
+    Write(#[from] protocol::json::BadJson),
+    /// Nothing was sent.
+    #[error("nothing was sent")]
+    NotSent(#[source] SessionError),
+    /// The endpoint did not take it, and nothing ran.
+    #[error("the endpoint did not take the order: {stop}")]
+    NotTaken {
+        /// Why.
+        stop: Stop,
+    },
+    /// Sent, and the line was lost: it may run there.
+    #[error("run {} is unknown until the endpoint is heard again", .run.short())]
+    Unknown {
+        /// The run.
+        run: RunId,
+        /// When it must have ended at the latest, by its deadline.
+        ended_by: Time,
+        /// What happened to the line.
+        source: SessionError,
+    },
+    /// What came back is no record.
+    #[error("what came back for run {} is no record; it is kept and marked", .run.short())]
+    NoRecord {
+        /// The run.
+        run: RunId,
+    },
+    /// It came and could not be filed.
+    #[error(transparent)]
+    Filing(#[from] FileError),
+}

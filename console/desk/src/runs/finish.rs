@@ -1,0 +1,226 @@
+//! Sends one order and brings its record home, also over a line that breaks.
+
+use std::time::Duration;
+
+use protocol::documents::Record;
+use protocol::frames::{Event, Stop};
+use protocol::{Digest, EndpointId, Envelope, Plan, RunId, Time};
+use store::{EndpointRow, Seen};
+use tokio::time::sleep;
+
+use super::{RunError, Wish, attest, order};
+use crate::org::Desk;
+use crate::outbox::{self, Arrived, Filing};
+use crate::session::{Agent, Parcel, Returned, Session, SessionError};
+use crate::verify::{Anchors, peek_record};
+
+/// Tries to hear of a run again after its line was lost, with these pauses before each.
+const TRIES: [Duration; 4] = [
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+    Duration::from_secs(8),
+];
+/// Room after a run's own deadline for stopping it and signing its record, seconds.
+const AFTER_DEADLINE: u64 = 60;
+
+/// How the live events compare with the record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Live {
+    /// What was seen is what the endpoint signed.
+    Confirmed,
+    /// Not all of them were seen here.
+    Incomplete,
+    /// The same number, and others than were signed.
+    Differs,
+}
+
+/// A run with its record, filed.
+#[derive(Debug, Clone)]
+pub struct RunResult {
+    /// The run.
+    pub run: RunId,
+    /// Its order.
+    pub order: Digest,
+    /// The record as it claims to be; believe it where `filing.report.verified`.
+    pub record: Record,
+    /// What filing came to, with the verdict.
+    pub filing: Filing,
+    /// The plan that was made, checked against the record's digest.
+    pub plan: Option<(Digest, Plan)>,
+    /// What was shown live.
+    pub live: Live,
+}
+
+fn anchors(agent: &Agent, now: Time) -> Anchors {
+    Anchors::of_policy(&agent.policy, agent.catalogue.versions(), now)
+}
+
+/// Files a verified hello in the address book; a rewound ledger is the caller's to tell.
+fn seen(desk: &Desk, session: &Session, now: Time) -> Result<store::HeadChange, RunError> {
+    let hello = session.hello();
+    let seen = Seen { versions: hello.catalogue, head: hello.head, daemon: &hello.version };
+    Ok(desk.store.endpoint_seen(&session.card().endpoint, &seen, now)?)
+}
+
+/// Seals, stores, sends, follows, files. The clock is read as things happen.
+///
+/// # Errors
+/// [`RunError`]; only [`RunError::Unknown`] leaves open whether it runs there.
+pub async fn run(
+    desk: &Desk,
+    agent: &Agent,
+    session: &Session,
+    wish: &Wish,
+    now: fn() -> Time,
+    on_event: &mut dyn FnMut(&Event),
+) -> Result<RunResult, RunError> {
+    seen(desk, session, now())?;
+    let (order, envelope) = order::order(agent, wish, now())?;
+    let digest = envelope.digest();
+    let attestation = attest(desk, wish, now())?;
+    let support = attestation.as_ref().map(Envelope::write).transpose()?;
+    let endpoint = wish.endpoint.id;
+    outbox::promise(&desk.store, &order, &envelope, support.as_deref(), now())?;
+    let run = RunId::of(&digest, &endpoint, 0);
+    let dispatch = match session.dispatch(digest, &agent.signing, now()).await {
+        Ok(dispatch) => dispatch,
+        Err(error) => {
+            desk.store.run_not_sent(&run, now())?;
+            return Err(RunError::NotSent(error));
+        }
+    };
+    desk.store.run_sent(&run, &dispatch.write()?)?;
+    let parcel = Parcel { order: envelope, dispatch, attestation, approvals: Vec::new() };
+    let mut trouble = None;
+    let mut hear = |event: &Event| {
+        if let Event::Accepted { run: named, .. } = event
+            && *named == run
+            && let Err(error) = desk.store.run_accepted(&run)
+        {
+            trouble = Some(error);
+        }
+        on_event(event);
+    };
+    let heard = session.submit(&parcel, &mut hear).await;
+    if let Some(error) = trouble {
+        return Err(error.into());
+    }
+    match heard {
+        Ok(returned) => {
+            let result = take(desk, agent, session, (run, digest, endpoint), &returned, now())?;
+            acknowledge(session, &result).await;
+            Ok(result)
+        }
+        Err(SessionError::Stopped(stop)) => {
+            desk.store.run_not_sent(&run, now())?;
+            Err(RunError::NotTaken { stop })
+        }
+        Err(source) => {
+            let limit = wish.script.manifest.limit_seconds.saturating_add(AFTER_DEADLINE);
+            let ended_by = order.not_after.plus(limit);
+            let lost = RunError::Unknown { run, ended_by, source };
+            again(desk, agent, &wish.endpoint, (run, digest), now, on_event, lost).await
+        }
+    }
+}
+
+/// Hears of a run again: follows it where it runs, fetches its record where it has ended.
+///
+/// # Errors
+/// [`RunError`].
+pub async fn resume(
+    desk: &Desk,
+    agent: &Agent,
+    endpoint: &EndpointRow,
+    (run, order): (RunId, Digest),
+    now: fn() -> Time,
+    on_event: &mut dyn FnMut(&Event),
+) -> Result<RunResult, RunError> {
+    let session = Session::open(agent, endpoint, now()).await.map_err(RunError::NotSent)?;
+    seen(desk, &session, now())?;
+    let heard = session.follow(run, on_event).await;
+    let result = match heard {
+        Ok(returned) => {
+            let result = take(desk, agent, &session, (run, order, endpoint.id), &returned, now())?;
+            acknowledge(&session, &result).await;
+            Ok(result)
+        }
+        Err(SessionError::Stopped(stop)) => Err(RunError::NotTaken { stop }),
+        Err(source) => Err(RunError::Unknown { run, ended_by: now(), source }),
+    };
+    session.leave().await;
+    result
+}
+
+async fn again(
+    desk: &Desk,
+    agent: &Agent,
+    endpoint: &EndpointRow,
+    which: (RunId, Digest),
+    now: fn() -> Time,
+    on_event: &mut dyn FnMut(&Event),
+    lost: RunError,
+) -> Result<RunResult, RunError> {
+    for pause in TRIES {
+        sleep(pause).await;
+        match resume(desk, agent, endpoint, which, now, on_event).await {
+            Err(RunError::NotSent(_) | RunError::Unknown { .. }) => {}
+            // The order was lost on the way: the endpoint's ledger does not know it. What was
+            // sent may still lie in no queue, its dispatch died with the session.
+            Err(RunError::NotTaken { stop: Stop::NoRun }) => {
+                desk.store.run_not_sent(&which.0, now())?;
+                return Err(RunError::NotTaken { stop: Stop::NoRun });
+            }
+            other => return other,
+        }
+    }
+    Err(lost)
+}
+
+/// Verifies and files what came back.
+fn take(
+    desk: &Desk,
+    agent: &Agent,
+    session: &Session,
+    (run, order, endpoint): (RunId, Digest, EndpointId),
+    returned: &Returned,
+    now: Time,
+) -> Result<RunResult, RunError> {
+    let arrived = Arrived {
+        run,
+        order,
+        endpoint,
+        record: &returned.record,
+        effects: returned.effects.as_deref(),
+        plan: returned.plan.as_deref(),
+        card: Some(session.card_envelope()),
+        escrow: returned.escrow.as_ref().map(|(sealed, until)| (sealed.as_slice(), *until)),
+    };
+    let filing = outbox::file(&desk.store, &arrived, &anchors(agent, now), now)?;
+    let (record, _) = peek_record(&returned.record).ok_or(RunError::NoRecord { run })?;
+    let events = &record.predicate.events;
+    let live = if events.dropped > 0 || events.count != returned.events.count {
+        Live::Incomplete
+    } else if events.digest == returned.events.digest {
+        Live::Confirmed
+    } else {
+        Live::Differs
+    };
+    // Only a plan that the record names is a plan.
+    let plan = returned.plan.as_ref().and_then(|bytes| {
+        let digest = Digest::of(bytes);
+        let plan = protocol::json::read::<Plan>(bytes).ok()?;
+        (record.predicate.plan == Some(digest)).then_some((digest, plan))
+    });
+    Ok(RunResult { run, order, record, filing, plan, live })
+}
+
+/// Tells the endpoint what is safe here. A record that does not verify is not acknowledged.
+async fn acknowledge(session: &Session, result: &RunResult) {
+    if result.filing.report.verified
+        && let Some(digest) = result.filing.report.record
+    {
+        session.filed(digest).await;
+    }
+}

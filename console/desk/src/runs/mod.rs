@@ -1,0 +1,12 @@
+//! Orders from facts: parameters checked, consent and identity stated, sealed with the agent's key,
+//! stored before anything leaves, followed to the record.
+//!
+//! Never says "did not run" when it does not know. Never sends what was not stored first.
+
+mod error;
+mod finish;
+mod order;
+
+pub use error::RunError;
+pub use finish::{Live, RunResult, resume, run};
+pub use order::{Wish, attest, facts, order, parameters, recall};

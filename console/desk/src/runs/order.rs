@@ -1,0 +1,166 @@
+//! What an agent signs: from a wish to an order, and what a recall says.
+
+use std::collections::BTreeSet;
+
+use policy::{Facts, Policy};
+use protocol::documents::{
+    ConsentStatement, Identified, Order, Recall, RecallScope, ScriptRef, TicketAttestation,
+};
+use protocol::{
+    Digest, EndpointId, Envelope, Manifest, Mode, OrderId, ParamKind, ParamValue, Params, Refusal,
+    TicketId, Time, limits,
+};
+use store::{EndpointRow, TicketRow};
+use trust::Signer as _;
+use trust::catalogue::ScriptEntry;
+
+use super::RunError;
+use crate::chance::fresh;
+use crate::home::Online;
+use crate::org::Desk;
+use crate::session::Agent;
+
+/// Life of an order that is sent at once, seconds: time to wait behind another run.
+const ORDER_SECONDS: u64 = 3600;
+
+/// What an agent wants to have run on one endpoint.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// Which script version, from the catalogue.
+    pub script: ScriptEntry,
+    /// How.
+    pub mode: Mode,
+    /// Where.
+    pub endpoint: EndpointRow,
+    /// With what; checked by [`parameters`].
+    pub parameters: Params,
+    /// For which ticket.
+    pub ticket: Option<TicketId>,
+    /// What that ticket says, where it is ours to attest.
+    pub ticket_row: Option<TicketRow>,
+    /// Why, in the agent's words.
+    pub reason: String,
+    /// How the person was identified.
+    pub identified: Option<Identified>,
+    /// What the person answered.
+    pub consent: Option<ConsentStatement>,
+    /// The plan that was shown and that binds this fix.
+    pub plan: Option<Digest>,
+}
+
+/// Reads `--arg name=value` pairs by the manifest's kinds and checks them as the endpoint will.
+///
+/// # Errors
+/// The refusal that the endpoint would give; it names the parameter, never its value.
+pub fn parameters(
+    manifest: &Manifest,
+    given: &[(String, String)],
+    policy: &Policy,
+) -> Result<Params, Refusal> {
+    let mut params = Params::new();
+    for (name, text) in given {
+        let kind = manifest.parameters.get(name).map(|spec| spec.kind);
+        let value = match (kind, text.as_str()) {
+            (Some(ParamKind::Bool), "yes" | "true") => ParamValue::Bool(true),
+            (Some(ParamKind::Bool), "no" | "false") => ParamValue::Bool(false),
+            (Some(ParamKind::Int), digits) => match digits.parse() {
+                Ok(number) => ParamValue::Int(number),
+                // Left as text, so that the check below says what it takes.
+                Err(_) => ParamValue::Text(text.clone()),
+            },
+            _ => ParamValue::Text(text.clone()),
+        };
+        params.insert(name.clone(), value);
+    }
+    policy::check_parameters(manifest, &params, policy)
+}
+
+/// What policy will be asked, as far as the desk knows it: for a forecast, never for a permit.
+#[must_use]
+pub fn facts(agent: &Agent, wish: &Wish, attested: bool) -> Facts {
+    Facts {
+        agent: agent.name.clone(),
+        script: wish.script.manifest.name.clone(),
+        risk: wish.script.risk,
+        mode: wish.mode,
+        consent: wish.script.manifest.consent,
+        labels: wish.endpoint.labels.clone(),
+        ticket: wish.ticket.is_some(),
+        attested,
+        identified: wish.identified.is_some(),
+        answer: wish.consent.as_ref().map(|consent| consent.answer),
+        planned: wish.plan.is_some(),
+        approved_by: BTreeSet::new(),
+        // Every dispatch of this console is signed with the agent's own key.
+        own_key: true,
+        secrets: false,
+    }
+}
+
+/// The order and its envelope under the agent's key, good for this endpoint only.
+///
+/// # Errors
+/// [`RunError::Chance`], [`RunError::Seal`].
+pub fn order(agent: &Agent, wish: &Wish, now: Time) -> Result<(Order, Envelope), RunError> {
+    let longest = agent.policy.file().limits.order_seconds.min(limits::ORDER_SECONDS_MAX);
+    let order = Order {
+        id: OrderId(fresh()?),
+        agent: agent.name.clone(),
+        dispatch_key: agent.signing.public_key(),
+        script: ScriptRef {
+            name: wish.script.manifest.name.clone(),
+            version: wish.script.manifest.version,
+            digest: wish.script.digest,
+        },
+        mode: wish.mode,
+        parameters: wish.parameters.clone(),
+        targets: vec![wish.endpoint.id],
+        ticket: wish.ticket.clone(),
+        reason: wish.reason.chars().take(limits::REASON_CHARS_MAX).collect(),
+        identified: wish.identified.clone(),
+        consent: wish.consent.clone(),
+        plan: wish.plan,
+        catalogue: agent.catalogue.versions(),
+        not_before: now,
+        not_after: now.plus(ORDER_SECONDS.min(longest)),
+    };
+    let envelope = trust::seal::seal(&order, &[&agent.signing])?;
+    Ok((order, envelope))
+}
+
+/// The desk's word for a ticket of the built-in system; none where this home cannot give it.
+///
+/// # Errors
+/// [`RunError::Attest`] where the key is there and cannot be used.
+pub fn attest(desk: &Desk, wish: &Wish, now: Time) -> Result<Option<Envelope>, RunError> {
+    let (Some(ticket), Some(row)) = (&wish.ticket, &wish.ticket_row) else { return Ok(None) };
+    let key = match desk.home.online_key(Online::Ticket) {
+        Ok(key) => key,
+        Err(error) if error.is_missing() => return Ok(None),
+        Err(error) => return Err(RunError::Attest(error)),
+    };
+    let attestation = TicketAttestation {
+        ticket: ticket.clone(),
+        assignee: row.assignee.clone(),
+        endpoints: row.endpoint.into_iter().collect::<Vec<EndpointId>>(),
+        state: row.state,
+        issued: now,
+        not_after: now.plus(limits::ATTESTATION_SECONDS),
+    };
+    Ok(Some(trust::seal::seal(&attestation, &[&key])?))
+}
+
+/// A recall of one run, signed by this agent.
+///
+/// # Errors
+/// [`RunError::Seal`].
+pub fn recall(agent: &Agent, order: Digest, reason: &str, now: Time) -> Result<Envelope, RunError> {
+    let recall = Recall {
+        order,
+        agent: agent.name.clone(),
+        scope: RecallScope::CancelRun,
+        reason: reason.chars().take(limits::REASON_CHARS_MAX).collect(),
+        issued: now,
+    };
+    Ok(trust::seal::seal(&recall, &[&agent.signing])?)
+}

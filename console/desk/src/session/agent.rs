@@ -1,0 +1,83 @@
+//! An agent at work: the keys and the catalogue that every session and order needs, read once.
+
+use link::Trust;
+use policy::Policy;
+use protocol::{AgentName, Time};
+use trust::SigningKey;
+use trust::catalogue::{Catalogue, Files};
+
+use crate::catalogue::{self, CatalogueTrouble};
+use crate::home::HomeError;
+use crate::org::Desk;
+
+/// What an agent's console needs to work.
+#[derive(Debug)]
+pub struct Agent {
+    /// Who.
+    pub name: AgentName,
+    /// Certificate and TLS key.
+    pub identity: link::Identity,
+    /// Signs orders, dispatches and recalls.
+    pub signing: SigningKey,
+    /// The organisation as certificates name it.
+    pub organisation: String,
+    /// The catalogue, verified.
+    pub catalogue: Catalogue,
+    /// Its files, for endpoints that lack some.
+    pub files: Files,
+    /// The policy in it.
+    pub policy: Policy,
+}
+
+/// Why an agent cannot work from this home.
+#[derive(Debug, thiserror::Error)]
+pub enum NoAgent {
+    /// The agent's keys.
+    #[error("could not take up the keys of {agent}")]
+    Keys {
+        /// Whose.
+        agent: AgentName,
+        /// Why.
+        #[source]
+        source: HomeError,
+    },
+    /// The catalogue.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueTrouble),
+}
+
+impl Agent {
+    /// Reads what the home's owner needs; renews timestamp and snapshot where they are old and
+    /// the home holds the key for it.
+    ///
+    /// # Errors
+    /// [`NoAgent`].
+    pub fn load(desk: &Desk, now: Time) -> Result<Self, NoAgent> {
+        catalogue::renew_if_old(&desk.home, now)?;
+        let catalogue = catalogue::open(&desk.home, now)?;
+        let policy =
+            policy::PolicyFile::read(catalogue.policy_text()).map_err(CatalogueTrouble::Policy)?;
+        let name = desk.organisation.me.clone();
+        let keys = |source| NoAgent::Keys { agent: name.clone(), source };
+        Ok(Self {
+            identity: desk.home.agent_identity(&name).map_err(keys)?,
+            signing: desk.home.agent_signing_key(&name).map_err(keys)?,
+            organisation: desk.organisation.id.to_string(),
+            files: catalogue::files(&desk.home)?,
+            catalogue,
+            policy,
+            name,
+        })
+    }
+    /// Whom this agent's console takes for an endpoint.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        let cas = &self.policy.file().cas.endpoints;
+        Trust {
+            cas: cas.iter().map(|der| der.0.clone()).collect(),
+            organisation: self.organisation.clone(),
+            denied: self.policy.denied_serials(),
+            floor: self.catalogue.issued(),
+        }
+    }
+}

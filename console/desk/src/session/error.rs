@@ -1,0 +1,109 @@
+//! Why a session did not come about or did not go on.
+
+use link::{DialError, LinkError};
+use protocol::frames::Stop;
+use protocol::json::BadJson;
+use protocol::{EndpointName, EnvelopeError, Time};
+use trust::seal::{BadSeal, SealError};
+
+/// Why whoever answered is not the endpoint that was wanted.
+#[derive(Debug, thiserror::Error)]
+pub enum BadPeer {
+    /// A document that is none.
+    #[error("its {0} cannot be read")]
+    Unreadable(&'static str, #[source] EnvelopeError),
+    /// A seal that does not open.
+    #[error("its {0} is not signed as it must be")]
+    Seal(&'static str, #[source] BadSeal),
+    /// No enroller of the policy signed the card.
+    #[error("no enroller that policy lists signed its card")]
+    Enroller,
+    /// The card was revoked.
+    #[error("its card {serial} was withdrawn")]
+    Withdrawn {
+        /// The card's serial.
+        serial: u64,
+    },
+    /// The card's time is over.
+    #[error("its card expired at {not_after}")]
+    CardExpired {
+        /// When.
+        not_after: Time,
+    },
+    /// An older card than the one that is known here.
+    #[error("it showed card {shown}, and {known} is known here")]
+    OldCard {
+        /// Serial of what it showed.
+        shown: u64,
+        /// Serial of what is known.
+        known: u64,
+    },
+    /// The card is another machine's.
+    #[error("its card is that of {name}")]
+    Another {
+        /// Whose.
+        name: EndpointName,
+    },
+    /// The card names another TLS key than the connection has.
+    #[error("its card names another key than it spoke with")]
+    Key,
+    /// The hello belongs to another card.
+    #[error("its hello belongs to another card")]
+    Hello,
+    /// No common session version.
+    #[error("it speaks session versions {min} to {max}, this console speaks 1")]
+    Version {
+        /// Oldest.
+        min: u32,
+        /// Newest.
+        max: u32,
+    },
+}
+
+/// Why a session did not come about or did not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// Nobody told the desk where the endpoint listens.
+    #[error("no address is known for {name}")]
+    NoAddress {
+        /// The endpoint.
+        name: EndpointName,
+    },
+    /// Not reached.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The line ended.
+    #[error("the line ended")]
+    Line(#[from] LinkError),
+    /// It ended the talk with a reason.
+    #[error("it stopped: {0}")]
+    Stopped(Stop),
+    /// Whoever answered is not the endpoint.
+    #[error("whoever answered is not the endpoint that was wanted")]
+    Peer(#[from] BadPeer),
+    /// It refused the catalogue update.
+    #[error("it refused the catalogue update ({code}): {sentence}")]
+    Catalogue {
+        /// Stable code.
+        code: String,
+        /// Its words: escape them.
+        sentence: String,
+    },
+    /// A message that does not belong there, or more than a run may send.
+    #[error("it answered with what does not belong there")]
+    Unexpected,
+    /// A document of ours could not be sealed.
+    #[error("could not seal what was to be sent")]
+    Seal(#[from] SealError),
+    /// A document of ours could not be written.
+    #[error("could not write what was to be sent")]
+    Write(#[from] BadJson),
+}
+
+impl SessionError {
+    /// Whether the endpoint may have taken what was sent: nobody knows without asking again.
+    #[must_use]
+    pub const fn may_have_arrived(&self) -> bool {
+        matches!(self, Self::Line(_) | Self::Unexpected)
+    }
+}

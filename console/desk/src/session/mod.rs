@@ -1,0 +1,284 @@
+//! One session with one endpoint: met, proved who it is, brought up to date, spoken with.
+//!
+//! Never believes a connection: what counts is the card that an enroller signed and the hello that
+//! the card's key signed. Never decides what is sent.
+
+mod agent;
+mod error;
+mod meet;
+mod talk;
+
+use std::time::Duration;
+
+use link::{Connection, Stream};
+use protocol::documents::{Card, Dispatch, Hello};
+use protocol::frames::{Answer, Ask, Event};
+use protocol::{Bytes, Digest, Envelope, RunId, Time, limits};
+use store::EndpointRow;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+use trust::{Signer, Verified};
+
+pub use agent::{Agent, NoAgent};
+pub use error::{BadPeer, SessionError};
+pub use talk::{EventsSeen, Returned};
+
+/// Session version that this desk speaks.
+const VERSION: u32 = 1;
+/// From a question of the protocol's own to its answer; verifying a whole catalogue included.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(limits::IDLE_SECONDS_MAX);
+/// A challenge older than this is replaced before it is used: it dies at `CHALLENGE_SECONDS`.
+const CHALLENGE_USED_WITHIN: Duration = Duration::from_secs(limits::CHALLENGE_SECONDS * 2 / 3);
+
+/// What one order needs to travel, each sealed.
+#[derive(Debug, Clone)]
+pub struct Parcel {
+    /// The order.
+    pub order: Envelope,
+    /// The dispatch for this session.
+    pub dispatch: Envelope,
+    /// The ticket attestation.
+    pub attestation: Option<Envelope>,
+    /// Approvals.
+    pub approvals: Vec<Envelope>,
+}
+
+/// The challenge in force and how many dispatches it has carried.
+#[derive(Debug)]
+struct Challenge {
+    stream: Stream,
+    challenge: Digest,
+    number: u64,
+    made: Instant,
+}
+
+/// A session with an endpoint that proved who it is.
+#[derive(Debug)]
+pub struct Session {
+    connection: Connection,
+    card: Verified<Card>,
+    card_envelope: Vec<u8>,
+    hello: Verified<Hello>,
+    unfiled: Vec<RunId>,
+    challenge: Mutex<Challenge>,
+}
+
+impl Session {
+    /// Dials the endpoint, checks who answered, and sends it the catalogue files that it lacks.
+    ///
+    /// # Errors
+    /// [`SessionError`]; nothing but the catalogue was sent then.
+    pub async fn open(agent: &Agent, to: &EndpointRow, now: Time) -> Result<Self, SessionError> {
+        let address = to
+            .address
+            .as_deref()
+            .ok_or_else(|| SessionError::NoAddress { name: to.name.clone() })?;
+        let expect =
+            link::Expect { role: link::Role::Endpoint, id: Some(to.id.to_string()), key: None };
+        let connection = link::dial(address, &agent.identity, &agent.trust(), &expect).await?;
+        let mut stream = connection.open().await?;
+        stream.send(&Ask::Hello { min: VERSION, max: VERSION }).await?;
+        let answer = stream.recv_within(Duration::from_secs(limits::HELLO_SECONDS_MAX)).await;
+        // In TLS 1.3 a refused certificate shows here first.
+        let (hello, card, unfiled) = match answer? {
+            Some(Answer::Hello { hello, card, unfiled }) => (hello, card, unfiled),
+            Some(Answer::Stop { code }) => return Err(SessionError::Stopped(code)),
+            Some(_) => return Err(SessionError::Unexpected),
+            None => return Err(SessionError::Line(link::LinkError::Ended)),
+        };
+        let key = connection.peer().map(|peer| peer.key);
+        let (card, hello_read) = meet::meet(agent, to, &card.0, &hello.0, key, now)?;
+        let (hello, card_envelope) = (hello_read, card.1);
+        let challenge =
+            Challenge { stream, challenge: hello.challenge, number: 0, made: Instant::now() };
+        let session = Self {
+            connection,
+            card: card.0,
+            card_envelope,
+            hello,
+            unfiled,
+            challenge: Mutex::new(challenge),
+        };
+        session.bring_up_to_date(agent).await?;
+        Ok(session)
+    }
+
+    /// The endpoint's card, signed by an enroller that policy lists.
+    #[must_use]
+    pub fn card(&self) -> &Verified<Card> {
+        &self.card
+    }
+    /// The card's envelope, byte for byte.
+    #[must_use]
+    pub fn card_envelope(&self) -> &[u8] {
+        &self.card_envelope
+    }
+    /// The endpoint's hello, signed by the card's record key.
+    #[must_use]
+    pub fn hello(&self) -> &Verified<Hello> {
+        &self.hello
+    }
+    /// Runs that ended there and whose records nobody acknowledged.
+    #[must_use]
+    pub fn unfiled(&self) -> &[RunId] {
+        &self.unfiled
+    }
+
+    async fn bring_up_to_date(&self, agent: &Agent) -> Result<(), SessionError> {
+        let ours = agent.catalogue.versions();
+        if self.hello.catalogue.behind(&ours).is_none() {
+            return Ok(());
+        }
+        let missing = trust::catalogue::delta(self.hello.catalogue, &agent.files);
+        let mut stream = self.connection.open().await?;
+        for (name, bytes) in missing.iter() {
+            let mut parts = bytes.chunks(limits::CHUNK_BYTES_MAX).peekable();
+            // An empty file has one empty part.
+            let mut part = parts.next().unwrap_or_default();
+            loop {
+                let next = parts.next();
+                let (name, last) = (name.to_owned(), next.is_none());
+                let message = Ask::CatalogueFile { name, part: Bytes(part.to_vec()), last };
+                stream.send(&message).await?;
+                match next {
+                    Some(next) => part = next,
+                    None => break,
+                }
+            }
+        }
+        stream.send(&Ask::CatalogueEnd).await?;
+        stream.finish();
+        match stream.recv_within(ANSWER_TIME_MAX).await? {
+            Some(Answer::CatalogueTaken { .. }) => Ok(()),
+            Some(Answer::CatalogueRefused { code, sentence }) => {
+                Err(SessionError::Catalogue { code, sentence })
+            }
+            Some(Answer::Stop { code }) => Err(SessionError::Stopped(code)),
+            Some(_) => Err(SessionError::Unexpected),
+            None => Err(SessionError::Line(link::LinkError::Ended)),
+        }
+    }
+
+    /// Makes the endpoint-bound half of an order, with a challenge that is young enough.
+    ///
+    /// # Errors
+    /// [`SessionError`]; nothing was sent but the wish for a new challenge.
+    pub async fn dispatch(
+        &self,
+        order: Digest,
+        signer: &dyn Signer,
+        now: Time,
+    ) -> Result<Envelope, SessionError> {
+        let mut held = self.challenge.lock().await;
+        if held.made.elapsed() > CHALLENGE_USED_WITHIN {
+            self.renew(&mut held).await?;
+        }
+        held.number = held.number.saturating_add(1);
+        let dispatch = Dispatch {
+            order,
+            endpoint: self.card.endpoint,
+            challenge: held.challenge,
+            number: held.number,
+            secrets: None,
+            issued: now,
+            not_after: now.plus(limits::DISPATCH_SECONDS_MAX),
+        };
+        Ok(trust::seal::seal(&dispatch, &[signer])?)
+    }
+
+    async fn renew(&self, held: &mut Challenge) -> Result<(), SessionError> {
+        held.stream.send(&Ask::Challenge).await?;
+        match held.stream.recv_within(ANSWER_TIME_MAX).await? {
+            Some(Answer::Challenge { hello }) => {
+                let hello = meet::open_hello(&hello.0, &self.card)?;
+                held.challenge = hello.challenge;
+                held.number = 0;
+                held.made = Instant::now();
+                Ok(())
+            }
+            Some(Answer::Stop { code }) => Err(SessionError::Stopped(code)),
+            Some(_) => Err(SessionError::Unexpected),
+            None => Err(SessionError::Line(link::LinkError::Ended)),
+        }
+    }
+
+    /// Sends an order and waits for its record.
+    ///
+    /// # Errors
+    /// [`SessionError`]; after [`SessionError::Line`] the run may go on there.
+    pub async fn submit(
+        &self,
+        parcel: &Parcel,
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<Returned, SessionError> {
+        let write = |envelope: &Envelope| envelope.write().map(Bytes);
+        let attestation = parcel.attestation.as_ref().map(write).transpose()?;
+        let ask = Ask::Submit {
+            order: write(&parcel.order)?,
+            dispatch: write(&parcel.dispatch)?,
+            attestation,
+            approvals: parcel.approvals.iter().map(write).collect::<Result<_, _>>()?,
+        };
+        self.hear(&ask, on_event).await
+    }
+    /// Live events of a run from now on, then its record.
+    ///
+    /// # Errors
+    /// [`SessionError`]; [`protocol::frames::Stop::NoRun`] where it never came there.
+    pub async fn follow(
+        &self,
+        run: RunId,
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<Returned, SessionError> {
+        self.hear(&Ask::Follow { run }, on_event).await
+    }
+    /// A run's record again, with effects file, plan and escrow.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub async fn fetch(&self, run: RunId) -> Result<Returned, SessionError> {
+        self.hear(&Ask::Fetch { run }, &mut |_| ()).await
+    }
+    async fn hear(
+        &self,
+        ask: &Ask,
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<Returned, SessionError> {
+        let mut stream = self.connection.open().await?;
+        stream.send(ask).await?;
+        stream.finish();
+        talk::hear(&mut stream, on_event).await
+    }
+    /// Takes a run back. True where it was running or waiting.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub async fn recall(&self, recall: &Envelope) -> Result<bool, SessionError> {
+        let mut stream = self.connection.open().await?;
+        stream.send(&Ask::Recall { recall: Bytes(recall.write()?) }).await?;
+        stream.finish();
+        match stream.recv_within(ANSWER_TIME_MAX).await? {
+            Some(Answer::Recalled { was_running }) => Ok(was_running),
+            Some(Answer::Stop { code }) => Err(SessionError::Stopped(code)),
+            Some(_) => Err(SessionError::Unexpected),
+            None => Err(SessionError::Line(link::LinkError::Ended)),
+        }
+    }
+    /// Tells the endpoint that a record is filed. Advice: a line that breaks here costs nothing.
+    pub async fn filed(&self, record: Digest) {
+        let told = async {
+            let (mut sending, _) = self.connection.open().await?.split();
+            sending.send(&Ask::Filed { record }).await?;
+            sending.finish();
+            sending.delivered().await;
+            Ok::<_, link::LinkError>(())
+        };
+        // The endpoint keeps its records anyway and offers this one again.
+        let _ = timeout(Duration::from_secs(1), told).await;
+    }
+    /// Ends the session in order.
+    pub async fn leave(self) {
+        drop(self.challenge);
+        self.connection.leave().await;
+    }
+}
