@@ -47,3 +47,6 @@ pub fn open(home: &Home, now: Time) -> Result<Catalogue, CatalogueTrouble> {
 pub fn policy(home: &Home, now: Time) -> Result<Policy, CatalogueTrouble> {
     PolicyFile::read(open(home, now)?.policy_text()).map_err(CatalogueTrouble::Policy)
 }
+
+#[cfg(test)]
+mod tests;

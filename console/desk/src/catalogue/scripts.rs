@@ -158,19 +158,15 @@ pub fn pending(home: &Home, now: Time) -> Result<Vec<Pending>, CatalogueTrouble>
         let good = draft.signers().into_iter().filter(|key| keys.contains(key));
         let people: BTreeSet<AgentName> =
             good.filter_map(|key| policy.person_of(&key).map(|p| p.name.clone())).collect();
-        let scripts = draft.files().filter_map(|(name, _)| listed(name, risk)).collect();
+        let scripts = draft.manifests().into_iter().map(listed).collect();
         let wanted = catalogue.thresholds().get(risk.role()).map_or(1, |(wanted, _)| *wanted);
         out.push(Pending { risk, scripts, signed: people.into_iter().collect(), wanted });
     }
     Ok(out)
 }
 
-/// The script version of a file name like `scripts/low/<sha256>.cache.clear-3.rhai`.
-fn listed(name: &str, risk: Risk) -> Option<PendingScript> {
-    let (_, file) = name.rsplit_once('/')?;
-    let (_, file) = file.split_once('.')?;
-    let (name, version) = file.strip_suffix(".rhai")?.rsplit_once('-')?;
-    Some(PendingScript { name: name.parse().ok()?, version: version.parse().ok()?, risk })
+fn listed(manifest: Manifest) -> PendingScript {
+    PendingScript { name: manifest.name, version: manifest.version, risk: manifest.risk }
 }
 
 /// Publishes what waits and has its people. Nothing is published where one list has too few.

@@ -148,6 +148,13 @@ impl Door {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn set_clock(&mut self, now: fn() -> Time) {
+        if let Some(inside) = Arc::get_mut(&mut self.inside) {
+            inside.now = now;
+        }
+    }
+
     /// Closes the door and makes the token void, whether it was used or not.
     pub fn close(&self) {
         self.listener.refuse_new();

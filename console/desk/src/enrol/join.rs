@@ -10,7 +10,7 @@ use protocol::documents::{Invitation, JoinAnswer, JoinRequest};
 use protocol::frames::{EnrolFrame, Stop};
 use protocol::{Bytes, Digest, Time, limits};
 use tokio::time::timeout;
-use trust::catalogue::{Catalogue, CatalogueError, Files, is_plain};
+use trust::catalogue::{Catalogue, CatalogueError, Files, Lifetimes, is_plain};
 use trust::{Signer as _, seal};
 
 use crate::home::{self, FileError, Home, HomeError, Organisation, is_there};
@@ -176,9 +176,7 @@ fn take(
     if facts.spki != spki || facts.uris != [uri] {
         return Err(wrong());
     }
-    for (name, bytes) in kept.iter() {
-        home::write_public(&home.repository().join(name), bytes)?;
-    }
+    write_repository(home, &kept)?;
     let chain = answer.certificates.iter().map(|der| der.0.as_slice());
     home::write_public(&home.agent_certificate(me), certs::to_pem(chain).as_bytes())?;
     if !is_there(&home.database()) {
@@ -193,4 +191,14 @@ fn take(
     };
     organisation.write(home)?;
     Ok(organisation)
+}
+
+/// The catalogue as plain files, and beside them the lifetimes that `Repository` keeps there.
+fn write_repository(home: &Home, files: &Files) -> Result<(), JoinError> {
+    let settings = protocol::json::write(&Lifetimes::small())?;
+    home::write_public(&home.repository().join("repository.json"), &settings)?;
+    for (name, bytes) in files.iter().filter(|(name, _)| is_plain(name)) {
+        home::write_public(&home.repository().join(name), bytes)?;
+    }
+    Ok(())
 }

@@ -19,3 +19,6 @@ pub use error::EnrolError;
 pub use join::{JoinError, join};
 pub use person::AgentGuest;
 pub use token::ENROL_PORT;
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! Making keys and certificates where they are missing; what is there is taken up, never replaced.
 
+use std::collections::BTreeMap;
+
 use certs::{Ca, Kind};
 use protocol::{AgentName, Label, PublicKey, Time, limits};
 use trust::secret::SealingSecret;
@@ -14,12 +16,17 @@ pub(crate) fn not_before(now: Time) -> Time {
     now.minus(limits::CLOCK_SKEW_SECONDS)
 }
 
-/// The keys that a person holds under a passphrase.
-pub(super) fn held(home: &Home, me: &AgentName, passphrase: &str) -> Result<(), InitError> {
+/// The keys that a person holds under a passphrase, open.
+pub(super) fn held(
+    home: &Home,
+    me: &AgentName,
+    passphrase: &str,
+) -> Result<BTreeMap<Held, SigningKey>, InitError> {
+    let mut open = BTreeMap::new();
     for kind in Held::ALL {
         let path = home.held(kind, me);
         if is_there(&path) {
-            home.held_key(kind, me, passphrase)?;
+            open.insert(kind, home.held_key(kind, me, passphrase)?);
             continue;
         }
         let key = SigningKey::from_seed(fresh()?);
@@ -27,8 +34,9 @@ pub(super) fn held(home: &Home, me: &AgentName, passphrase: &str) -> Result<(), 
             .to_encrypted_pem(passphrase.as_bytes(), fresh()?, fresh()?)
             .map_err(|source| HomeError::Key { path: path.clone(), source })?;
         home::write_secret(&path, pem.as_bytes())?;
+        open.insert(kind, key);
     }
-    Ok(())
+    Ok(open)
 }
 
 /// The keys used without a person.

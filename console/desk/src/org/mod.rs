@@ -26,3 +26,6 @@ pub fn renew_certificates(
     keys::desk_certificate(home, now)?;
     keys::agent_certificate(home, me, now)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -181,7 +181,7 @@ pub fn init(
         ControlFlow::Break(()) => Err(InitError::Stopped(step)),
     };
     done(Step::Marked)?;
-    keys::held(home, me, &founding.passphrase)?;
+    let held = keys::held(home, me, &founding.passphrase)?;
     done(Step::HeldKeys)?;
     keys::online(home)?;
     done(Step::OnlineKeys)?;
@@ -192,7 +192,7 @@ pub fn init(
     keys::agent(home, me)?;
     keys::agent_certificate(home, me, now)?;
     done(Step::AgentKeys)?;
-    repository(home, &id, founding, now)?;
+    repository(home, &id, founding, &held, now)?;
     done(Step::Catalogue)?;
     if !is_there(&home.database()) {
         store::Store::create(&home.database())?;
@@ -276,15 +276,17 @@ fn first_policy(
 }
 
 /// The catalogue: made where it is not there whole.
-fn repository(home: &Home, id: &Label, founding: &Founding, now: Time) -> Result<(), InitError> {
+fn repository(
+    home: &Home,
+    id: &Label,
+    founding: &Founding,
+    held: &BTreeMap<Held, SigningKey>,
+    now: Time,
+) -> Result<(), InitError> {
     let folder = home.repository();
     if is_there(&folder.join("timestamp.json")) {
         catalogue::open(home, now)?;
         return Ok(());
-    }
-    let mut held = BTreeMap::new();
-    for kind in Held::ALL {
-        held.insert(kind, home.held_key(kind, &founding.me, &founding.passphrase)?);
     }
     let online = home.online_key(Online::SnapshotTimestamp)?;
     let one = |kind: Held| RoleKeys::new(1, held.get(&kind).map(trust::Signer::public_key));
@@ -295,7 +297,7 @@ fn repository(home: &Home, id: &Label, founding: &Founding, now: Time) -> Result
         risks: Risk::ALL.into_iter().map(|risk| (risk, one(Held::Vetter))).collect(),
         online: online.public_key(),
         lifetimes: Lifetimes::small(),
-        policy_text: first_policy(home, id, founding, &held)?,
+        policy_text: first_policy(home, id, founding, held)?,
     };
     let signers: Vec<&dyn trust::Signer> =
         held.values().chain([&online]).map(|key| key as &dyn trust::Signer).collect();

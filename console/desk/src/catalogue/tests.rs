@@ -1,0 +1,122 @@
+//! Scripts wait until enough people signed; what is published is what was signed.
+
+use protocol::Risk;
+use trust::SigningKey;
+
+use super::*;
+use crate::home::{Held, Home};
+use crate::org::tests::{NOW, PASSPHRASE, set_up};
+
+fn script(name: &str, version: u32, body: &str) -> Vec<u8> {
+    format!(
+        r#"const ABOUT = #{{
+    id: "{name}", version: {version}, title: "Look at something",
+    does: "looks at something", risk: "low", consent: "none", platforms: ["linux"], limit: "1m",
+    params: #{{}}, permissions: #{{}}, words: ["disk full"],
+}};
+
+fn detect(p) {{ healthy("{body}") }}
+fn remediate(p, found) {{ }}
+fn verify(p, found) {{ healthy("{body}") }}
+"#
+    )
+    .into_bytes()
+}
+
+fn read(source: &[u8]) -> ScriptFile {
+    ScriptFile::read(source, &"a.kaya".parse().unwrap()).unwrap()
+}
+
+fn ready() -> (tempfile::TempDir, Home, SigningKey) {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::new(dir.path().join("home"));
+    let me = set_up(&home).organisation.me;
+    let vetter = home.held_key(Held::Vetter, &me, PASSPHRASE).unwrap();
+    (dir, home, vetter)
+}
+
+#[test]
+fn signed_scripts_wait_and_are_in_force_only_when_published() {
+    let (_dir, home, vetter) = ready();
+    let (one, two) = (script("disk.look", 1, "a"), script("net.look", 1, "b"));
+    sign(&home, &[read(&one)], &vetter, NOW).unwrap();
+    let waiting = sign(&home, &[read(&two)], &vetter, NOW).unwrap();
+    assert_eq!(waiting.len(), 1);
+    let names: Vec<&str> = waiting[0].scripts.iter().map(|s| s.name.as_str()).collect();
+    assert_eq!(names, ["disk.look", "net.look"]);
+    assert_eq!((waiting[0].signed.len(), waiting[0].wanted), (1, 1));
+    assert_eq!(open(&home, NOW).unwrap().scripts().count(), 0);
+
+    let published = publish(&home, NOW).unwrap();
+    assert_eq!(published.len(), 2);
+    let catalogue = open(&home, NOW).unwrap();
+    let entry = catalogue.latest(&"net.look".parse().unwrap()).unwrap();
+    assert_eq!(entry.risk, Risk::Low);
+    assert_eq!(entry.manifest.author.as_str(), "a.kaya");
+    assert_eq!(catalogue.source(entry), Some(two.as_slice()));
+    assert!(matches!(publish(&home, NOW), Err(CatalogueTrouble::NothingPending)));
+}
+
+#[test]
+fn a_published_version_is_one_digest_for_ever() {
+    let (_dir, home, vetter) = ready();
+    sign(&home, &[read(&script("disk.look", 1, "a"))], &vetter, NOW).unwrap();
+    publish(&home, NOW).unwrap();
+    let same = sign(&home, &[read(&script("disk.look", 1, "a"))], &vetter, NOW).unwrap();
+    assert!(same.is_empty());
+    let other = sign(&home, &[read(&script("disk.look", 1, "changed"))], &vetter, NOW);
+    assert!(matches!(other, Err(CatalogueTrouble::Repository(_))), "{other:?}");
+    sign(&home, &[read(&script("disk.look", 2, "changed"))], &vetter, NOW).unwrap();
+    publish(&home, NOW).unwrap();
+    let catalogue = open(&home, NOW).unwrap();
+    assert_eq!(catalogue.scripts().count(), 2);
+    assert_eq!(catalogue.latest(&"disk.look".parse().unwrap()).unwrap().manifest.version, 2);
+}
+
+#[test]
+fn a_key_that_is_no_vetters_signs_nothing() {
+    let (_dir, home, _) = ready();
+    let stranger = SigningKey::from_seed([9; 32]);
+    let refused = sign(&home, &[read(&script("disk.look", 1, "a"))], &stranger, NOW);
+    assert!(matches!(refused, Err(CatalogueTrouble::NotAVetter { risk: Risk::Low, .. })));
+    assert!(pending(&home, NOW).unwrap().is_empty());
+}
+
+#[test]
+fn a_script_with_faults_is_not_read_at_all() {
+    let author = "a.kaya".parse().unwrap();
+    let faults = ScriptFile::read(b"fn detect(p) { eval(\"x\") }", &author);
+    assert!(matches!(faults, Err(CatalogueTrouble::Script(list)) if !list.is_empty()));
+    let huge = vec![b' '; protocol::limits::SCRIPT_BYTES_MAX + 1];
+    assert!(matches!(ScriptFile::read(&huge, &author), Err(CatalogueTrouble::NotText)));
+    assert!(matches!(ScriptFile::read(&[0xff], &author), Err(CatalogueTrouble::NotText)));
+}
+
+#[test]
+fn too_few_people_publish_nothing() {
+    use std::collections::BTreeMap;
+    use trust::Signer as _;
+    use trust::catalogue::RoleKeys;
+
+    let (_dir, home, vetter) = ready();
+    let me = "a.kaya".parse().unwrap();
+    let admin = home.held_key(Held::Admin, &me, PASSPHRASE).unwrap();
+    let online = home.online_key(crate::home::Online::SnapshotTimestamp).unwrap();
+    let second = SigningKey::from_seed([8; 32]);
+    let both = RoleKeys::new(2, [vetter.public_key(), second.public_key()]);
+    let risks = Risk::ALL.into_iter().map(|risk| (risk, both.clone())).collect::<BTreeMap<_, _>>();
+    let policy = RoleKeys::new(1, [admin.public_key()]);
+    repository(&home)
+        .unwrap()
+        .set_roles(policy, risks, &[&admin, &online, &vetter, &second], NOW)
+        .unwrap();
+
+    let waiting = sign(&home, &[read(&script("disk.look", 1, "a"))], &vetter, NOW).unwrap();
+    assert_eq!((waiting[0].signed.len(), waiting[0].wanted), (1, 2));
+    let few = |have| move |e: &CatalogueTrouble| matches!(e, CatalogueTrouble::TooFewPeople { wanted: 2, have: h, .. } if *h == have);
+    assert!(publish(&home, NOW).is_err_and(|e| few(1)(&e)));
+    // The second key belongs to nobody in the policy, so it counts for nobody.
+    sign(&home, &[], &second, NOW).unwrap();
+    assert!(publish(&home, NOW).is_err_and(|e| few(1)(&e)));
+    assert_eq!(open(&home, NOW).unwrap().scripts().count(), 0);
+}

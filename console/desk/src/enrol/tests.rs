@@ -1,0 +1,288 @@
+//! Real connections on loopback: the guest's side is played by hand.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use protocol::documents::{Card, EnrolAnswer, EnrolRequest, Invitation, Token};
+use protocol::frames::{EnrolFrame, Stop};
+use protocol::{Bytes, Digest, EndpointName, Envelope, limits};
+use trust::secret::SealingSecret;
+use trust::{Signer as _, SigningKey, seal};
+
+use super::*;
+use crate::catalogue;
+use crate::home::{Held, Home, Online};
+use crate::org::Desk;
+use crate::org::tests::{NOW, PASSPHRASE, set_up};
+
+const HERE: Place<'_> = Place { listen: "127.0.0.1:0", reach: None };
+
+fn now() -> protocol::Time {
+    NOW
+}
+
+fn late() -> protocol::Time {
+    NOW.plus(limits::ENROL_TOKEN_SECONDS)
+}
+
+fn desk() -> (tempfile::TempDir, Arc<Desk>) {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::new(dir.path().join("home"));
+    set_up(&home);
+    (dir, Arc::new(Desk::open(home).unwrap()))
+}
+
+fn guest(name: &str) -> EndpointGuest {
+    let labels = BTreeMap::from([("group".parse().unwrap(), "office".parse().unwrap())]);
+    EndpointGuest { name: name.parse().unwrap(), labels, person: Some("jo.meyer".to_owned()) }
+}
+
+fn request(token: &Token<EndpointName>, seed: u8) -> EnrolRequest {
+    EnrolRequest {
+        secret: token.secret.clone(),
+        name: token.name.clone(),
+        tls_key: Bytes(certs::spki_of(&SigningKey::from_seed([seed; 32]).public_key())),
+        record_key: SigningKey::from_seed([seed + 100; 32]).public_key(),
+        sealing_key: SealingSecret::from_seed([seed; 32]).public().unwrap(),
+        port: 7433,
+        platform: "linux".to_owned(),
+        host: "lt-4411".to_owned(),
+    }
+}
+
+fn sealed(request: &EnrolRequest, seed: u8) -> Vec<u8> {
+    let key = SigningKey::from_seed([seed + 100; 32]);
+    seal::seal(request, &[&key]).unwrap().write().unwrap()
+}
+
+/// What a machine does: pins the desk's key, sends one frame, reads to the end. A line that ends
+/// without an answer counts as `Drain`.
+async fn knock<N>(token: &Token<N>, bytes: &[u8]) -> Result<EnrolAnswer, Stop> {
+    let lost = |_: link::LinkError| Stop::Drain;
+    let dialled = link::dial_pinned(&token.desk, token.desk_key, limits::ALPN_ENROL).await;
+    let connection = dialled.map_err(|_| Stop::Drain)?;
+    let (mut sending, mut receiving) = connection.open().await.map_err(lost)?.split();
+    sending.send_bytes(bytes).await.map_err(lost)?;
+    sending.finish();
+    let mut root = Vec::new();
+    loop {
+        match receiving.recv::<EnrolFrame>().await.map_err(lost)?.ok_or(Stop::Drain)? {
+            EnrolFrame::CatalogueFile { name, part, .. } if name == "1.root.json" => {
+                root.extend_from_slice(&part.0);
+            }
+            EnrolFrame::CatalogueFile { .. } | EnrolFrame::Wait => {}
+            EnrolFrame::Refused { stop } => return Err(stop),
+            EnrolFrame::Answer { json } => {
+                assert_eq!(Digest::of(&root), token.root);
+                connection.leave().await;
+                return Ok(protocol::json::read(&json.0).unwrap());
+            }
+        }
+    }
+}
+
+fn token(door: &Door) -> Token<EndpointName> {
+    door.token().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_machine_joins_once_with_a_card_and_a_certificate_for_its_own_keys() {
+    let (_dir, desk) = desk();
+    let mut door = Door::for_endpoint(desk.clone(), HERE, guest("lt-4411"), now).unwrap();
+    let token = token(&door);
+    let bytes = sealed(&request(&token, 1), 1);
+    let mut nobody = |turned: &Turned| panic!("{turned:?}");
+    let (joined, answer) = tokio::join!(door.wait(&mut nobody), knock(&token, &bytes));
+    let (joined, answer) = (joined.unwrap(), answer.unwrap());
+    let Joined::Endpoint { id, name, address, host } = joined else { panic!() };
+    assert_eq!((name.as_str(), host.as_str()), ("lt-4411", "lt-4411"));
+    assert_eq!(address.as_deref(), Some("127.0.0.1:7433"));
+
+    let enroller = desk.home.online_key(Online::Enroller).unwrap().public_key();
+    let card = seal::open_one::<Card>(&answer.card, &enroller).unwrap().into_inner();
+    assert_eq!((card.endpoint, card.serial), (id, 1));
+    let spki = certs::spki_of(&SigningKey::from_seed([1; 32]).public_key());
+    assert_eq!(card.tls_key, Digest::of(&spki));
+    assert_eq!(card.labels, guest("x").labels);
+    let facts = certs::read(&answer.certificates[0].0).unwrap();
+    assert_eq!(facts.uris, [format!("salve://demo-ltd/endpoint/{id}")]);
+    assert_eq!(facts.spki, spki);
+    assert_eq!(answer.organisation, "demo-ltd");
+
+    let row = desk.store.endpoint_named(&"lt-4411".parse().unwrap()).unwrap().unwrap();
+    assert_eq!(row.id, id);
+    assert_eq!(row.person.as_deref(), Some("jo.meyer"));
+    assert_eq!(Envelope::read(&row.card).unwrap(), answer.card);
+    let again = Door::for_endpoint(desk, HERE, guest("lt-4411"), now);
+    assert!(matches!(again, Err(EnrolError::NameTaken { .. })));
+}
+
+#[tokio::test]
+async fn of_two_machines_with_one_token_exactly_one_joins() {
+    let (_dir, desk) = desk();
+    let mut door = Door::for_endpoint(desk.clone(), HERE, guest("lt-4411"), now).unwrap();
+    let token = token(&door);
+    let requests: Vec<Vec<u8>> = (1..=4).map(|n| sealed(&request(&token, n), n)).collect();
+    let mut turned = Vec::new();
+    let mut hear = |guest: &Turned| turned.push(guest.stop);
+    let knocks = async {
+        tokio::join!(
+            knock(&token, &requests[0]),
+            knock(&token, &requests[1]),
+            knock(&token, &requests[2]),
+            knock(&token, &requests[3])
+        )
+    };
+    // The door goes with the winner; who is still on the way then finds nobody.
+    let wait = async move { door.wait(&mut hear).await };
+    let (joined, (a, b, c, d)) = tokio::join!(wait, knocks);
+    assert!(joined.is_ok());
+    let won = [a, b, c, d].iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!(won, 1);
+    let active = desk.store.endpoints().unwrap();
+    assert_eq!(active.len(), 1);
+    assert!(turned.iter().all(|stop| *stop == Stop::Token), "{turned:?}");
+}
+
+#[tokio::test]
+async fn wrong_requests_are_turned_away_with_a_code_and_the_token_stays_good() {
+    let (_dir, desk) = desk();
+    let mut door = Door::for_endpoint(desk.clone(), HERE, guest("lt-4411"), now).unwrap();
+    let token = token(&door);
+    let good = request(&token, 1);
+    let other_name = EnrolRequest { name: "lt-9".parse().unwrap(), ..good.clone() };
+    let other_secret = EnrolRequest { secret: Bytes(vec![0; 16]), ..good.clone() };
+    let no_key = EnrolRequest { tls_key: Bytes(vec![1, 2, 3]), ..good.clone() };
+    let join = protocol::documents::JoinRequest {
+        secret: token.secret.clone(),
+        name: "lt-4411".parse().unwrap(),
+        tls_key: good.tls_key.clone(),
+        signing_key: good.record_key,
+        sealing_key: good.sealing_key.clone(),
+    };
+    let as_person = seal::seal(&join, &[&SigningKey::from_seed([101; 32])]).unwrap();
+    let cases: Vec<(&str, Vec<u8>, Stop)> = vec![
+        ("another name", sealed(&other_name, 1), Stop::Token),
+        ("another secret", sealed(&other_secret, 1), Stop::Token),
+        ("somebody else's signature", sealed(&good, 2), Stop::Seal),
+        ("a key of another kind", sealed(&no_key, 1), Stop::Frame),
+        ("a colleague's request", as_person.write().unwrap(), Stop::Token),
+        ("no envelope", b"{}".to_vec(), Stop::Frame),
+        ("too large", vec![b' '; limits::ENROL_REQUEST_BYTES_MAX + 1], Stop::Frame),
+    ];
+    let mut count = 0;
+    let mut hear = |_: &Turned| count += 1;
+    let knocks = async {
+        for (what, bytes, stop) in &cases {
+            assert_eq!(knock(&token, bytes).await.unwrap_err(), *stop, "{what}");
+        }
+        knock(&token, &sealed(&good, 1)).await
+    };
+    let (joined, answer) = tokio::join!(door.wait(&mut hear), knocks);
+    assert!(joined.is_ok() && answer.is_ok());
+    assert_eq!(count, cases.len());
+}
+
+#[tokio::test]
+async fn a_used_or_expired_token_opens_nothing() {
+    let (_dir, desk) = desk();
+    let first = Door::for_endpoint(desk.clone(), HERE, guest("lt-1"), now).unwrap();
+    let old = token(&first);
+    drop(first);
+    // Another door is open for a machine of the same name; the first door's token is void.
+    let mut door = Door::for_endpoint(desk.clone(), HERE, guest("lt-1"), now).unwrap();
+    let new = token(&door);
+    let replay = Token { desk: new.desk.clone(), ..old };
+    let mut hear = |_: &Turned| {};
+    let bytes = sealed(&request(&new, 1), 1);
+    let knocks = async {
+        let used = knock(&replay, &sealed(&request(&replay, 2), 2)).await;
+        (used, knock(&new, &bytes).await)
+    };
+    let (joined, (used, answer)) = tokio::join!(door.wait(&mut hear), knocks);
+    assert_eq!(used.unwrap_err(), Stop::Token);
+    assert!(joined.is_ok() && answer.is_ok());
+
+    let mut stale = Door::for_endpoint(desk.clone(), HERE, guest("lt-2"), now).unwrap();
+    let token = token(&stale);
+    stale.set_clock(late);
+    let knocks = async { knock(&token, &sealed(&request(&token, 3), 3)).await };
+    let refused = tokio::select! {
+        refused = knocks => refused,
+        joined = stale.wait(&mut hear) => panic!("{joined:?}"),
+    };
+    assert_eq!(refused.unwrap_err(), Stop::Token);
+}
+
+#[tokio::test]
+async fn labels_that_policy_does_not_let_us_give_are_refused_before_anything_is_printed() {
+    let (_dir, desk) = desk();
+    let mut asked = guest("lt-1");
+    asked.labels.insert("vip".parse().unwrap(), "yes".parse().unwrap());
+    let refused = Door::for_endpoint(desk.clone(), HERE, asked, now);
+    assert!(matches!(refused, Err(EnrolError::LabelNotAllowed { .. })));
+    assert!(desk.store.tokens().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_store_knows_a_token_by_its_digest_only() {
+    let (_dir, desk) = desk();
+    let door = Door::for_endpoint(desk.clone(), HERE, guest("lt-1"), now).unwrap();
+    let secret = token(&door).secret;
+    let rows = desk.store.tokens().unwrap();
+    assert_eq!(rows[0].secret, Digest::of(&secret.0));
+    let raw = std::fs::read(desk.home.database()).unwrap();
+    assert!(!raw.windows(16).any(|window| window == secret.0));
+}
+
+fn colleague(desk: &Desk) -> AgentGuest {
+    let me = "a.kaya".parse().unwrap();
+    AgentGuest {
+        name: "m.ruiz".parse().unwrap(),
+        roles: vec!["agent".parse().unwrap()],
+        admins: vec![desk.home.held_key(Held::Admin, &me, PASSPHRASE).unwrap()],
+    }
+}
+
+#[tokio::test]
+async fn a_colleague_joins_with_keys_that_never_travel() {
+    let (dir, desk) = desk();
+    let mut door = Door::for_agent(desk.clone(), HERE, colleague(&desk), now).unwrap();
+    let invitation: Invitation = door.token().parse().unwrap();
+    let home = Home::new(dir.path().join("theirs"));
+    let mut nobody = |turned: &Turned| panic!("{turned:?}");
+    let (joined, organisation) =
+        tokio::join!(door.wait(&mut nobody), join(&home, &invitation, NOW));
+    let name = invitation.name.clone();
+    assert_eq!(joined.unwrap(), Joined::Agent { name: name.clone() });
+    let organisation = organisation.unwrap();
+    assert_eq!((organisation.id.as_str(), organisation.me.as_str()), ("demo-ltd", "m.ruiz"));
+
+    let policy = catalogue::policy(&desk.home, NOW).unwrap();
+    let person = policy.person(&name).unwrap();
+    let key = home.agent_signing_key(&name).unwrap().public_key();
+    assert_eq!(person.signing_key, key);
+    assert!(!desk.home.agent(&name).exists(), "a private key travelled");
+    assert!(!home.online(Online::Enroller).exists());
+    let theirs = Desk::open(home).unwrap();
+    let policy = catalogue::policy(&theirs.home, NOW).unwrap();
+    assert_eq!(policy.person(&name).unwrap().signing_key, key);
+    theirs.home.agent_identity(&name).unwrap();
+    let again = Door::for_agent(desk.clone(), HERE, colleague(&desk), now);
+    assert!(matches!(again, Err(EnrolError::PersonKnown { .. })));
+    let twice = join(&theirs.home, &invitation, NOW).await;
+    assert!(matches!(twice, Err(JoinError::AlreadyReady { .. })));
+}
+
+#[tokio::test]
+async fn a_colleague_does_not_believe_another_organisations_root() {
+    let (dir, desk) = desk();
+    let mut door = Door::for_agent(desk.clone(), HERE, colleague(&desk), now).unwrap();
+    let invitation: Invitation = door.token().parse().unwrap();
+    let altered = Invitation { root: Digest::of(b"another"), ..invitation };
+    let home = Home::new(dir.path().join("theirs"));
+    let mut hear = |_: &Turned| {};
+    let (_, refused) = tokio::join!(door.wait(&mut hear), join(&home, &altered, NOW));
+    assert!(matches!(refused, Err(JoinError::NotTheirs(_))), "{refused:?}");
+    assert!(!home.is_ready());
+}

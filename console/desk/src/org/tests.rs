@@ -1,0 +1,215 @@
+//! A set-up is whole or goes on; keys are private and other people's tools read them.
+
+use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use policy::Profile;
+use protocol::Time;
+use trust::Signer as _;
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::catalogue;
+use crate::home::{Held, Home, Online};
+
+pub(crate) const NOW: Time = Time(1_795_000_000);
+pub(crate) const PASSPHRASE: &str = "correct horse battery";
+
+pub(crate) fn founding() -> Founding {
+    Founding {
+        name: "Demo Ltd".to_owned(),
+        profile: Profile::Solo,
+        me: "a.kaya".parse().unwrap(),
+        passphrase: Zeroizing::new(PASSPHRASE.to_owned()),
+        units: vec!["nginx.service".to_owned()],
+    }
+}
+
+pub(crate) fn set_up(home: &Home) -> Ready {
+    init(home, &founding(), NOW, &mut |_| ControlFlow::Continue(())).unwrap()
+}
+
+fn all_files(folder: &Path, out: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        out.push(path.clone());
+        if path.is_dir() {
+            all_files(&path, out);
+        }
+    }
+}
+
+#[test]
+fn a_new_organisation_has_a_catalogue_that_endpoints_take_and_says_what_is_weak() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::new(dir.path().join("home"));
+    let ready = set_up(&home);
+    assert_eq!(ready.organisation.id.as_str(), "demo-ltd");
+    assert!(!ready.resumed);
+    assert!(ready.weaknesses.iter().any(|w| w.contains("need one signature of 1")));
+    let policy = catalogue::policy(&home, NOW).unwrap();
+    assert_eq!(policy.organisation(), "demo-ltd");
+    let me = policy.person(&ready.organisation.me).unwrap();
+    let signing = home.agent_signing_key(&ready.organisation.me).unwrap();
+    assert_eq!(me.signing_key, signing.public_key());
+    let vetter = home.held_key(Held::Vetter, &ready.organisation.me, PASSPHRASE).unwrap();
+    assert_eq!(me.vetter_key, Some(vetter.public_key()));
+    let files = catalogue::files(&home).unwrap();
+    let none = trust::catalogue::Files::new();
+    let root = home.first_root().unwrap();
+    let (taken, _) = trust::catalogue::Catalogue::update(&none, &root, &files, NOW).unwrap();
+    let person_of = |key: &protocol::PublicKey| policy.person_of(key).map(|p| p.name.clone());
+    taken.check_people(&person_of).unwrap();
+    let desk = Desk::open(home).unwrap();
+    assert!(desk.store.endpoints().unwrap().is_empty());
+}
+
+#[test]
+fn an_init_interrupted_at_any_step_is_completed_by_the_same_command() {
+    for stop in Step::ALL {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path().join("home"));
+        let mut seen = Vec::new();
+        let stopped = init(&home, &founding(), NOW, &mut |step| {
+            seen.push(step);
+            if step == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert!(matches!(stopped, Err(InitError::Stopped(at)) if at == stop), "{stop:?}");
+        assert_eq!(seen.last(), Some(&stop));
+        let key = home.online(Online::PeopleCa);
+        let before = std::fs::read(&key).ok();
+        if stop != Step::Ready {
+            assert!(matches!(Desk::open(home.clone()), Err(OpenError::Interrupted { .. })));
+        }
+        let ready = set_up(&home);
+        assert!(ready.resumed, "{stop:?}");
+        if let Some(before) = before {
+            assert_eq!(std::fs::read(&key).unwrap(), before, "{stop:?}: a key was replaced");
+        }
+        assert!(!home.init_marker().exists());
+        catalogue::open(&home, NOW).unwrap();
+        Desk::open(home).unwrap();
+    }
+}
+
+#[test]
+fn a_home_is_initialised_once_and_an_interrupted_one_for_one_organisation() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::new(dir.path().join("home"));
+    let go = &mut |_| ControlFlow::Continue(());
+    let stop = &mut |_| ControlFlow::Break(());
+    init(&home, &founding(), NOW, stop).unwrap_err();
+    let other = Founding { name: "Other".to_owned(), ..founding() };
+    let refused = init(&home, &other, NOW, go).unwrap_err();
+    assert!(matches!(&refused, InitError::Other { name, .. } if name == "Demo Ltd"), "{refused}");
+    set_up(&home);
+    let again = init(&home, &founding(), NOW, go).unwrap_err();
+    assert!(matches!(&again, InitError::AlreadyReady { name, .. } if name == "Demo Ltd"));
+}
+
+#[test]
+fn a_rerun_with_another_passphrase_stops_before_it_changes_anything() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::new(dir.path().join("home"));
+    init(&home, &founding(), NOW, &mut |step| match step {
+        Step::HeldKeys => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    })
+    .unwrap_err();
+    let other = Founding { passphrase: Zeroizing::new("another one".to_owned()), ..founding() };
+    let wrong = init(&home, &other, NOW, &mut |_| ControlFlow::Continue(())).unwrap_err();
+    assert!(matches!(&wrong, InitError::Home(e) if e.is_passphrase()), "{wrong}");
+    assert!(!home.online(Online::Enroller).exists());
+}
+
+#[test]
+fn profiles_that_separate_duties_need_more_than_one_person() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::new(dir.path().join("home"));
+    for profile in [Profile::Small, Profile::Regulated] {
+        let asked = Founding { profile, ..founding() };
+        let refused = init(&home, &asked, NOW, &mut |_| ControlFlow::Continue(())).unwrap_err();
+        assert!(matches!(refused, InitError::NeedsMorePeople(_)));
+    }
+    assert!(!home.path().exists());
+}
+
+#[test]
+fn nobody_else_can_read_the_home() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::new(dir.path().join("home"));
+    set_up(&home);
+    let mut files = vec![home.path().to_owned()];
+    all_files(home.path(), &mut files);
+    for path in files {
+        let mode = std::fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o777;
+        let name = path.to_string_lossy().into_owned();
+        if name.ends_with(".pem") || name.ends_with(".db") || name.contains("init.toml") {
+            assert_eq!(mode, 0o600, "{name}");
+        }
+        if path.is_dir() && !name.contains("org/repository") {
+            assert_eq!(mode, 0o700, "{name}");
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test asks OpenSSL what it reads")]
+fn openssl(path: &Path, passphrase: Option<&str>) -> bool {
+    let mut command = Command::new("openssl");
+    command.args(["pkey", "-noout", "-in"]).arg(path);
+    if let Some(passphrase) = passphrase {
+        command.args(["-passin", &format!("pass:{passphrase}")]);
+    }
+    command.stderr(std::process::Stdio::null()).status().unwrap().success()
+}
+
+#[test]
+fn openssl_reads_the_keys_with_the_passphrase_and_not_without() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::new(dir.path().join("home"));
+    let me = set_up(&home).organisation.me;
+    for key in Held::ALL {
+        let path = home.held(key, &me);
+        assert!(openssl(&path, Some(PASSPHRASE)), "{key:?}");
+        assert!(!openssl(&path, Some("wrong")), "{key:?}");
+    }
+    for key in Online::ALL {
+        assert!(openssl(&home.online(key), None), "{key:?}");
+    }
+}
+
+#[test]
+fn old_timestamps_are_renewed_by_whoever_comes_and_others_are_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::new(dir.path().join("home"));
+    set_up(&home);
+    let day = certs::DAY;
+    assert!(!catalogue::renew_if_old(&home, NOW.plus(day / 2)).unwrap());
+    let before = catalogue::open(&home, NOW).unwrap().versions();
+    assert!(catalogue::renew_if_old(&home, NOW.plus(day + 1)).unwrap());
+    let after = catalogue::open(&home, NOW).unwrap();
+    assert!(after.versions().timestamp > before.timestamp);
+    assert_eq!(after.issued(), NOW.plus(day + 1));
+    assert!(!catalogue::renew_if_old(&home, NOW.plus(day + 2)).unwrap());
+    std::fs::remove_file(home.online(Online::SnapshotTimestamp)).unwrap();
+    assert!(!catalogue::renew_if_old(&home, NOW.plus(9 * day)).unwrap());
+}
+
+#[test]
+fn certificates_are_renewed_near_their_end_and_not_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::new(dir.path().join("home"));
+    let me = set_up(&home).organisation.me;
+    let end = || {
+        let pem = crate::home::read_text(&home.agent_certificate(&me)).unwrap();
+        certs::read(&certs::from_pem(&pem).unwrap()[0]).unwrap().not_after
+    };
+    let first = end();
+    renew_certificates(&home, &me, NOW.plus(certs::DAY)).unwrap();
+    assert_eq!(end(), first);
+    let late = NOW.plus(25 * certs::DAY);
+    renew_certificates(&home, &me, late).unwrap();
+    assert_eq!(end(), late.plus(certs::AGENT_DAYS * certs::DAY));
+}
