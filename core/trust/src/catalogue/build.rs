@@ -138,23 +138,26 @@ pub(super) fn sign(
     Ok(())
 }
 
-/// Refuses signatures that do not reach a role's threshold.
+/// The good signatures of a role's own people; refuses where they do not reach its threshold.
 pub(super) fn enough(
     role: &str,
     signed: &Value,
     keys: &RoleKeys,
     signatures: &Signatures,
-) -> Result<(), RepositoryError> {
+) -> Result<Signatures, RepositoryError> {
     let bytes = canonical(signed)?;
-    let good = |key: &&PublicKey| {
-        let hex = signatures.get(key).map(String::as_str).unwrap_or_default();
-        verify(key, &bytes, &super::read::hex_bytes(hex).unwrap_or_default())
-    };
-    let good = keys.keys.iter().filter(good).count();
-    if good >= keys.threshold && good > 0 {
-        return Ok(());
+    let good: Signatures = keys
+        .keys
+        .iter()
+        .filter_map(|key| Some((*key, signatures.get(key)?)))
+        .filter(|(key, hex)| verify(key, &bytes, &super::read::hex_bytes(hex).unwrap_or_default()))
+        .map(|(key, hex)| (key, hex.clone()))
+        .collect();
+    if good.len() >= keys.threshold && !good.is_empty() {
+        return Ok(good);
     }
-    Err(RepositoryError::Signatures { role: role.to_owned(), good, wanted: keys.threshold })
+    let (role, good) = (role.to_owned(), good.len());
+    Err(RepositoryError::Signatures { role, good, wanted: keys.threshold })
 }
 
 /// The file of a role.

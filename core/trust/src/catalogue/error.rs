@@ -100,8 +100,8 @@ pub enum CatalogueError {
         /// Whose.
         person: AgentName,
     },
-    /// Fewer people than the threshold, or the author alone, vetted a script.
-    #[error("`{path}` was vetted by {people} of {wanted} people other than needed")]
+    /// Fewer people than its threshold vetted a script.
+    #[error("`{path}` was vetted by {people} people, {wanted} are needed")]
     People {
         /// The script.
         path: String,
@@ -109,12 +109,6 @@ pub enum CatalogueError {
         people: usize,
         /// How many must.
         wanted: usize,
-    },
-    /// Only its author vetted a script of medium risk or above.
-    #[error("`{path}` was vetted by nobody but its author")]
-    AuthorAlone {
-        /// The script.
-        path: String,
     },
     /// The trusted catalogue could not be read or written.
     #[error("could not keep the catalogue")]
@@ -137,7 +131,7 @@ impl CatalogueError {
             Self::Expired { .. } => "stale",
             Self::Target { .. } => "mismatch",
             Self::Manifest { .. } => "manifest",
-            Self::TwoKeys { .. } | Self::People { .. } | Self::AuthorAlone { .. } => "people",
+            Self::TwoKeys { .. } | Self::People { .. } => "people",
             Self::Store(_) => "store",
         }
     }

@@ -9,10 +9,9 @@ use super::guard::POLICY;
 use super::{Catalogue, CatalogueError, PersonOf, ScriptEntry};
 
 impl Catalogue {
-    /// Checks what needs the people list: no role lists two keys of one person, a script that needs
-    /// several signatures has them from as many people, and from medium risk up somebody other
-    /// than its author vetted it, unless one signature is all that its role asks for. A key that
-    /// belongs to nobody counts for nobody.
+    /// Checks what needs the people list: no role lists two keys of one person, and a script that
+    /// needs several signatures has them from as many people, so that its author is never alone.
+    /// A key that belongs to nobody counts for nobody.
     ///
     /// # Errors
     /// [`CatalogueError`] with code `people`.
@@ -41,9 +40,6 @@ impl Catalogue {
         let path = entry.manifest.target_path();
         if people.len() < wanted {
             return Err(CatalogueError::People { path, people: people.len(), wanted });
-        }
-        if entry.risk >= Risk::Medium && people.iter().all(|p| *p == entry.manifest.author) {
-            return Err(CatalogueError::AuthorAlone { path });
         }
         Ok(())
     }

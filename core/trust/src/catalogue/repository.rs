@@ -360,7 +360,7 @@ impl Repository {
     /// where another version was published first.
     pub fn publish(
         &mut self,
-        draft: Draft,
+        mut draft: Draft,
         online: &dyn Signer,
         now: Time,
     ) -> Result<(), RepositoryError> {
@@ -370,7 +370,8 @@ impl Repository {
         if draft.version != current.next(&role) {
             return Err(RepositoryError::OutOfDate { role });
         }
-        build::enough(&role, &draft.signed, current.keys_of(&role)?, &draft.signatures)?;
+        let keys = current.keys_of(&role)?;
+        draft.signatures = build::enough(&role, &draft.signed, keys, &draft.signatures)?;
         let mut change = Change { snapshot: true, ..Change::default() };
         change.add(&draft);
         publish::publish(&self.folder, Some(current), change, &[online], now, &self.lifetimes)

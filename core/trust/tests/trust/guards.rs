@@ -1,1 +1,466 @@
+//! Attacks on the catalogue: each is signed well and refused all the same, for a stated reason.
 
+use std::collections::BTreeMap;
+
+use protocol::documents::CatalogueVersions;
+use protocol::{AgentName, Digest, PublicKey, Risk, limits};
+use serde_json::{Value, json};
+use trust::catalogue::{Catalogue, CatalogueError, Files, Lifetimes, Repository, RoleKeys, delta};
+use trust::{Signer as _, key_id};
+
+use crate::sample::{self, NOW, all, key, keys, manifest, role};
+
+fn made() -> (tempfile::TempDir, Repository) {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = sample::repository(folder.path()).unwrap();
+    (folder, repository)
+}
+
+/// The sample's files as a forger with some of the keys would change them.
+#[derive(Clone)]
+struct Forge {
+    files: Files,
+    root: Vec<u8>,
+}
+
+impl Forge {
+    fn new() -> Self {
+        let (_folder, repository) = made();
+        let files = delta(CatalogueVersions::default(), &repository.files().unwrap());
+        Self { root: files.get("1.root.json").unwrap().to_vec(), files }
+    }
+
+    fn signed(&self, file: &str) -> Value {
+        let value: Value = serde_json::from_slice(self.files.get(file).unwrap()).unwrap();
+        value.get("signed").unwrap().clone()
+    }
+
+    /// Signs a changed role's file as these people would.
+    fn sign(signed: &Value, ids: &[(&str, &str)]) -> Vec<u8> {
+        let bytes = sigstore_tuf::canonical_json::to_canonical_bytes(signed).unwrap();
+        let signature = |(id, name): &(&str, &str)| {
+            let signer = key(name);
+            let id = if id.is_empty() { key_id(&signer.public_key()) } else { (*id).to_owned() };
+            let hex: String =
+                signer.sign(&bytes).unwrap().iter().map(|b| format!("{b:02x}")).collect();
+            json!({ "keyid": id, "sig": hex })
+        };
+        let signatures: Vec<Value> = ids.iter().map(signature).collect();
+        serde_json::to_vec(&json!({ "signatures": signatures, "signed": signed })).unwrap()
+    }
+
+    fn put(&mut self, file: &str, signed: &Value, names: &[&str]) -> &mut Self {
+        let ids: Vec<(&str, &str)> = names.iter().map(|name| ("", *name)).collect();
+        self.files.insert(file, Self::sign(signed, &ids));
+        self
+    }
+
+    /// Pins every role's file anew, as who holds the online key can.
+    fn pin(&mut self) -> &mut Self {
+        let mut snapshot = self.signed("3.snapshot.json");
+        for (file, pin) in snapshot["meta"].as_object_mut().unwrap() {
+            let name = format!("{}.{file}", pin["version"]);
+            *pin = pin_of(pin["version"].as_u64().unwrap(), self.files.get(&name).unwrap());
+        }
+        self.put("3.snapshot.json", &snapshot, &["online"]).stamp(3)
+    }
+
+    fn stamp(&mut self, version: u64) -> &mut Self {
+        let mut timestamp = self.signed("timestamp.json");
+        let bytes = self.files.get("3.snapshot.json").unwrap();
+        timestamp["meta"]["snapshot.json"] = pin_of(3, bytes);
+        timestamp["version"] = json!(version);
+        self.put("timestamp.json", &timestamp, &["online"])
+    }
+
+    fn read(&self) -> Result<Catalogue, CatalogueError> {
+        let update = Catalogue::update(&Files::new(), &self.root, &self.files, NOW.plus(200));
+        update.map(|(catalogue, _)| catalogue)
+    }
+
+    fn refused(&self) -> String {
+        let error = self.read().err().unwrap();
+        format!("{}: {}", error.code(), protocol::error_chain::ErrorChain(&error))
+    }
+}
+
+fn pin_of(version: u64, bytes: &[u8]) -> Value {
+    let hashes = json!({ "sha256": Digest::of(bytes) });
+    json!({ "version": version, "length": bytes.len(), "hashes": hashes })
+}
+
+fn forged(change: impl FnOnce(&mut Forge)) -> String {
+    let mut forge = Forge::new();
+    change(&mut forge);
+    forge.refused()
+}
+
+/// The refusal of a top-level targets changed so and signed by its administrator.
+fn forged_top(change: impl FnOnce(&mut Value)) -> String {
+    forged(|forge| {
+        let mut top = forge.signed("1.targets.json");
+        change(&mut top);
+        forge.put("1.targets.json", &top, &["admin a"]).pin();
+    })
+}
+
+/// The refusal of a list changed so and signed by two vetters.
+fn forged_list(file: &str, change: impl FnOnce(&mut Value)) -> String {
+    forged(|forge| {
+        let mut list = forge.signed(file);
+        change(&mut list);
+        forge.put(file, &list, &["vetter a", "vetter b"]).pin();
+    })
+}
+
+fn starts(refusal: &str, code: &str) {
+    assert!(refusal.starts_with(code), "wanted {code}, got {refusal}");
+}
+
+#[test]
+fn the_forge_itself_makes_a_good_catalogue() {
+    let mut forge = Forge::new();
+    assert!(forge.read().is_ok());
+    assert!(forge.pin().read().is_ok(), "so that what follows is refused for its own reason");
+}
+
+#[test]
+fn one_key_under_two_ids_is_one_key() {
+    // E8: TUF lets one private key reach a threshold of two this way.
+    starts(
+        &forged(|forge| {
+            let mut top = forge.signed("1.targets.json");
+            let id = key_id(&key("vetter a").public_key());
+            let alias = "11".repeat(32);
+            let keys = top["delegations"]["keys"].as_object_mut().unwrap();
+            let twin = keys[&id].clone();
+            keys.insert(alias.clone(), twin);
+            for role in top["delegations"]["roles"].as_array_mut().unwrap() {
+                role["keyids"].as_array_mut().unwrap().push(json!(alias));
+            }
+            forge.put("1.targets.json", &top, &["admin a"]);
+            let list = forge.signed("2.risk-medium.json");
+            let both = Forge::sign(&list, &[("", "vetter a"), (&alias, "vetter a")]);
+            forge.files.insert("2.risk-medium.json", both);
+            forge.pin();
+        }),
+        "key: `1.targets.json` lists a key that is not taken: a key under another id than its own",
+    );
+}
+
+#[test]
+fn one_vetter_is_never_two() {
+    let list = |signers: &'static [&'static str]| {
+        forged(move |forge| {
+            let list = forge.signed("2.risk-medium.json");
+            forge.put("2.risk-medium.json", &list, signers).pin();
+        })
+    };
+    starts(&list(&["vetter a"]), "threshold");
+    starts(&list(&["vetter a", "vetter a"]), "threshold");
+    starts(&list(&["vetter a", "admin a"]), "threshold");
+    starts(&list(&["vetter a", "a.kaya"]), "threshold");
+    starts(&list(&[]), "threshold");
+}
+
+#[test]
+fn thresholds_are_counted_over_people() {
+    let (_folder, repository) = made();
+    let catalogue = repository.catalogue(NOW).unwrap();
+    let people = |pairs: &'static [(&'static str, &'static str)]| {
+        let people: BTreeMap<PublicKey, AgentName> = pairs
+            .iter()
+            .map(|(name, person)| (key(name).public_key(), person.parse().unwrap()))
+            .collect();
+        let answer = catalogue.check_people(&|key| people.get(key).cloned());
+        answer.map_err(|error| format!("{}: {error}", error.code()))
+    };
+    let good =
+        people(&[("vetter a", "l.brandt"), ("vetter b", "s.okafor"), ("vetter c", "m.ruiz")]);
+    assert_eq!(good, Ok(()));
+    let two =
+        people(&[("vetter a", "l.brandt"), ("vetter b", "s.okafor"), ("vetter c", "l.brandt")]);
+    assert_eq!(two, Err("people: role `risk-high` lists two keys of l.brandt".to_owned()));
+    // A key that belongs to nobody counts for nobody.
+    let stranger = people(&[("vetter a", "s.okafor")]).unwrap_err();
+    let wanted =
+        "people: `scripts/medium/service.restart-1.rhai` was vetted by 1 people, 2 are needed";
+    assert_eq!(stranger, wanted, "and so its author alone is too few");
+}
+
+#[test]
+fn the_top_level_lists_nothing_itself() {
+    starts(
+        &forged_top(|top| {
+            let entry = json!({ "length": 1, "hashes": { "sha256": Digest::of(b"x") } });
+            top["targets"] = json!({ "scripts/medium/evil.script-1.rhai": entry });
+        }),
+        "layout: `1.targets.json`: the top-level targets may list no targets",
+    );
+}
+
+#[test]
+fn delegations_have_one_layout() {
+    type Change = fn(&mut Value);
+    let cases: [(&str, Change); 9] = [
+        ("layout: `1.targets.json`: a delegated role that salve", |role| {
+            role["name"] = json!("risk-none")
+        }),
+        ("layout: `1.targets.json`: a delegated role has another", |role| {
+            role["paths"] = json!(["scripts/*/*"])
+        }),
+        ("layout: `1.targets.json`: a delegated role has another", |role| {
+            role["path_hash_prefixes"] = json!([""]);
+        }),
+        ("layout: `1.targets.json`: a delegation does not end", |role| {
+            role["terminating"] = json!(false)
+        }),
+        ("layout: `1.targets.json`: a threshold is zero", |role| role["threshold"] = json!(0)),
+        ("layout: `1.targets.json`: a threshold is zero", |role| role["threshold"] = json!(9)),
+        ("layout: `1.targets.json`: a role lists one key twice", |role| {
+            let first = role["keyids"][0].clone();
+            role["keyids"].as_array_mut().unwrap().push(first);
+        }),
+        ("layout: `1.targets.json`: a role names a key", |role| {
+            role["keyids"].as_array_mut().unwrap().push(json!("22".repeat(32)));
+        }),
+        ("layout: `1.targets.json`: a role is delegated twice", |role| {
+            role["name"] = json!("risk-medium");
+            role["paths"] = json!(["scripts/medium/*"]);
+        }),
+    ];
+    for (wanted, change) in cases {
+        starts(
+            &forged_top(|top| {
+                let roles = top["delegations"]["roles"].as_array_mut().unwrap();
+                change(roles.iter_mut().find(|role| role["name"] == "risk-low").unwrap());
+            }),
+            wanted,
+        );
+    }
+    starts(
+        &forged_top(|top| {
+            let roles = top["delegations"]["roles"].as_array_mut().unwrap();
+            roles.retain(|role| role["name"] != "policy");
+        }),
+        "layout: `1.targets.json`: role `policy` is not delegated",
+    );
+}
+
+#[test]
+fn only_plain_strong_ed25519_keys_are_taken() {
+    type Change = fn(&mut Value);
+    let mut identity = [0; 32];
+    identity[0] = 1;
+    let weak = PublicKey(identity);
+    let weak_value =
+        json!({ "keytype": "ed25519", "scheme": "ed25519", "keyval": { "public": weak } });
+    let cases: [(&str, Change); 4] = [
+        ("key: `1.targets.json` lists a key that is not taken: only", |k| {
+            k["scheme"] = json!("ecdsa-sha2-nistp256")
+        }),
+        ("key: `1.targets.json` lists a key that is not taken: only", |k| {
+            k["keytype"] = json!("rsa")
+        }),
+        ("key: `1.targets.json` lists a key that is not taken: a public key is 64", |k| {
+            k["keyval"]["public"] = json!(k["keyval"]["public"].as_str().unwrap().to_uppercase());
+        }),
+        ("key: `1.targets.json` lists a key that is not taken: a key has", |k| {
+            k["keyval"]["private"] = json!("x")
+        }),
+    ];
+    for (wanted, change) in cases {
+        starts(
+            &forged_top(|top| {
+                let keys = top["delegations"]["keys"].as_object_mut().unwrap();
+                change(keys.values_mut().next().unwrap());
+            }),
+            wanted,
+        );
+    }
+    starts(
+        &forged_top(move |top| {
+            let keys = top["delegations"]["keys"].as_object_mut().unwrap();
+            keys.insert(key_id(&weak), weak_value);
+        }),
+        "key: `1.targets.json` lists a key that is not taken: a weak key",
+    );
+}
+
+#[test]
+fn a_list_of_a_risk_delegates_nothing() {
+    starts(
+        &forged_list("2.risk-low.json", |list| {
+            list["delegations"] = json!({ "keys": {}, "roles": [] });
+        }),
+        "layout: `2.risk-low.json`: only the top-level targets may delegate",
+    );
+}
+
+#[test]
+fn a_manifest_belongs_to_its_path_and_risk() {
+    const PATH: &str = "scripts/low/cache.clear-3.rhai";
+    type Change = fn(&mut Value);
+    let cases: [Change; 7] = [
+        |custom| custom["risk"] = json!("medium"),
+        |custom| custom["name"] = json!("cache.other"),
+        |custom| custom["version"] = json!(4),
+        |custom| custom["surprise"] = json!(1),
+        |custom| *custom = Value::Null,
+        |custom| custom["does"] = json!("x".repeat(limits::MANIFEST_BYTES_MAX)),
+        |custom| custom["parameters"]["days"]["kind"] = json!("anything"),
+    ];
+    for change in cases {
+        let refusal =
+            forged_list("2.risk-low.json", |list| change(&mut list["targets"][PATH]["custom"]));
+        starts(&refusal, "manifest");
+    }
+    // A script of medium risk in the list that one vetter signs.
+    let moved = forged_list("2.risk-low.json", |list| {
+        let entry = list["targets"][PATH].clone();
+        list["targets"] = json!({ "scripts/medium/cache.clear-3.rhai": entry });
+    });
+    starts(&moved, "manifest");
+    let both = forged_list("2.risk-medium.json", |list| {
+        let mut entry = list["targets"]["scripts/medium/service.restart-1.rhai"].clone();
+        entry["custom"]["name"] = json!("cache.clear");
+        entry["custom"]["version"] = json!(3);
+        list["targets"] = json!({ "scripts/medium/cache.clear-3.rhai": entry });
+    });
+    starts(&both, "incomplete");
+}
+
+#[test]
+fn changed_and_missing_bytes_are_refused() {
+    let clean = Forge::new();
+    for (name, bytes) in clean.files.iter() {
+        let mut forge = clean.clone();
+        forge.files.0.remove(name);
+        if name == "1.root.json" {
+            assert!(forge.read().is_ok(), "the pinned root is known already");
+        } else {
+            starts(&forge.refused(), "incomplete");
+        }
+        let mut forge = clean.clone();
+        let mut changed = bytes.to_vec();
+        changed.push(b' ');
+        forge.files.insert(name, changed);
+        match name {
+            // White space at its end is no part of what the timestamp's signature covers.
+            "1.root.json" | "timestamp.json" => assert!(forge.read().is_ok()),
+            _ => starts(&forge.refused(), "mismatch"),
+        }
+    }
+}
+
+#[test]
+fn json_with_two_readings_is_refused() {
+    for (from, to) in [
+        ("\"version\":3", "\"version\":9,\"version\":3"),
+        ("\"issued\"", "\"x\":1.5,\"issued\""),
+        ("\"issued\"", "\"x\":9007199254740993,\"issued\""),
+        ("{\"signatures\"", "{\"signatures\":[],\"signatures\""),
+    ] {
+        let refusal = forged(|forge| {
+            let text = String::from_utf8(forge.files.get("timestamp.json").unwrap().to_vec());
+            let changed = text.unwrap().replacen(from, to, 1).into_bytes();
+            forge.files.insert("timestamp.json", changed);
+        });
+        starts(&refusal, "malformed: `timestamp.json` is not strict JSON");
+    }
+}
+
+#[test]
+fn pins_have_length_and_digest_and_a_timestamp_its_issue() {
+    type Change = fn(&mut Value);
+    let cases: [Change; 4] = [
+        |pin| drop(pin.as_object_mut().unwrap().remove("length")),
+        |pin| drop(pin.as_object_mut().unwrap().remove("hashes")),
+        |pin| pin["hashes"]["sha512"] = json!("00"),
+        |pin| pin["hashes"] = json!({}),
+    ];
+    for change in cases {
+        let refusal = forged(|forge| {
+            let mut snapshot = forge.signed("3.snapshot.json");
+            change(&mut snapshot["meta"]["risk-low.json"]);
+            forge.put("3.snapshot.json", &snapshot, &["online"]).stamp(3);
+        });
+        starts(&refusal, "layout: `3.snapshot.json`: a file is not pinned by length and sha256");
+    }
+    for issued in [Value::Null, json!("yesterday"), json!(7)] {
+        let refusal = forged(|forge| {
+            let mut timestamp = forge.signed("timestamp.json");
+            timestamp["issued"] = issued;
+            forge.put("timestamp.json", &timestamp, &["online"]);
+        });
+        starts(&refusal, "layout: `timestamp.json`: a timestamp says when it was issued");
+    }
+    let extra = forged(|forge| {
+        let mut snapshot = forge.signed("3.snapshot.json");
+        snapshot["meta"]["risk-none.json"] = snapshot["meta"]["risk-low.json"].clone();
+        forge.put("3.snapshot.json", &snapshot, &["online"]).stamp(3);
+    });
+    starts(&extra, "layout: `3.snapshot.json`: a snapshot names a role that salve does not know");
+}
+
+#[test]
+fn a_huge_version_is_no_version() {
+    // E11: a fast-forward to the end of the number range would block every later update.
+    for version in [1_u64 << 53, u64::MAX] {
+        let refusal = forged(|forge| drop(forge.stamp(version)));
+        starts(&refusal, "malformed: `timestamp.json` is not strict JSON");
+    }
+}
+
+#[test]
+fn too_much_is_refused_before_anything_is_read() {
+    let mut forge = Forge::new();
+    forge.files.insert("9.snapshot.json", vec![b' '; limits::CATALOGUE_BYTES_MAX]);
+    starts(&forge.refused(), "too-large");
+    let mut forge = Forge::new();
+    for number in 0..limits::CATALOGUE_FILES_MAX {
+        forge.files.insert(format!("scripts/low/{number}"), Vec::new());
+    }
+    starts(&forge.refused(), "too-large");
+}
+
+#[test]
+fn a_repository_of_one_person_is_possible_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let alone = |names: &[&str]| role(1, names);
+    let plan = trust::catalogue::RepositoryPlan {
+        root: alone(&["root a"]),
+        targets: alone(&["admin a"]),
+        policy: alone(&["admin a"]),
+        risks: Risk::ALL.into_iter().map(|risk| (risk, alone(&["vetter a"]))).collect(),
+        online: key("online").public_key(),
+        lifetimes: Lifetimes::small(),
+        policy_text: String::new(),
+    };
+    let signers = keys(&["root a", "admin a", "vetter a", "online"]);
+    let mut repository = Repository::create(folder.path(), plan, &all(&signers), NOW).unwrap();
+    let high = manifest("user.remove", 1, Risk::High).unwrap();
+    repository.add_script(b"x", &high, &all(&signers), NOW).unwrap();
+    let catalogue = repository.catalogue(NOW).unwrap();
+    assert_eq!(
+        catalogue.weaknesses(),
+        [
+            "scripts of every risk need one signature of 1",
+            "root changes need one signature of 1",
+            "changes of roles need one signature of 1",
+            "policy changes need one signature of 1",
+        ]
+    );
+    assert!(catalogue.check_people(&|_| None).is_ok(), "one of one asks for nobody else");
+}
+
+#[test]
+fn weak_or_doubled_keys_are_never_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = sample::plan();
+    let doubled = key("admin a").public_key();
+    plan.policy = RoleKeys::new(1, [doubled, doubled]);
+    let signers = keys(&sample::EVERYBODY);
+    assert!(Repository::create(folder.path(), plan, &all(&signers), NOW).is_err());
+    assert!(!folder.path().join("timestamp.json").exists());
+}

@@ -10,3 +10,5 @@ mod keys;
 mod sample;
 #[cfg(test)]
 mod seals;
+#[cfg(test)]
+mod updates;
