@@ -1,7 +1,5 @@
 //! The built-in ticket system's rows, in the desk's own store.
 
-use std::sync::Arc;
-
 use protocol::documents::TicketState;
 use protocol::{TicketId, Time};
 use store::{NewFile, NewNote, NewTicketRow, Store, StoreError};
@@ -10,12 +8,12 @@ use tickets::{
 };
 
 /// The store as a backend of the built-in ticket system.
-#[derive(Debug, Clone)]
-pub struct StoreBackend(Arc<Store>);
+#[derive(Debug, Clone, Copy)]
+pub struct StoreBackend<'a>(&'a Store);
 
 /// The built-in ticket system over this store.
 #[must_use]
-pub fn builtin(store: Arc<Store>) -> Builtin<StoreBackend> {
+pub const fn builtin(store: &Store) -> Builtin<StoreBackend<'_>> {
     Builtin::new(StoreBackend(store))
 }
 
@@ -38,7 +36,7 @@ const fn audience(public: bool) -> Audience {
     if public { Audience::Public } else { Audience::Internal }
 }
 
-impl Backend for StoreBackend {
+impl Backend for StoreBackend<'_> {
     fn ticket(&self, id: &TicketId) -> Result<Ticket, TicketError> {
         let row = self.0.ticket(number(id)?).map_err(failed(id))?;
         Ok(Ticket {

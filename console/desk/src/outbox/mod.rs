@@ -11,7 +11,7 @@ mod worker;
 
 pub use backend::{StoreBackend, builtin};
 pub use filing::{Arrived, FileError, Filing, file, told_of};
-pub use worker::{Delivery, deliver, deliver_all};
+pub use worker::{DeliverError, Delivery, deliver, deliver_all, deliver_builtin};
 
 use protocol::documents::Order;
 use protocol::{Envelope, RunId, Time};

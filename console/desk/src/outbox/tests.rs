@@ -1,5 +1,4 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use protocol::documents::{Order, TicketState};
@@ -15,7 +14,7 @@ use crate::verify::fixture::{EFFECTS, Fixture, NOW, bytes, sealed};
 
 struct Room {
     f: Fixture,
-    store: Arc<Store>,
+    store: Store,
     fake: Fake,
     ticket: TicketId,
     _folder: tempfile::TempDir,
@@ -27,7 +26,7 @@ fn room() -> Room {
 
 fn room_with(fake: Fake) -> Room {
     let folder = tempfile::tempdir().unwrap();
-    let store = Arc::new(Store::create(&folder.path().join("desk.db")).unwrap());
+    let store = Store::create(&folder.path().join("desk.db")).unwrap();
     let f = Fixture::default();
     f.enrol(&store);
     let new = NewTicket { subject: "Laptop full".to_owned(), ..NewTicket::default() };
@@ -347,13 +346,13 @@ fn a_failed_try_waits_longer_each_time() {
 #[test]
 fn the_built_in_system_keeps_the_contract() {
     let room = room();
-    contract::check(&builtin(Arc::clone(&room.store)), "x", NOW).unwrap();
+    contract::check(&builtin(&room.store), "x", NOW).unwrap();
 }
 
 #[test]
 fn the_built_in_system_never_takes_a_key_twice() {
     let room = room();
-    let system = builtin(Arc::clone(&room.store));
+    let system = builtin(&room.store);
     let new = NewTicket { subject: "x".to_owned(), ..NewTicket::default() };
     let key = |n: u8, kind| Key::from_digest(&protocol::Digest([n; 32]), kind);
     let one = system.create(&new, &key(1, KeyKind::Ticket), NOW).unwrap();
@@ -382,4 +381,25 @@ fn an_order_that_never_arrived_leaves_no_note() {
     assert_eq!(room.deliver(NOW), Delivery::Done { posted: 0 });
     assert!(room.seen().is_empty());
     assert!(room.store.outbox_todo().unwrap().is_empty());
+}
+
+#[test]
+fn the_built_in_ticket_shows_note_record_and_reply() {
+    let room = room();
+    let system = builtin(&room.store);
+    let new = NewTicket { subject: "Laptop full".to_owned(), ..NewTicket::default() };
+    let key = Key::from_digest(&protocol::Digest([1; 32]), KeyKind::Ticket);
+    let ticket = system.create(&new, &key, NOW).unwrap();
+    assert_eq!(ticket, room.ticket);
+    let order = room.f.order();
+    room.send(&order);
+    room.answer(&order, Outcome::Succeeded);
+    let all = deliver_builtin(&room.store, NOW).unwrap();
+    assert_eq!(all, [(ticket, Delivery::Done { posted: 3 })]);
+    let notes = room.store.notes(1).unwrap();
+    assert_eq!(notes.iter().map(|n| n.public).collect::<Vec<_>>(), [false, true]);
+    assert!(notes[0].body.starts_with(FIXED));
+    let files = room.store.files(1).unwrap();
+    assert_eq!((files[0].name.as_str(), files[0].public), ("records.jsonl", false));
+    assert!(deliver_builtin(&room.store, NOW).unwrap().is_empty());
 }

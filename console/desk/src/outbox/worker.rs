@@ -41,6 +41,30 @@ pub enum Delivery {
     Busy,
 }
 
+/// Delivers everything that is due to the built-in ticket system.
+///
+/// # Errors
+/// [`DeliverError`].
+pub fn deliver_builtin(
+    store: &Store,
+    now: Time,
+) -> Result<Vec<(TicketId, Delivery)>, DeliverError> {
+    // Unique for the life of this worker, whatever other process works on the same store.
+    let holder = protocol::OrderId(crate::chance::fresh()?).to_string();
+    Ok(deliver_all(store, &super::builtin(store), &holder, now)?)
+}
+
+/// Nothing could be delivered; what is due stays due.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliverError {
+    /// No name for the worker.
+    #[error(transparent)]
+    Chance(#[from] crate::chance::NoChance),
+    /// The store.
+    #[error("could not deliver to the tickets; what is due stays due")]
+    Store(#[from] StoreError),
+}
+
 /// Delivers what is due for every ticket. `holder` names this worker, unique for its life.
 ///
 /// # Errors
