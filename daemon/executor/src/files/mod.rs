@@ -64,14 +64,15 @@ pub(crate) fn find(run: &mut Run, call: &Checked<'_>) -> Result<Value, Fail> {
     }
     let mut list = Vec::new();
     for found in walked.found {
-        let changed = now.saturating_sub(found.identity.changed.0);
+        // A file from the future is as young as can be.
+        let changed = now.saturating_sub(found.identity.changed.0).max(0);
         if changed < older || run.overlay.is_removed(&found.path) {
             continue;
         }
         list.push(Value::map([
             ("path", Value::text(&found.path)),
             ("size", Value::count(found.identity.size)),
-            ("changed", Value::Int(changed.max(0))),
+            ("changed", Value::Int(changed)),
         ]));
         run.places.remember(found)?;
     }
