@@ -73,6 +73,9 @@ fn walk(value: Dynamic, depth: usize, room: &mut usize) -> Result<Value, String>
         }
         return Ok(Value::Map(out));
     }
+    if value.is_fnptr() {
+        return Err("a function".to_owned());
+    }
     Err(format!("a value of type {}", short(value.type_name())))
 }
 

@@ -10,7 +10,9 @@ use rhai::packages::{
     ArithmeticPackage, BasicArrayPackage, BasicFnPackage, BasicIteratorPackage, BasicMapPackage,
     BasicMathPackage, BasicStringPackage, LogicPackage, Package,
 };
-use rhai::{AST, Dynamic, Engine, EvalAltResult, OptimizationLevel, ParseError, Position};
+use rhai::{
+    AST, Dynamic, Engine, EvalAltResult, OptimizationLevel, ParseError, ParseErrorType, Position,
+};
 
 use crate::convert::Secret;
 use crate::fault::{At, Fault};
@@ -91,7 +93,13 @@ impl Script {
 
 fn parse_fault(source: &str, error: &ParseError) -> Fault {
     let at = place(error.position());
-    Fault::at(source, "parse", at, error.err_type().to_string())
+    let fault = Fault::at(source, "parse", at, error.err_type().to_string());
+    let ParseErrorType::ModuleUndefined(name) = error.err_type() else { return fault };
+    let areas = surface::REGISTRY.iter().filter_map(|row| row.name.split('.').next());
+    match crate::lint::nearest(name, areas) {
+        Some(near) => fault.hint(near),
+        None => fault,
+    }
 }
 
 /// rhai's position as ours.

@@ -28,7 +28,7 @@ pub(crate) struct Function {
 pub(crate) struct Outline {
     pub(crate) constants: Vec<Constant>,
     pub(crate) functions: Vec<Function>,
-    /// Where a statement begins that is neither; reading stops there.
+    /// Where the first statement begins that is neither.
     pub(crate) stray: Option<At>,
 }
 
@@ -46,13 +46,30 @@ pub(crate) fn outline(tokens: &[Token]) -> Outline {
             _ if token.is(";") => Some(index + 1),
             _ => None,
         };
-        let Some(next) = next else {
-            out.stray = Some(token.at);
-            return out;
-        };
-        index = next;
+        index = next.unwrap_or_else(|| {
+            out.stray = out.stray.or(Some(token.at));
+            behind(tokens, index)
+        });
     }
     out
+}
+
+/// The index where the top level goes on behind a stray statement.
+fn behind(tokens: &[Token], start: usize) -> usize {
+    let mut index = start;
+    loop {
+        index = match tokens.get(index) {
+            None => return index,
+            Some(token) if token.is(";") => return index + 1,
+            Some(token) if ["{", "#{", "(", "["].iter().any(|mark| token.is(mark)) => {
+                closing(tokens, index).map_or(tokens.len(), |end| end + 1)
+            }
+            Some(_) => index + 1,
+        };
+        if tokens.get(index).and_then(Token::word).is_some_and(|w| w == "fn" || w == "const") {
+            return index;
+        }
+    }
 }
 
 /// `const NAME = ... ;`
