@@ -1,9 +1,13 @@
 //! What every command is given: the home, how to speak, how to ask. Never a global.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
+use desk::home::Home;
+use desk::org::Desk;
 use protocol::Time;
 use rustix::termios::{self, LocalModes, OptionalActions};
 use serde::Serialize;
@@ -15,6 +19,16 @@ use crate::view::safe;
 /// Longest passphrase or answer that is read, bytes.
 const ANSWER_BYTES_MAX: u64 = 4096;
 
+/// A passphrase that was read from a descriptor; kept because a pipe can be read only once.
+#[derive(Clone, Default)]
+pub struct Given(OnceLock<Zeroizing<String>>);
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Given(hidden)")
+    }
+}
+
 /// What every command is given.
 #[derive(Debug, Clone)]
 pub struct Ctx {
@@ -24,6 +38,10 @@ pub struct Ctx {
     pub json: bool,
     /// Where the passphrase is read instead of the terminal.
     pub passphrase_fd: Option<u32>,
+    /// What was read from there.
+    pub given: Given,
+    /// The project's scripts where they lie beside the program.
+    pub scripts_beside: Option<PathBuf>,
     /// The wall clock.
     pub now: fn() -> Time,
 }
@@ -33,6 +51,14 @@ impl Ctx {
     #[must_use]
     pub fn now(&self) -> Time {
         (self.now)()
+    }
+
+    /// The home, the organisation and the store.
+    ///
+    /// # Errors
+    /// An empty home, an interrupted set-up, damage: each with its next step.
+    pub fn desk(&self) -> Result<Desk, Failure> {
+        Ok(Desk::open(Home::new(&self.home))?)
     }
 
     /// Prints a line of our own words to stdout. Escape foreign text with [`safe`] before.
@@ -79,7 +105,13 @@ impl Ctx {
     /// No descriptor, no terminal, or nothing was typed.
     pub fn passphrase(&self, what: &str) -> Result<Zeroizing<String>, Failure> {
         match self.passphrase_fd {
-            Some(fd) => from_descriptor(fd),
+            Some(fd) => {
+                if let Some(given) = self.given.0.get() {
+                    return Ok(given.clone());
+                }
+                let given = from_descriptor(fd)?;
+                Ok(self.given.0.get_or_init(|| given).clone())
+            }
             None => hidden(&format!("{what}: ")),
         }
     }

@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod ctx;
 pub mod exit;
+pub mod failures;
 pub mod view;
 
 use std::path::PathBuf;
@@ -33,7 +34,14 @@ fn go(line: cli::Cli) -> Result<Exit, Failure> {
         Some(home) => home,
         None => default_home()?,
     };
-    let ctx = Ctx { home, json: line.json, passphrase_fd: line.passphrase_fd, now };
+    let ctx = Ctx {
+        home,
+        json: line.json,
+        passphrase_fd: line.passphrase_fd,
+        given: ctx::Given::default(),
+        scripts_beside: scripts_beside(),
+        now,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -61,4 +69,14 @@ fn default_home() -> Result<PathBuf, Failure> {
             Failure::usage("there is no home folder to keep the organisation in")
                 .next("name a folder:  salve --home DIR ...")
         })
+}
+
+/// The project's scripts: as installed, or in the checkout that the program was built in.
+fn scripts_beside() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let folder = program.parent()?;
+    ["../share/salve/scripts", "../scripts", "../../scripts"]
+        .into_iter()
+        .map(|way| folder.join(way))
+        .find(|scripts| scripts.is_dir())
 }

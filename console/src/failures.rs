@@ -1,0 +1,201 @@
+//! What the desk's errors mean to the person at the keyboard: the exit code and the next step.
+
+use desk::catalogue::CatalogueTrouble;
+use desk::enrol::{EnrolError, JoinError};
+use desk::home::{FileError, HomeError};
+use desk::org::{InitError, OpenError};
+use protocol::frames::Stop;
+
+use crate::exit::{Exit, Failure};
+
+/// The words of the first error in a chain; the rest becomes the cause.
+fn first<E: std::error::Error + Send + Sync + 'static>(exit: Exit, error: E) -> Failure {
+    let mut failure = Failure::new(exit, error.to_string());
+    // A transparent error prints its source's words itself; only what lies deeper is the cause.
+    let mut words = Vec::new();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        words.push(deeper.to_string());
+        cause = deeper.source();
+    }
+    words.retain(|word| *word != failure.sentence);
+    if !words.is_empty() {
+        failure = failure.because(words.join(": "));
+    }
+    failure
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        match &error {
+            OpenError::Empty { .. } => first(Exit::Usage, error)
+                .next("make one:  salve init --profile solo --name NAME --me YOU\ninvited:   salve join CODE"),
+            OpenError::Interrupted { .. } => {
+                first(Exit::NeedsPerson, error).next("run the same `salve init` again; it goes on where it stopped")
+            }
+            OpenError::File(_) | OpenError::Store(_) => first(Exit::Broken, error),
+        }
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        first(Exit::Broken, error)
+    }
+}
+
+impl From<HomeError> for Failure {
+    fn from(error: HomeError) -> Self {
+        if error.is_passphrase() {
+            return first(Exit::Usage, error)
+                .next("run the command again with the right passphrase");
+        }
+        let missing = error.is_missing();
+        let failure = first(Exit::Broken, error);
+        if missing {
+            return failure
+                .next("this home does not hold that key: ask whoever does, or put its file back");
+        }
+        failure
+    }
+}
+
+impl From<store::StoreError> for Failure {
+    fn from(error: store::StoreError) -> Self {
+        first(Exit::Broken, error)
+    }
+}
+
+impl From<CatalogueTrouble> for Failure {
+    fn from(error: CatalogueTrouble) -> Self {
+        match error {
+            CatalogueTrouble::Home(error) => error.into(),
+            CatalogueTrouble::Script(faults) => {
+                let count = crate::view::count(faults.len() as u64, "fault");
+                Self::new(Exit::NeedsPerson, format!("the script has {count}"))
+                    .next(script::faults_text(&faults))
+            }
+            CatalogueTrouble::TooFewPeople { .. } => first(Exit::Refused, error)
+                .next("another vetter signs what waits:  salve scripts sign --as NAME"),
+            CatalogueTrouble::AuthorAlone { .. } => first(Exit::Refused, error)
+                .next("another vetter signs it:  salve scripts sign --as NAME"),
+            CatalogueTrouble::NotAVetter { .. } => first(Exit::Refused, error)
+                .next("only keys that the catalogue lists for that risk may sign"),
+            CatalogueTrouble::NothingPending => {
+                first(Exit::Usage, error).next("sign one first:  salve scripts sign FILE")
+            }
+            CatalogueTrouble::NotText => first(Exit::Usage, error),
+            other => first(Exit::Broken, other),
+        }
+    }
+}
+
+impl From<InitError> for Failure {
+    fn from(error: InitError) -> Self {
+        match error {
+            InitError::Home(error) => error.into(),
+            InitError::Catalogue(trouble) => trouble.into(),
+            InitError::AlreadyReady { .. } => {
+                first(Exit::Usage, error).next("another organisation needs another home:  salve --home DIR init ...")
+            }
+            InitError::Other { .. } => first(Exit::Usage, error)
+                .next("complete it with the same words as then, or choose another --home"),
+            InitError::NeedsMorePeople(profile) => Self::new(
+                Exit::Usage,
+                format!(
+                    "profile {profile} separates duties between people, and this version makes the keys of one person only"
+                ),
+            )
+            .next(
+                "alone:  salve init --profile solo ...   (one key is enough for every risk, and every record says so)",
+            ),
+            InitError::Name(_) => first(Exit::Usage, error),
+            other => first(Exit::Broken, other),
+        }
+    }
+}
+
+impl From<EnrolError> for Failure {
+    fn from(error: EnrolError) -> Self {
+        match error {
+            EnrolError::Home(error) => error.into(),
+            EnrolError::Catalogue(trouble) => trouble.into(),
+            EnrolError::NameTaken { ref name } => {
+                let next = format!("see it:  salve endpoints show {name}\nor choose another name");
+                first(Exit::Usage, error).next(next)
+            }
+            EnrolError::PersonKnown { .. } => first(Exit::Usage, error).next("salve agents list"),
+            EnrolError::LabelNotAllowed { .. } => first(Exit::Refused, error)
+                .next("labels a desk may give stand in the policy under [[enrollers]]"),
+            EnrolError::Expired { .. } => first(Exit::NeedsPerson, error)
+                .next("run the command again for a new line to paste"),
+            EnrolError::Listen { .. } => first(Exit::Usage, error)
+                .next("choose another port or an address of this machine:  --listen ADDR:PORT"),
+            EnrolError::NoAddress => first(Exit::Usage, error)
+                .next("say how others reach this machine:  --reach HOST, or --listen ADDR:PORT"),
+            EnrolError::Line(_) | EnrolError::NotDelivered => first(Exit::Unreachable, error)
+                .next("run the command again for a new line to paste"),
+            other => first(Exit::Broken, other),
+        }
+    }
+}
+
+impl From<JoinError> for Failure {
+    fn from(error: JoinError) -> Self {
+        let again = "run the same command again; your keys are kept";
+        match error {
+            JoinError::Home(error) => error.into(),
+            JoinError::Dial(ref dial) => {
+                let step = dial.step();
+                first(Exit::Unreachable, error).next(format!(
+                    "it stopped at: {step}. Is your colleague's `salve agents invite` still waiting?\n{again}"
+                ))
+            }
+            JoinError::Line(_) => first(Exit::Unreachable, error).next(again),
+            JoinError::Refused(Stop::Token) => first(Exit::Refused, error)
+                .next("ask your colleague for a new code:  salve agents invite NAME"),
+            JoinError::Refused(_) => first(Exit::Refused, error),
+            JoinError::AlreadyReady { .. } => first(Exit::Usage, error)
+                .next("join with another home:  salve --home DIR join CODE"),
+            JoinError::NotTheirs(_) | JoinError::Catalogue(_) | JoinError::Policy(_) => first(
+                Exit::NotVerified,
+                error,
+            )
+            .next(
+                "nothing was kept but your keys; ask your colleague what happened, by another way",
+            ),
+            other => first(Exit::Broken, other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_has_its_sentence_once_and_a_next_step() {
+        let empty = OpenError::Empty { path: "/tmp/x".into() };
+        assert_eq!(
+            Failure::from(empty).for_people(),
+            "there is no organisation in `/tmp/x`\n  \
+             make one:  salve init --profile solo --name NAME --me YOU\n  \
+             invited:   salve join CODE"
+        );
+        let alone = Failure::from(InitError::NeedsMorePeople("small"));
+        assert_eq!(alone.exit, Exit::Usage);
+        assert!(alone.for_people().contains("--profile solo"), "{alone}");
+        let wrong =
+            HomeError::Key { path: "/k.pem".into(), source: trust::KeyError::PassphraseWrong };
+        let shown = Failure::from(InitError::Home(wrong)).for_people();
+        assert_eq!(
+            shown,
+            "could not open the key `/k.pem`: the passphrase does not open this key\n  \
+             run the command again with the right passphrase"
+        );
+        let file =
+            FileError::Read { path: "/x".into(), source: std::io::Error::other("broken disk") };
+        let shown = Failure::from(HomeError::File(file)).for_people();
+        assert_eq!(shown, "could not read `/x`: broken disk");
+    }
+}
