@@ -1,8 +1,23 @@
 //! Finding things by what people type: names, unique prefixes, `last`. Never guesses: what is not
 //! unique is answered with the candidates.
 
+mod secret;
+mod status;
+mod ticket;
+
 use protocol::{EndpointName, TicketId};
-use store::{EndpointRow, EndpointState, RunFilter, RunRow, Store, StoreError, TicketFilter};
+use store::{EndpointState, Store, StoreError, TicketFilter};
+
+pub use secret::{Opened, SecretError, open_secret};
+pub use status::{
+    Behind, Ending, KeyPlace, OpenToken, Status, StatusError, Undelivered, Unopened, status,
+};
+pub use ticket::{Draft, TicketTrouble, move_ticket, open_ticket};
+// The rows that faces show; they reach the store through the desk only.
+pub use store::{
+    EndpointRow, EscrowRow, FileRow, NoteRow, OrderRow, OutboxKind, OutboxRow, OutboxState,
+    RunFilter, RunRow, RunState, Stray, TicketFilter as Tickets, TicketRow,
+};
 
 /// What was typed does not name one thing.
 #[derive(Debug, thiserror::Error)]

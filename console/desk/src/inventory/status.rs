@@ -1,0 +1,364 @@
+//! What needs a person, what ends when, which key lies where. Never changes anything.
+
+use std::path::{Path, PathBuf};
+
+use protocol::documents::{Card, CatalogueVersions};
+use protocol::{AgentName, EndpointName, Envelope, RunId, TicketId, Time};
+use serde::Serialize;
+use store::{EndpointState, OutboxKind, OutboxState, RunFilter, StoreError};
+
+use crate::catalogue::{self, CatalogueTrouble};
+use crate::home::{Held, Home, Online};
+use crate::org::Desk;
+
+const DAY: u64 = 86_400;
+/// Endpoints not seen for so long are listed: a month of holidays and drawers.
+const STALE: u64 = 30 * DAY;
+
+/// Something that ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ending {
+    /// What, as in "catalogue role policy".
+    pub what: String,
+    /// When.
+    pub ends: Time,
+    /// What renews it.
+    pub renewed_by: String,
+    /// Whether a person should act now.
+    pub urgent: bool,
+}
+
+/// A key file of this home.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeyPlace {
+    /// What it may do, as in `root`.
+    pub kind: String,
+    /// Whose or which.
+    pub name: String,
+    /// Where.
+    pub path: PathBuf,
+    /// Whether a passphrase protects it.
+    pub encrypted: bool,
+}
+
+/// Something that a ticket was not told yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Undelivered {
+    /// Which ticket.
+    pub ticket: TicketId,
+    /// What.
+    pub kind: OutboxKind,
+    /// `waiting` for the record, or `due`.
+    pub state: OutboxState,
+    /// Since when.
+    pub since: Time,
+    /// Tries so far.
+    pub tries: u64,
+    /// Why the last try failed.
+    pub last_error: Option<String>,
+}
+
+/// An endpoint whose catalogue is older than ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Behind {
+    /// Which.
+    pub endpoint: EndpointName,
+    /// The first role that is behind.
+    pub role: String,
+    /// Version there.
+    pub have: u64,
+    /// Version here.
+    pub want: u64,
+}
+
+/// A secret that nobody opened yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unopened {
+    /// Of which run.
+    pub run: RunId,
+    /// Until when.
+    pub until: Time,
+}
+
+/// A token that can still be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OpenToken {
+    /// For which machine or colleague.
+    pub name: String,
+    /// Until when.
+    pub until: Time,
+}
+
+/// The state of a home.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The organisation's name.
+    pub organisation: String,
+    /// How it was set up.
+    pub profile: String,
+    /// Whose home this is.
+    pub me: AgentName,
+    /// The catalogue here.
+    pub catalogue: CatalogueVersions,
+    /// What ends, soonest first.
+    pub endings: Vec<Ending>,
+    /// Which key lies where.
+    pub keys: Vec<KeyPlace>,
+    /// Endpoints in use.
+    pub endpoints: usize,
+    /// Those with an older catalogue; the update travels with the next command.
+    pub behind: Vec<Behind>,
+    /// Those not seen for 30 days, or never.
+    pub stale: Vec<EndpointName>,
+    /// What tickets were not told yet.
+    pub undelivered: Vec<Undelivered>,
+    /// Runs without a record.
+    pub unanswered: Vec<RunId>,
+    /// Secrets that nobody opened.
+    pub secrets: Vec<Unopened>,
+    /// Tokens that can be used.
+    pub tokens: Vec<OpenToken>,
+    /// What is weak by configuration.
+    pub weaknesses: Vec<String>,
+    /// What a person should do, one sentence each; empty where all is well.
+    pub needs_person: Vec<String>,
+}
+
+/// Why a home's state cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    /// The catalogue.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueTrouble),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Looks at a home.
+///
+/// # Errors
+/// A catalogue that does not verify, or the store.
+pub fn status(desk: &Desk, now: Time) -> Result<Status, StatusError> {
+    let catalogue = catalogue::open(&desk.home, now)?;
+    let policy = catalogue::policy(&desk.home, now)?;
+    let mut endings = Vec::new();
+    roles(&desk.home, &catalogue, now, &mut endings);
+    certificates(desk, now, &mut endings);
+    let mine = policy.person(&desk.organisation.me);
+    if let Some(until) = mine.and_then(|person| person.valid_until) {
+        let renewed_by = "an administrator, in the policy".to_owned();
+        endings.push(ending("your place in the policy".to_owned(), until, renewed_by, 14, now));
+    }
+    let mut weaknesses = catalogue.weaknesses();
+    weaknesses.extend(policy.weaknesses());
+    let mut status = Status {
+        organisation: desk.organisation.name.clone(),
+        profile: format!("{:?}", desk.organisation.profile).to_lowercase(),
+        me: desk.organisation.me.clone(),
+        catalogue: catalogue.versions(),
+        endings,
+        keys: keys(&desk.home),
+        endpoints: 0,
+        behind: Vec::new(),
+        stale: Vec::new(),
+        undelivered: Vec::new(),
+        unanswered: Vec::new(),
+        secrets: Vec::new(),
+        tokens: Vec::new(),
+        weaknesses,
+        needs_person: Vec::new(),
+    };
+    endpoints(desk, now, &mut status)?;
+    waiting(desk, now, &mut status)?;
+    status.endings.sort_by_key(|ending| ending.ends);
+    status.needs_person = needs(&status, mine.is_some(), now);
+    Ok(status)
+}
+
+fn ending(what: String, ends: Time, renewed_by: String, days: u64, now: Time) -> Ending {
+    Ending { what, ends, renewed_by, urgent: ends.since(now) < days * DAY }
+}
+
+fn roles(
+    home: &Home,
+    catalogue: &trust::catalogue::Catalogue,
+    now: Time,
+    endings: &mut Vec<Ending>,
+) {
+    let online = crate::home::is_there(&home.online(Online::SnapshotTimestamp));
+    for (role, _) in catalogue.versions().named() {
+        let Some(ends) = catalogue.end_of(role) else { continue };
+        let (by, days) = match role {
+            // Any command that talks to an endpoint renews these from a home with the online key.
+            "timestamp" | "snapshot" if online => ("the next command, by itself".to_owned(), 0),
+            "timestamp" | "snapshot" => ("a home that has the online key".to_owned(), 3),
+            "root" => ("the holders of the root keys".to_owned(), 60),
+            "targets" | "policy" => ("an administrator".to_owned(), 14),
+            _ => ("its vetters".to_owned(), 14),
+        };
+        endings.push(ending(format!("catalogue role {role}"), ends, by, days, now));
+    }
+}
+
+fn certificates(desk: &Desk, now: Time, endings: &mut Vec<Ending>) {
+    let home = &desk.home;
+    let me = &desk.organisation.me;
+    let by_itself = crate::home::is_there(&home.online(Online::PeopleCa));
+    let mut one = |what: &str, path: &Path, own: bool| {
+        let first = crate::home::read_text(path)
+            .ok()
+            .and_then(|pem| certs::from_pem(&pem).ok())
+            .and_then(|chain| certs::read(chain.first()?).ok());
+        let Some(facts) = first else { return };
+        let (by, days) = match (own, by_itself) {
+            (true, true) => ("the next command, by itself".to_owned(), 0),
+            (true, false) => ("a colleague: salve agents invite".to_owned(), 7),
+            (false, _) => ("an administrator".to_owned(), 60),
+        };
+        endings.push(ending(what.to_owned(), facts.not_after, by, days, now));
+    };
+    one("your certificate", &home.agent_certificate(me), true);
+    one("the desk's certificate", &home.online_certificate(Online::DeskTls), true);
+    one("the CA of people", &home.online_certificate(Online::PeopleCa), false);
+    one("the CA of endpoints", &home.online_certificate(Online::EndpointsCa), false);
+}
+
+fn keys(home: &Home) -> Vec<KeyPlace> {
+    let mut places = Vec::new();
+    let mut one = |kind: &str, name: String, path: PathBuf| {
+        if let Ok(pem) = crate::home::read_text(&path) {
+            let encrypted = pem.contains("ENCRYPTED");
+            places.push(KeyPlace { kind: kind.to_owned(), name, path, encrypted });
+        }
+    };
+    for held in Held::ALL {
+        for (name, path) in pem_files(&home.path().join("keys").join(held.word())) {
+            one(held.word(), name, path);
+        }
+    }
+    for online in Online::ALL {
+        one("online", online.word().to_owned(), home.online(online));
+    }
+    for (name, path) in folders(&home.path().join("agents")) {
+        one("agent", name, path.join("signing.pem"));
+    }
+    places
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let read = std::fs::read_dir(folder).into_iter().flatten();
+    let mut paths: Vec<PathBuf> = read.filter_map(|e| e.ok().map(|e| e.path())).collect();
+    paths.sort();
+    paths
+}
+
+fn pem_files(folder: &Path) -> Vec<(String, PathBuf)> {
+    let stem = |path: PathBuf| {
+        let pem = path.extension().is_some_and(|e| e == "pem");
+        pem.then(|| (name_of(path.file_stem()), path))
+    };
+    entries(folder).into_iter().filter_map(stem).collect()
+}
+
+fn folders(folder: &Path) -> Vec<(String, PathBuf)> {
+    entries(folder)
+        .into_iter()
+        .filter(|path| path.is_dir())
+        .map(|path| (name_of(path.file_name()), path))
+        .collect()
+}
+
+fn name_of(name: Option<&std::ffi::OsStr>) -> String {
+    name.map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn endpoints(desk: &Desk, now: Time, status: &mut Status) -> Result<(), StoreError> {
+    for endpoint in desk.store.endpoints()? {
+        if endpoint.state != EndpointState::Active {
+            continue;
+        }
+        status.endpoints = status.endpoints.saturating_add(1);
+        if endpoint.last_seen.unwrap_or(endpoint.enrolled).since(Time(0)) + STALE < now.0 {
+            status.stale.push(endpoint.name.clone());
+        }
+        let card = Envelope::read(&endpoint.card)
+            .ok()
+            .and_then(|sealed| trust::seal::peek::<Card>(&sealed).ok());
+        if let Some(card) = card {
+            let what = format!("the card of {}", endpoint.name);
+            let by = format!("salve endpoints enroll {}", endpoint.name);
+            let ending = ending(what, card.not_after, by, 14, now);
+            // 200 machines would hide the rest: only those that need somebody are told.
+            if ending.urgent {
+                status.endings.push(ending);
+            }
+        }
+        if let Some((role, have, want)) =
+            endpoint.versions.and_then(|versions| versions.behind(&status.catalogue))
+        {
+            let role = role.to_owned();
+            status.behind.push(Behind { endpoint: endpoint.name, role, have, want });
+        }
+    }
+    Ok(())
+}
+
+fn waiting(desk: &Desk, now: Time, status: &mut Status) -> Result<(), StoreError> {
+    for row in desk.store.outbox_todo()? {
+        status.undelivered.push(Undelivered {
+            ticket: row.ticket,
+            kind: row.kind,
+            state: row.state,
+            since: row.created,
+            tries: row.tries,
+            last_error: row.last_error,
+        });
+    }
+    let unanswered = RunFilter { unanswered: true, ..RunFilter::default() };
+    status.unanswered = desk.store.runs(&unanswered)?.into_iter().map(|run| run.id).collect();
+    for secret in desk.store.unopened_escrows()? {
+        if secret.not_after > now {
+            status.secrets.push(Unopened { run: secret.run, until: secret.not_after });
+        }
+    }
+    for token in desk.store.tokens()? {
+        if token.used.is_none() && token.expires > now {
+            status.tokens.push(OpenToken { name: token.name, until: token.expires });
+        }
+    }
+    Ok(())
+}
+
+fn needs(status: &Status, listed: bool, now: Time) -> Vec<String> {
+    let mut needs = Vec::new();
+    if !listed {
+        needs.push(format!("{} is not in the policy: no order of yours will be taken", status.me));
+    }
+    for ending in status.endings.iter().filter(|ending| ending.urgent) {
+        let verb = if ending.ends <= now { "ended" } else { "ends" };
+        needs.push(format!(
+            "{} {verb} {}: renewed by {}",
+            ending.what, ending.ends, ending.renewed_by
+        ));
+    }
+    for key in status.keys.iter().filter(|key| key.kind == Held::Root.word()) {
+        needs.push(format!(
+            "a root key lies on this desk: move {} to a stick that lies in a safe",
+            key.path.display()
+        ));
+    }
+    for key in status
+        .keys
+        .iter()
+        .filter(|k| !k.encrypted && Held::ALL.iter().any(|held| held.word() == k.kind))
+    {
+        needs.push(format!("{} is not protected by a passphrase", key.path.display()));
+    }
+    let failed = |u: &&Undelivered| u.state == OutboxState::Due && u.tries > 0;
+    let failed = status.undelivered.iter().filter(failed).count();
+    if failed > 0 {
+        needs.push(format!("{failed} not delivered to tickets: see below"));
+    }
+    needs
+}
