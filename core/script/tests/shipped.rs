@@ -1,4 +1,5 @@
 //! Every shipped script is clean, and its cases come out as they say.
+#![cfg(test)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

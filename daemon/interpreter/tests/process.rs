@@ -1,5 +1,6 @@
 //! The real program with real pipes: locked before it reads a script, dead without a trace when
 //! the script misbehaves, fine again in the next process.
+#![cfg(test)]
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -112,7 +112,7 @@ impl FakeHost {
     }
 }
 
-pub(self) fn error(row: &Row, code: &str, message: &str) -> HostError {
+fn error(row: &Row, code: &str, message: &str) -> HostError {
     let (function, code) = (row.name.to_owned(), code.to_owned());
     HostError { function, code, message: message.to_owned(), fatal: false }
 }

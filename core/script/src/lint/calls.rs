@@ -202,14 +202,14 @@ fn options(shown: &str, row: &Row, arg: &[Token], at: At) -> Vec<Said> {
             Tok::Mark("{" | "#{" | "(" | "[") => depth += 1,
             Tok::Mark("}" | ")" | "]") => depth = depth.saturating_sub(1),
             Tok::Word(key) | Tok::Text(key)
-                if depth == 1 && arg.get(index + 1).is_some_and(|next| next.is(":")) =>
+                if depth == 1
+                    && arg.get(index + 1).is_some_and(|next| next.is(":"))
+                    && !row.options.iter().any(|spec| spec.name == key) =>
             {
-                if !row.options.iter().any(|spec| spec.name == key) {
-                    let known: Vec<_> = row.options.iter().map(|spec| spec.name).collect();
-                    let known = known.join(", ");
-                    let why = format!("`{shown}` has no option `{key}`; it has {known}");
-                    out.push(("options", token.at, why));
-                }
+                let known: Vec<_> = row.options.iter().map(|spec| spec.name).collect();
+                let known = known.join(", ");
+                let why = format!("`{shown}` has no option `{key}`; it has {known}");
+                out.push(("options", token.at, why));
             }
             _ => {}
         }
