@@ -17,6 +17,7 @@ use crate::home::Home;
 pub use fresh::renew_if_old;
 pub use publish::{policy_text, publish_policy};
 pub use scripts::{Pending, PendingScript, Published, ScriptFile, pending, publish, sign};
+pub(crate) use scripts::{publish_locked, sign_locked};
 pub use search::{Hit, search};
 pub use trouble::CatalogueTrouble;
 
@@ -49,4 +50,4 @@ pub fn policy(home: &Home, now: Time) -> Result<Policy, CatalogueTrouble> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

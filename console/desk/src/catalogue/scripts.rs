@@ -97,6 +97,18 @@ pub fn sign(
     now: Time,
 ) -> Result<Vec<Pending>, CatalogueTrouble> {
     let lock = home.lock()?;
+    sign_locked(home, scripts, vetter, now)?;
+    drop(lock);
+    pending(home, now)
+}
+
+/// As [`sign`], for whoever holds the home's lock.
+pub(crate) fn sign_locked(
+    home: &Home,
+    scripts: &[ScriptFile],
+    vetter: &SigningKey,
+    now: Time,
+) -> Result<(), CatalogueTrouble> {
     let catalogue = open(home, now)?;
     let repository = repository(home)?;
     let mut touched = Vec::new();
@@ -127,8 +139,7 @@ pub fn sign(
     for (risk, draft) in &touched {
         write_draft(home, *risk, draft)?;
     }
-    drop(lock);
-    pending(home, now)
+    Ok(())
 }
 
 fn next_version(catalogue: &Catalogue, risk: Risk) -> u64 {
@@ -175,12 +186,15 @@ fn listed(manifest: Manifest) -> PendingScript {
 /// [`CatalogueTrouble::TooFewPeople`], [`CatalogueTrouble::AuthorAlone`],
 /// [`CatalogueTrouble::NothingPending`].
 pub fn publish(home: &Home, now: Time) -> Result<Vec<Published>, CatalogueTrouble> {
-    let waiting = pending(home, now)?;
-    if waiting.is_empty() {
-        return Err(CatalogueTrouble::NothingPending);
-    }
-    let online = home.online_key(Online::SnapshotTimestamp)?;
     let _lock = home.lock()?;
+    let published = publish_locked(home, now)?;
+    if published.is_empty() { Err(CatalogueTrouble::NothingPending) } else { Ok(published) }
+}
+
+/// As [`publish`], for whoever holds the home's lock; nothing waiting is nothing published.
+pub(crate) fn publish_locked(home: &Home, now: Time) -> Result<Vec<Published>, CatalogueTrouble> {
+    let waiting = pending(home, now)?;
+    let online = home.online_key(Online::SnapshotTimestamp)?;
     for list in &waiting {
         let (have, risk) = (list.signed.len(), list.risk);
         if have < list.wanted {

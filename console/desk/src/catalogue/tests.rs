@@ -5,7 +5,7 @@ use trust::SigningKey;
 
 use super::*;
 use crate::home::{Held, Home};
-use crate::org::tests::{NOW, PASSPHRASE, set_up};
+use crate::org::tests::{NOW, PASSPHRASE, bare};
 
 fn script(name: &str, version: u32, body: &str) -> Vec<u8> {
     format!(
@@ -27,10 +27,15 @@ fn read(source: &[u8]) -> ScriptFile {
     ScriptFile::read(source, &"a.kaya".parse().unwrap()).unwrap()
 }
 
+/// A script that can be published anywhere.
+pub(crate) fn a_script(name: &str) -> ScriptFile {
+    read(&script(name, 1, "fine"))
+}
+
 fn ready() -> (tempfile::TempDir, Home, SigningKey) {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::new(dir.path().join("home"));
-    let me = set_up(&home).organisation.me;
+    let me = bare(&home);
     let vetter = home.held_key(Held::Vetter, &me, PASSPHRASE).unwrap();
     (dir, home, vetter)
 }

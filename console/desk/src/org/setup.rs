@@ -13,7 +13,7 @@ use trust::{Signer as _, SigningKey};
 use zeroize::Zeroizing;
 
 use super::keys;
-use crate::catalogue::{self, CatalogueTrouble};
+use crate::catalogue::{self, CatalogueTrouble, ScriptFile};
 use crate::chance::NoChance;
 use crate::home::{self, FileError, Held, Home, HomeError, Online, Organisation, is_there};
 
@@ -30,6 +30,8 @@ pub struct Founding {
     pub passphrase: Zeroizing<String>,
     /// systemd units that agents may name to scripts.
     pub units: Vec<String>,
+    /// Scripts that the founder vets at once.
+    pub scripts: Vec<ScriptFile>,
 }
 
 /// A step of the set-up that is done and durable.
@@ -49,6 +51,8 @@ pub enum Step {
     AgentKeys,
     /// The catalogue with its root, roles and policy.
     Catalogue,
+    /// The scripts that were handed in are published.
+    Scripts,
     /// The store.
     Store,
     /// The organisation is complete.
@@ -57,7 +61,7 @@ pub enum Step {
 
 impl Step {
     /// All of them, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Marked,
         Self::HeldKeys,
         Self::OnlineKeys,
@@ -65,6 +69,7 @@ impl Step {
         Self::DeskCertificate,
         Self::AgentKeys,
         Self::Catalogue,
+        Self::Scripts,
         Self::Store,
         Self::Ready,
     ];
@@ -194,6 +199,11 @@ pub fn init(
     done(Step::AgentKeys)?;
     repository(home, &id, founding, &held, now)?;
     done(Step::Catalogue)?;
+    if let Some(vetter) = held.get(&Held::Vetter).filter(|_| !founding.scripts.is_empty()) {
+        catalogue::sign_locked(home, &founding.scripts, vetter, now)?;
+        catalogue::publish_locked(home, now)?;
+    }
+    done(Step::Scripts)?;
     if !is_there(&home.database()) {
         store::Store::create(&home.database())?;
     }

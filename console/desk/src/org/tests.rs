@@ -24,11 +24,18 @@ pub(crate) fn founding() -> Founding {
         me: "a.kaya".parse().unwrap(),
         passphrase: Zeroizing::new(PASSPHRASE.to_owned()),
         units: vec!["nginx.service".to_owned()],
+        scripts: vec![crate::catalogue::tests::a_script("disk.look")],
     }
 }
 
 pub(crate) fn set_up(home: &Home) -> Ready {
     init(home, &founding(), NOW, &mut |_| ControlFlow::Continue(())).unwrap()
+}
+
+/// A home without scripts.
+pub(crate) fn bare(home: &Home) -> protocol::AgentName {
+    let asked = Founding { scripts: Vec::new(), ..founding() };
+    init(home, &asked, NOW, &mut |_| ControlFlow::Continue(())).unwrap().organisation.me
 }
 
 fn all_files(folder: &Path, out: &mut Vec<std::path::PathBuf>) {
@@ -89,7 +96,8 @@ fn an_init_interrupted_at_any_step_is_completed_by_the_same_command() {
             assert_eq!(std::fs::read(&key).unwrap(), before, "{stop:?}: a key was replaced");
         }
         assert!(!home.init_marker().exists());
-        catalogue::open(&home, NOW).unwrap();
+        let catalogue = catalogue::open(&home, NOW).unwrap();
+        assert_eq!(catalogue.scripts().count(), 1, "{stop:?}");
         Desk::open(home).unwrap();
     }
 }
