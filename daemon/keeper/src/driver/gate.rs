@@ -1,0 +1,198 @@
+//! The gate's process: started, fed, heard, started again where it ends. Never waited for.
+
+use std::collections::VecDeque;
+
+use hatch::pipe::{PipeError, Polled};
+use hatch::{FromGate, ToGate};
+
+use super::{TURN, now};
+use crate::core::Event;
+use crate::spawn::{self, GATE_WAITING_MAX, Line, Programs, StartError};
+
+/// A gate that lived this long was well: the next one is started at once again.
+const WELL_MS: u64 = 60_000;
+/// Longest pause before the next start.
+const PAUSE_MAX_MS: u64 = 60_000;
+
+/// The one gate, or the time when there will be one.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    line: Option<Line>,
+    /// What the core said while there was no gate: the next one's first words.
+    backlog: VecDeque<ToGate>,
+    started: u64,
+    pause: u64,
+    due: Option<u64>,
+    slow: bool,
+    more: bool,
+    ready: bool,
+    /// It closed its pipe: its end is all that it will say.
+    deaf: bool,
+    /// It was told to drain: no other follows it.
+    last: bool,
+}
+
+impl Gate {
+    pub(super) const fn line(&self) -> Option<&Line> {
+        self.line.as_ref()
+    }
+    /// Whether it may still say something.
+    pub(super) const fn hears(&self) -> bool {
+        self.line.is_some() && !self.deaf
+    }
+    pub(super) const fn due(&self) -> Option<u64> {
+        self.due
+    }
+    pub(super) const fn more(&self) -> bool {
+        self.more
+    }
+
+    /// Starts a gate; where that fails, later again.
+    pub(super) fn start(&mut self, programs: &Programs) {
+        self.due = None;
+        self.started = now().mono_ms;
+        match self.try_start(programs) {
+            Ok(()) => {}
+            Err(error) => {
+                tracing::error!("gate: {}", protocol::error_chain::ErrorChain(&error));
+                self.later();
+            }
+        }
+    }
+
+    fn try_start(&mut self, programs: &Programs) -> Result<(), StartError> {
+        let mut line = spawn::gate(programs)?;
+        while let Some(message) = self.backlog.pop_front() {
+            line.outbox.queue(&message)?;
+        }
+        self.line = Some(line);
+        (self.slow, self.more, self.deaf) = (false, false, false);
+        Ok(())
+    }
+
+    /// Plans the next start: at once after a gate that was well, else twice as late as before.
+    fn later(&mut self) {
+        if self.last {
+            return;
+        }
+        let now = now().mono_ms;
+        let lived = now.saturating_sub(self.started);
+        self.pause = if lived >= WELL_MS { 0 } else { (self.pause * 2).clamp(250, PAUSE_MAX_MS) };
+        self.due = Some(now + self.pause);
+    }
+
+    /// Queues a message. A gate that does not take its messages is ended: sessions are lost, no
+    /// run is.
+    pub(super) fn tell(&mut self, message: ToGate) {
+        self.last |= matches!(message, ToGate::Drain);
+        let Some(line) = &mut self.line else {
+            self.backlog.push_back(message);
+            return;
+        };
+        if let Err(error) = line.outbox.queue(&message) {
+            tracing::warn!("gate: {}", protocol::error_chain::ErrorChain(&error));
+            self.end();
+        }
+    }
+
+    /// Ends the gate's process; its end is heard as any other.
+    pub(super) fn end(&mut self) {
+        if let Some(line) = &self.line
+            && let Err(error) = line.child.kill()
+        {
+            tracing::error!("gate: {}", protocol::error_chain::ErrorChain(&error));
+        }
+    }
+
+    /// Writes what waits; tells where the pipe became slow or quick.
+    pub(super) fn flush(&mut self, events: &mut VecDeque<Event>) {
+        let Some(line) = &mut self.line else { return };
+        // A gate that is gone is heard of by its pidfd.
+        if let Err(error) = line.outbox.flush()
+            && !matches!(error, PipeError::Gone)
+        {
+            tracing::warn!("gate: {}", protocol::error_chain::ErrorChain(&error));
+        }
+        let waiting = line.outbox.waiting();
+        let slow =
+            if self.slow { waiting > GATE_WAITING_MAX / 4 } else { waiting > GATE_WAITING_MAX / 2 };
+        if slow != self.slow {
+            self.slow = slow;
+            events.push_back(Event::GateSlow(slow));
+        }
+    }
+
+    /// Takes the gate's words. True where it said for the first time that it listens.
+    pub(super) fn hear(&mut self, events: &mut VecDeque<Event>) -> bool {
+        let mut first = false;
+        self.more = false;
+        let Some(line) = &mut self.line else { return first };
+        for turn in 0.. {
+            if turn == TURN {
+                self.more = true;
+                break;
+            }
+            match line.inbox.poll_recv::<FromGate>() {
+                Ok(Polled::Message(message)) => {
+                    if let FromGate::Ready { address, defences } = &message {
+                        first = !self.ready;
+                        self.ready = true;
+                        tracing::info!("listening on {address} ({})", words(defences));
+                    }
+                    let mut chance = [0u8; 32];
+                    if getrandom::fill(&mut chance).is_err() {
+                        // Without chance there is no challenge: better no session than a known one.
+                        tracing::error!("the kernel gave no chance; ending the gate");
+                        self.end();
+                        break;
+                    }
+                    events.push_back(Event::Gate { message, chance });
+                }
+                Ok(Polled::Empty) => break,
+                Ok(Polled::Closed) => {
+                    self.deaf = true;
+                    self.end();
+                    break;
+                }
+                Err(error) => {
+                    tracing::error!("gate: {}", protocol::error_chain::ErrorChain(&error));
+                    self.deaf = true;
+                    self.end();
+                    break;
+                }
+            }
+        }
+        first
+    }
+
+    /// At the daemon's end: gives the gate a moment to say goodbye, then ends it.
+    pub(super) fn wait_end(&mut self) {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let Some(line) = &mut self.line else { return };
+        let moment = Timespec { tv_sec: 2, tv_nsec: 0 };
+        let _ = line.outbox.flush();
+        let _ = poll(&mut [PollFd::new(&line.child, PollFlags::IN)], Some(&moment));
+        let _ = line.child.kill().and_then(|()| line.child.wait());
+        self.line = None;
+    }
+
+    /// The gate's process ended, if it did.
+    pub(super) fn ended(&mut self, events: &mut VecDeque<Event>) {
+        let Some(line) = &self.line else { return };
+        match line.child.try_wait() {
+            Ok(None) => return,
+            Ok(Some(_)) if self.last => tracing::info!("the gate has drained"),
+            Ok(Some(end)) => tracing::warn!("the gate ended ({end:?})"),
+            Err(error) => tracing::error!("gate: {}", protocol::error_chain::ErrorChain(&error)),
+        }
+        self.line = None;
+        self.backlog.clear();
+        self.more = false;
+        self.later();
+        events.push_back(Event::GateGone);
+    }
+}
+
+fn words(defences: &hatch::Defences) -> String {
+    defences.iter().map(|(name, word)| format!("{name} {word}")).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,185 @@
+//! The keeper's hands: one thread, one poll over pipes, pidfds, a timer and a signal descriptor.
+//! Does what the core wants, in order, and tells it what happened. Decides nothing, and sleeps
+//! without a wake-up while nothing happens.
+
+mod clock;
+mod fault;
+mod gate;
+mod notify;
+mod perform;
+mod runs;
+mod secrets;
+mod shelf;
+mod world;
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use hatch::signals::EndSignals;
+use protocol::RunId;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
+use crate::core::{Child, Effect, Event, Stamp};
+
+pub use clock::now;
+pub use fault::DriverError;
+pub use notify::notify;
+pub use shelf::{KeptPlan, Shelf};
+pub use world::World;
+
+/// Messages taken from one pipe before the others have their turn.
+const TURN: usize = 64;
+
+/// What the driver drives: the core, or a stand-in of a test.
+pub trait Mind {
+    /// Takes an event, wants effects.
+    fn step(&mut self, event: Event, now: Stamp) -> Vec<Effect>;
+    /// When it wants [`Event::Tick`], by `CLOCK_BOOTTIME` in milliseconds.
+    fn wake_at(&self) -> Option<u64>;
+}
+
+/// What a look at the world found ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Signals,
+    Timer,
+    GateIn,
+    GateOut,
+    GateEnd,
+    RunIn(RunId, Child),
+    RunOut(RunId, Child),
+    RunEnd(RunId, Child),
+}
+
+/// The running daemon.
+pub struct Driver<'h, M> {
+    mind: M,
+    world: World,
+    signals: EndSignals,
+    events: VecDeque<Event>,
+    after: &'h mut dyn FnMut(&'static str),
+}
+
+impl<M: std::fmt::Debug> std::fmt::Debug for Driver<'_, M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("mind", &self.mind).finish_non_exhaustive()
+    }
+}
+
+impl<'h, M: Mind> Driver<'h, M> {
+    /// A daemon about to begin. `after` hears the name of every effect that was done; the shipped
+    /// program does nothing there, a crash test ends its process.
+    ///
+    /// # Errors
+    /// [`DriverError`] where signals cannot be taken.
+    pub fn new(
+        mind: M,
+        world: World,
+        after: &'h mut dyn FnMut(&'static str),
+    ) -> Result<Self, DriverError> {
+        let signals = EndSignals::take().map_err(|e| DriverError::Io("take signals", e))?;
+        Ok(Self { mind, world, signals, events: VecDeque::new(), after })
+    }
+
+    /// Runs until the core says stop.
+    ///
+    /// # Errors
+    /// [`DriverError`]: an effect failed that must not fail. What is on the disk is whole.
+    pub fn run(mut self) -> Result<(), DriverError> {
+        self.world.start_gate();
+        self.events.push_back(Event::Begin);
+        loop {
+            while let Some(event) = self.next_event() {
+                for effect in self.mind.step(event, now()) {
+                    let name = effect.name();
+                    let stop = matches!(effect, Effect::Stop);
+                    let answers = self.world.perform(effect)?;
+                    self.events.extend(answers);
+                    (self.after)(name);
+                    if stop {
+                        self.world.farewell();
+                        return Ok(());
+                    }
+                }
+            }
+            self.world.flush(&mut self.events);
+            if self.events.is_empty() {
+                self.wait()?;
+            }
+        }
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Sleeps until something happens, then turns it into events.
+    fn wait(&mut self) -> Result<(), DriverError> {
+        let wakes = [self.mind.wake_at(), self.world.gate_due()];
+        self.world.timer.set(wakes.into_iter().flatten().min())?;
+        let ready = self.poll()?;
+        for source in ready {
+            self.handle(source)?;
+        }
+        Ok(())
+    }
+
+    fn poll(&self) -> Result<Vec<Source>, DriverError> {
+        let watched = self.watched();
+        let mut fds: Vec<PollFd<'_>> =
+            watched.iter().map(|(_, fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
+        // Messages that lie in an inbox already are not in the pipe any more.
+        let instantly = rustix::event::Timespec::default();
+        let timeout = self.world.has_more().then_some(&instantly);
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(DriverError::Io("wait", error.into())),
+        }
+        let ready = fds.iter().zip(&watched).filter(|(fd, _)| !fd.revents().is_empty());
+        let mut sources: Vec<Source> = ready.map(|(_, (source, _, _))| *source).collect();
+        for source in self.world.more() {
+            if !sources.contains(&source) {
+                sources.push(source);
+            }
+        }
+        // A child's end comes after its words: both may be ready at once.
+        sources.sort_by_key(|source| matches!(source, Source::GateEnd | Source::RunEnd(..)));
+        Ok(sources)
+    }
+
+    fn watched(&self) -> Vec<(Source, BorrowedFd<'_>, PollFlags)> {
+        let mut all = vec![
+            (Source::Signals, self.signals.as_fd(), PollFlags::IN),
+            (Source::Timer, self.world.timer.as_fd(), PollFlags::IN),
+        ];
+        self.world.watch(&mut all);
+        all
+    }
+
+    fn handle(&mut self, source: Source) -> Result<(), DriverError> {
+        match source {
+            Source::Signals => {
+                if self.signals.came().map_err(|e| DriverError::Io("read signals", e))? {
+                    tracing::info!(
+                        "asked to end: no new orders, running ones are given their time"
+                    );
+                    notify("STOPPING=1");
+                    self.events.push_back(Event::Drain);
+                }
+            }
+            Source::Timer => {
+                self.world.timer.clear()?;
+                let mono = now().mono_ms;
+                if self.world.gate_due().is_some_and(|due| due <= mono) {
+                    self.world.start_gate();
+                }
+                if self.mind.wake_at().is_some_and(|due| due <= mono) {
+                    self.events.push_back(Event::Tick);
+                }
+            }
+            source => self.world.handle(source, &mut self.events)?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+//! Does one effect. What fails and has an event for it is told; anything else ends the daemon.
+
+use hatch::cgroup::Folder;
+use hatch::{ToExecutor, ToInterpreter};
+use protocol::RunId;
+use protocol::error_chain::ErrorChain;
+use trust::catalogue::{Files, StoreError, TrustedStore as _};
+
+use super::{DriverError, World, secrets};
+use crate::core::{Effect, Event, RunPlan};
+use crate::record::EffectsSummary;
+use crate::spawn;
+
+/// Why a run's children are not there: stable reason and words for the record.
+struct NotStarted {
+    reason: &'static str,
+    why: String,
+}
+
+impl NotStarted {
+    fn spawn(error: &dyn std::error::Error) -> Self {
+        Self { reason: "spawn", why: ErrorChain(error).to_string() }
+    }
+}
+
+impl World {
+    /// Does it; gives what it is answered with.
+    pub(super) fn perform(&mut self, effect: Effect) -> Result<Vec<Event>, DriverError> {
+        match effect {
+            Effect::AppendLedger(entry) => self.ledger.append(&entry)?,
+            Effect::Spawn(plan) => return Ok(vec![self.spawn(&plan)]),
+            Effect::ToExecutor { run, message } => self.tell_executor(run, message),
+            Effect::End { run, child } => self.runs.end(&run, child),
+            Effect::Kill { run } => self.runs.kill(&run),
+            Effect::ReadEffects { run } => {
+                let bytes = self.shelf.read_effects(&run)?;
+                let effects = EffectsSummary::of(&bytes);
+                return Ok(vec![Event::EffectsRead { run, effects }]);
+            }
+            Effect::AppendOutput { run, bytes } => self.shelf.append_output(&run, &bytes.0)?,
+            Effect::MakeSecret { run, handle, length, to, info } => {
+                let secret = secrets::make(length, &to, &info.0);
+                return Ok(vec![Event::SecretMade { run, handle, secret }]);
+            }
+            Effect::WriteEscrow { run, handle, sealed, not_after } => {
+                self.shelf.write_escrow(&run, handle, &sealed, not_after)?;
+            }
+            Effect::KeepPlan { digest, run, bytes } => {
+                self.shelf.keep_plan(&digest, &run, &bytes)?;
+            }
+            Effect::DropPlan { digest } => self.shelf.drop_plan(&digest)?,
+            Effect::Fetch { line, run } => {
+                let record = self.ledger.record(&run)?;
+                let found = Box::new(self.shelf.fetch(&run, record)?);
+                return Ok(vec![Event::Fetched { line, run, found }]);
+            }
+            Effect::ReplaceCatalogue(files) => return Ok(vec![self.replace(files)]),
+            Effect::ToGate(message) => self.gate.tell(message),
+            Effect::RestartGate => self.gate.end(),
+            Effect::Tidy { run } => self.tidy(&run)?,
+            Effect::Stop => {}
+        }
+        Ok(Vec::new())
+    }
+
+    fn tell_executor(&mut self, run: RunId, mut message: ToExecutor) {
+        if let Some(outbox) = self.runs.executor(&run)
+            && let Err(error) = outbox.queue(&message)
+        {
+            tracing::warn!("run {}: {}", run.short(), ErrorChain(&error));
+        }
+        if let ToExecutor::Secret { clear: Some(clear), .. } = &mut message {
+            secrets::wipe(clear);
+        }
+    }
+
+    fn spawn(&mut self, plan: &RunPlan) -> Event {
+        let run = plan.run();
+        match self.try_spawn(plan) {
+            Ok(()) => Event::Spawned { run },
+            Err(NotStarted { reason, why }) => {
+                tracing::error!("run {}: {why}", run.short());
+                self.runs.kill(&run);
+                self.runs.forget(&run);
+                Event::SpawnFailed { run, why, reason: reason.to_owned() }
+            }
+        }
+    }
+
+    fn try_spawn(&mut self, plan: &RunPlan) -> Result<(), NotStarted> {
+        let run = plan.run();
+        let mut start = plan.executor().clone();
+        if let Some(sealed) = plan.secrets() {
+            start.secrets = secrets::open(&self.sealing, sealed)
+                .map_err(|why| NotStarted { reason: "secrets", why })?;
+        }
+        let folder = self.folder(&run)?;
+        let effects = self.shelf.effects(&run, start.mode.mutates());
+        let effects = effects.map_err(|error| NotStarted::spawn(&error))?;
+        let started = spawn::run(&self.programs, folder.as_ref(), &effects, &self.exceptions);
+        let mut children = match started {
+            Ok(children) => children,
+            Err(error) => {
+                if let Some(folder) = &folder {
+                    let _ = folder.kill().and_then(|()| folder.remove());
+                }
+                return Err(NotStarted::spawn(&error));
+            }
+        };
+        let mut message = ToExecutor::Start(Box::new(start));
+        let told = children.executor.outbox.queue(&message);
+        if let ToExecutor::Start(start) = &mut message {
+            start.secrets.values_mut().for_each(secrets::wipe);
+        }
+        let source: &ToInterpreter = plan.interpreter();
+        let told = told.and_then(|()| children.interpreter.outbox.queue(source));
+        self.runs.add(run, children, folder);
+        told.map_err(|error| NotStarted::spawn(&error))
+    }
+
+    fn folder(&self, run: &RunId) -> Result<Option<Folder>, NotStarted> {
+        match &self.cgroups {
+            Some(home) => {
+                let made = home.make(&format!("{}{run}", self.prefix));
+                made.map(Some).map_err(|error| NotStarted::spawn(&error))
+            }
+            None if self.exceptions.cgroup => Ok(None),
+            None => {
+                let why = "there is no cgroup v2 for the run".to_owned();
+                Err(NotStarted { reason: "defence-missing", why })
+            }
+        }
+    }
+
+    fn replace(&mut self, files: std::collections::BTreeMap<String, Vec<u8>>) -> Event {
+        let files = Files(files);
+        let full = |error: &StoreError| {
+            use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+            matches!(error.source.kind(), StorageFull | QuotaExceeded)
+        };
+        let mut stored = self.store.replace(&files);
+        if stored.as_ref().is_err_and(full) {
+            self.shelf.reserve().release();
+            stored = self.store.replace(&files);
+        }
+        self.refill();
+        if let Err(error) = &stored {
+            tracing::error!("{}", ErrorChain(error));
+        }
+        Event::CatalogueStored { ok: stored.is_ok() }
+    }
+
+    fn tidy(&mut self, run: &RunId) -> Result<(), DriverError> {
+        self.runs.forget(run);
+        self.shelf.tidy(run)?;
+        if !self.ledger.reserve()? {
+            self.shelf.reserve().release();
+            if !self.ledger.reserve()? {
+                tracing::warn!("the disk is too full for the ledger's next segment");
+            }
+        }
+        self.refill();
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! Everything outside the core: programs, pipes, files, cgroups. One owner of each.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use hatch::cgroup::Home;
+use hatch::{Exceptions, ToGate};
+use protocol::Digest;
+use protocol::error_chain::ErrorChain;
+use rustix::event::PollFlags;
+use trust::SealingSecret;
+use trust::catalogue::FolderStore;
+
+use super::clock::Timer;
+use super::gate::Gate;
+use super::runs::Runs;
+use super::{DriverError, Shelf, Source, notify};
+use crate::core::Event;
+use crate::ledger::{FolderDisk, Ledger};
+use crate::spawn::Programs;
+use crate::state::Layout;
+
+/// What the driver works with.
+#[derive(Debug)]
+pub struct World {
+    pub(super) programs: Programs,
+    pub(super) exceptions: Exceptions,
+    pub(super) ledger: Ledger<FolderDisk>,
+    pub(super) store: FolderStore,
+    pub(super) shelf: Shelf,
+    pub(super) sealing: SealingSecret,
+    pub(super) cgroups: Option<Home>,
+    /// Begins the name of every run's cgroup: this endpoint's and no other's.
+    pub(super) prefix: String,
+    pub(super) timer: Timer,
+    pub(super) gate: Gate,
+    pub(super) runs: Runs,
+}
+
+impl World {
+    /// Gathers it. Ends what an earlier life of this endpoint left in its cgroups.
+    ///
+    /// # Errors
+    /// [`DriverError`] names what is missing.
+    pub fn new(
+        programs: Programs,
+        exceptions: Exceptions,
+        ledger: Ledger<FolderDisk>,
+        layout: &Layout,
+        sealing: SealingSecret,
+    ) -> Result<Self, DriverError> {
+        let missing = hatch::lock::missing(&exceptions);
+        if !missing.is_empty() {
+            return Err(DriverError::Defences(missing));
+        }
+        let tag = Digest::of(layout.root().as_os_str().as_encoded_bytes()).to_string();
+        let tag: String = tag.chars().take(8).collect();
+        let prefix = format!("salve-{tag}-");
+        let cgroups = Home::find().ok();
+        if let Some(home) = &cgroups {
+            match home.sweep(&prefix) {
+                Ok(0) => {}
+                Ok(count) => tracing::warn!("ended what {count} interrupted run(s) left"),
+                Err(error) => tracing::error!("{}", ErrorChain(&error)),
+            }
+        }
+        let world = Self {
+            programs,
+            exceptions,
+            ledger,
+            store: FolderStore::open(layout.catalogue())?,
+            shelf: Shelf::open(layout.clone())?,
+            sealing,
+            cgroups,
+            prefix,
+            timer: Timer::new()?,
+            gate: Gate::default(),
+            runs: Runs::default(),
+        };
+        world.refill();
+        Ok(world)
+    }
+
+    /// Plans and what else runs left.
+    #[must_use]
+    pub const fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
+    pub(super) fn refill(&self) {
+        let filled = self.shelf.reserve().refill();
+        if !filled.whole() {
+            tracing::warn!("the disk is too full to hold room for the next run");
+        }
+    }
+
+    pub(super) fn start_gate(&mut self) {
+        self.gate.start(&self.programs);
+    }
+
+    pub(super) const fn gate_due(&self) -> Option<u64> {
+        self.gate.due()
+    }
+
+    pub(super) fn has_more(&self) -> bool {
+        self.gate.more() || !self.runs.more().is_empty()
+    }
+
+    pub(super) fn more(&self) -> Vec<Source> {
+        let mut more = self.runs.more();
+        if self.gate.more() {
+            more.push(Source::GateIn);
+        }
+        more
+    }
+
+    pub(super) fn watch<'f>(&'f self, all: &mut Vec<(Source, BorrowedFd<'f>, PollFlags)>) {
+        if let Some(line) = self.gate.line() {
+            if self.gate.hears() {
+                all.push((Source::GateIn, line.inbox.as_fd(), PollFlags::IN));
+            }
+            if line.outbox.waiting() > 0 {
+                all.push((Source::GateOut, line.outbox.as_fd(), PollFlags::OUT));
+            }
+            all.push((Source::GateEnd, line.child.as_fd(), PollFlags::IN));
+        }
+        self.runs.watch(all);
+    }
+
+    /// Writes what waits in every pipe, as far as it goes.
+    pub(super) fn flush(&mut self, events: &mut VecDeque<Event>) {
+        self.gate.flush(events);
+        self.runs.flush();
+    }
+
+    pub(super) fn handle(
+        &mut self,
+        source: Source,
+        events: &mut VecDeque<Event>,
+    ) -> Result<(), DriverError> {
+        match source {
+            Source::Signals | Source::Timer => {}
+            Source::GateIn => {
+                if self.gate.hear(events) {
+                    notify("READY=1");
+                }
+            }
+            Source::GateOut => self.gate.flush(events),
+            Source::GateEnd => {
+                while self.gate.hears() {
+                    let before = events.len();
+                    self.gate.hear(events);
+                    if events.len() == before {
+                        break;
+                    }
+                }
+                self.gate.ended(events);
+            }
+            Source::RunIn(run, child) => self.runs.hear(run, child, events),
+            Source::RunOut(..) => self.runs.flush(),
+            Source::RunEnd(run, child) => self.runs.ended(run, child, events),
+        }
+        Ok(())
+    }
+
+    /// The last thing: what waits for the gate is written, then it is told to go, and nothing of
+    /// ours stays behind.
+    pub(super) fn farewell(&mut self) {
+        for run in self.runs.left() {
+            self.runs.kill(&run);
+            self.runs.forget(&run);
+        }
+        let mut events = VecDeque::new();
+        self.gate.tell(ToGate::Drain);
+        self.gate.flush(&mut events);
+        self.gate.wait_end();
+    }
+}

@@ -1,0 +1,181 @@
+//! The program `salved`: reads its arguments, the clock and the environment, and says how it went.
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use hatch::spawn::End;
+use keeper::config::{self, Config};
+use keeper::doctor::Peer;
+use keeper::driver::now;
+use keeper::enrol::{self, Wish};
+use keeper::state::Layout;
+use keeper::{doctor, spawn, status};
+use lexopt::prelude::*;
+use protocol::EndpointName;
+use protocol::documents::Token;
+use protocol::error_chain::ErrorChain;
+
+const HELP: &str = "\
+salved: the endpoint's daemon; runs vetted, signed scripts and keeps the proof
+
+  salved enroll TOKEN       joins the organisation that printed the token
+  salved status             who this machine is, what it trusts, what ran last
+  salved doctor [HOST:PORT | TOKEN]
+                            the first thing that is wrong, and what to do about it
+  salved leave              forgets the organisation; keeps an archive of the account
+
+  --config FILE             instead of /etc/salve/salved.toml
+  --version, --help
+";
+
+/// Exit codes, as everywhere in the product.
+mod exit {
+    pub(crate) const PERSON: u8 = 1;
+    pub(crate) const USAGE: u8 = 2;
+    pub(crate) const UNREACHED: u8 = 5;
+    pub(crate) const REFUSED: u8 = 4;
+    pub(crate) const BROKEN: u8 = 6;
+}
+
+/// What went wrong, in words, and the exit code.
+struct Failure(u8, String);
+
+impl Failure {
+    fn of(code: u8, error: &dyn std::error::Error) -> Self {
+        Self(code, ErrorChain(error).to_string())
+    }
+}
+
+#[derive(Debug, Default)]
+struct Arguments {
+    config: Option<PathBuf>,
+    words: Vec<OsString>,
+}
+
+fn arguments() -> Result<Option<Arguments>, lexopt::Error> {
+    let mut parser = lexopt::Parser::from_env();
+    let mut found = Arguments::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("config") => found.config = Some(parser.value()?.into()),
+            Long("help") | Short('h') => {
+                say(HELP);
+                return Ok(None);
+            }
+            Long("version") | Short('V') => {
+                say(concat!("salved ", env!("CARGO_PKG_VERSION"), "\n"));
+                return Ok(None);
+            }
+            Value(word) => found.words.push(word),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Some(found))
+}
+
+/// To stdout; a reader that has gone is no fault.
+fn say(text: &str) {
+    let mut out = std::io::stdout();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn main() -> ExitCode {
+    let arguments = match arguments() {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(error) => return fail(Failure(exit::USAGE, format!("{error}; see salved --help"))),
+    };
+    let words: Vec<&str> = arguments.words.iter().filter_map(|word| word.to_str()).collect();
+    let usual = arguments.config.is_none();
+    let config = match config::load(arguments.config.as_deref()) {
+        Ok(config) => config,
+        Err(error) => return fail(Failure::of(exit::USAGE, &error)),
+    };
+    let done = match words.as_slice() {
+        ["enroll", token] => enroll(&config, token, usual),
+        ["leave"] => leave(&config, usual),
+        ["status"] => {
+            say(&status::status(&config, now().wall));
+            Ok(())
+        }
+        ["doctor"] => examine(&config, None),
+        ["doctor", peer] => examine(&config, Some(peer)),
+        [] => {
+            say(HELP);
+            Ok(())
+        }
+        ["enroll"] => Err(Failure(exit::USAGE, "enroll takes the token that was printed".into())),
+        other => {
+            Err(Failure(exit::USAGE, format!("unknown: `{}`; see salved --help", other.join(" "))))
+        }
+    };
+    done.map_or_else(fail, |()| ExitCode::SUCCESS)
+}
+
+fn fail(Failure(code, words): Failure) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "salved: {words}");
+    ExitCode::from(code)
+}
+
+fn enroll(config: &Config, token: &str, usual: bool) -> Result<(), Failure> {
+    let token: Token<EndpointName> =
+        token.parse().map_err(|error| Failure::of(exit::USAGE, &error))?;
+    let host = enrol::host_name();
+    let wish = Wish { config, token: &token, now: now().wall, host };
+    let name = enrol::enrol(&wish).map_err(|error| {
+        let code = match &error {
+            enrol::EnrolError::Already(_) => exit::PERSON,
+            enrol::EnrolError::Unreached { .. } => exit::UNREACHED,
+            enrol::EnrolError::Refused(_) | enrol::EnrolError::Untrusted(_) => exit::REFUSED,
+            _ => exit::BROKEN,
+        };
+        Failure::of(code, &error)
+    })?;
+    say(&format!("{name} joined. Its keys were made here and never left.\n"));
+    // Another configuration than the usual one is not the unit's.
+    if usual && enrol::has_systemd() {
+        match spawn::start_unit() {
+            Ok(End::Exited(0)) => say("salved runs, now and after every start.\n"),
+            Ok(_) | Err(_) => say("Start it: systemctl enable --now salved\n"),
+        }
+    } else {
+        say("Run it in front: salved run (with the same --config, if one was given)\n");
+    }
+    Ok(())
+}
+
+fn leave(config: &Config, usual: bool) -> Result<(), Failure> {
+    if usual && enrol::has_systemd() {
+        // Where the unit cannot be stopped, the ledger's lock says that the daemon runs.
+        let _ = spawn::stop_unit();
+    }
+    let left = enrol::leave(&Layout::new(&config.state), now().wall)
+        .map_err(|error| Failure::of(exit::PERSON, &error))?;
+    say(&format!(
+        "{} has left. Records: {}, the last one {}. Its keys are gone; its account lies in {}\n",
+        left.name,
+        left.head.counter,
+        left.head.hash,
+        left.archive.display(),
+    ));
+    Ok(())
+}
+
+fn examine(config: &Config, peer: Option<&str>) -> Result<(), Failure> {
+    let peer = peer.map(|text| match text.parse::<Token<EndpointName>>() {
+        Ok(token) => Peer { address: token.desk, key: Some(token.desk_key) },
+        Err(_) => Peer { address: text.to_owned(), key: None },
+    });
+    let found = doctor::doctor(config, peer.as_ref(), now().wall);
+    for finding in &found {
+        let mark = if finding.ok { "ok   " } else { "WRONG" };
+        say(&format!("{mark} {:<11} {}\n", finding.what, finding.detail));
+    }
+    match found.last() {
+        Some(last) if !last.ok => Err(Failure(exit::PERSON, format!("next: {}", last.next))),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,215 @@
+//! Room that is held so that a full disk stops nothing: 0 bytes and 0 inodes free, and an order is
+//! still accepted, run and recorded. Refilled whenever the disk allows.
+//!
+//! Two kinds: *scratch* is taken by rename and written in place, so that nobody can get between;
+//! *ballast* is let go when a write fails, and the write tried once more. Never holds data.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use protocol::limits;
+use rustix::fs::{FallocateFlags, fallocate};
+
+use super::files::{FileError, failed, make_folder, remove, sync_folder};
+
+/// Blocks for a catalogue's next generation and the small files of a run.
+const BALLAST_BYTES: u64 = 2 * limits::CATALOGUE_BYTES_MAX as u64;
+/// Inodes for the same: a catalogue of this many files is replaced at 0 inodes free.
+const BALLAST_INODES: usize = 128;
+/// The least scratch that is worth having, where the disk does not give all of it.
+const SCRATCH_LEAST: u64 = limits::SCRATCH_BYTES / 8;
+
+/// Held room.
+#[derive(Debug)]
+pub struct Reserve {
+    folder: PathBuf,
+}
+
+/// What could be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Filled {
+    /// Whether a run's scratch is there.
+    pub scratch: bool,
+    /// Whether the ballast is there.
+    pub ballast: bool,
+}
+
+impl Filled {
+    /// Whether everything is held.
+    #[must_use]
+    pub const fn whole(self) -> bool {
+        self.scratch && self.ballast
+    }
+}
+
+impl Reserve {
+    /// In this folder, which is made where it is missing.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn open(folder: PathBuf) -> Result<Self, FileError> {
+        make_folder(&folder)?;
+        Ok(Self { folder })
+    }
+
+    fn scratch(&self) -> PathBuf {
+        self.folder.join("scratch")
+    }
+    fn ballast(&self) -> PathBuf {
+        self.folder.join("ballast")
+    }
+    fn inode(&self, number: usize) -> PathBuf {
+        self.folder.join(format!("inode-{number:03}"))
+    }
+
+    /// What is held now.
+    #[must_use]
+    pub fn filled(&self) -> Filled {
+        let inodes = (0..BALLAST_INODES).all(|number| self.inode(number).exists());
+        Filled { scratch: self.scratch().exists(), ballast: self.ballast().exists() && inodes }
+    }
+
+    /// Holds what is missing, as far as the disk gives it.
+    pub fn refill(&self) -> Filled {
+        if !self.scratch().exists() {
+            let mut size = limits::SCRATCH_BYTES;
+            while size >= SCRATCH_LEAST && hold(&self.scratch(), size).is_err() {
+                size /= 2;
+            }
+        }
+        if !self.ballast().exists() {
+            let _ = hold(&self.ballast(), BALLAST_BYTES);
+        }
+        for number in 0..BALLAST_INODES {
+            let path = self.inode(number);
+            if !path.exists() && hold(&path, 0).is_err() {
+                break;
+            }
+        }
+        let _ = sync_folder(&self.folder);
+        self.filled()
+    }
+
+    /// Turns the scratch into this file, which must not be there; makes a plain one where there
+    /// is no scratch, or where little will be written.
+    ///
+    /// # Errors
+    /// [`FileError`]: neither scratch nor a new file.
+    pub fn take(&self, path: &Path, much: bool) -> Result<File, FileError> {
+        if much && fs::rename(self.scratch(), path).is_err() {
+            tracing::debug!("no scratch is held for {}", path.display());
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true).mode(0o600);
+        self.again(|| options.open(path).map_err(failed("open", path)))
+    }
+
+    /// Gives back what a file did not use of its scratch.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn trim(&self, path: &Path) -> Result<(), FileError> {
+        let trim = || {
+            let file = OpenOptions::new().write(true).open(path)?;
+            // Also to its own length: blocks beyond the end are freed.
+            file.set_len(file.metadata()?.len())
+        };
+        match trim() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            other => other.map_err(failed("trim", path)),
+        }
+    }
+
+    /// Does `write`; where the disk is full, lets the ballast go and does it once more.
+    ///
+    /// # Errors
+    /// As `write` the second time.
+    pub fn again<T>(
+        &self,
+        mut write: impl FnMut() -> Result<T, FileError>,
+    ) -> Result<T, FileError> {
+        match write() {
+            Err(error) if error.is_full() => {
+                self.release();
+                write()
+            }
+            other => other,
+        }
+    }
+
+    /// Lets the ballast go.
+    pub fn release(&self) {
+        let _ = remove(&self.ballast());
+        for number in 0..BALLAST_INODES {
+            let _ = remove(&self.inode(number));
+        }
+    }
+}
+
+/// An empty file with its blocks taken.
+fn hold(path: &Path, bytes: u64) -> std::io::Result<()> {
+    let making = path.with_extension("making");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let made = options.open(&making).and_then(|file| {
+        if bytes > 0 {
+            fallocate(&file, FallocateFlags::KEEP_SIZE, 0, bytes)?;
+        }
+        file.sync_all()
+    });
+    let held = made.and_then(|()| fs::rename(&making, path));
+    if held.is_err() {
+        let _ = fs::remove_file(&making);
+    }
+    held
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::*;
+
+    #[test]
+    fn scratch_becomes_a_runs_file_and_is_held_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let reserve = Reserve::open(folder.path().join("reserve")).unwrap();
+        assert!(!reserve.filled().scratch);
+        assert!(reserve.refill().whole());
+        let path = folder.path().join("run.effects");
+        let mut file = reserve.take(&path, true).unwrap();
+        assert!(!reserve.filled().scratch);
+        file.write_all(b"{}\n").unwrap();
+        assert!(file.metadata().unwrap().blocks() * 512 >= limits::SCRATCH_BYTES);
+        drop(file);
+        reserve.trim(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"{}\n");
+        assert!(fs::metadata(&path).unwrap().blocks() * 512 < SCRATCH_LEAST);
+        assert!(reserve.refill().whole());
+        // A run that writes little takes nothing of it.
+        reserve.take(&folder.path().join("look.effects"), false).unwrap();
+        assert!(reserve.filled().whole());
+    }
+
+    #[test]
+    fn a_write_that_finds_the_disk_full_is_tried_with_the_ballast_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let reserve = Reserve::open(folder.path().join("reserve")).unwrap();
+        reserve.refill();
+        let full = || {
+            let path = Path::new("x");
+            failed("write", path)(std::io::Error::from(std::io::ErrorKind::StorageFull))
+        };
+        let mut tries = 0;
+        let done = reserve.again(|| {
+            tries += 1;
+            if reserve.filled().ballast { Err(full()) } else { Ok(tries) }
+        });
+        assert_eq!(done.unwrap(), 2);
+        assert!(reserve.filled().scratch);
+        let failed: Result<(), _> = reserve.again(|| Err(full()));
+        assert!(failed.unwrap_err().is_full());
+    }
+}
