@@ -403,3 +403,32 @@ fn the_built_in_ticket_shows_note_record_and_reply() {
     assert_eq!((files[0].name.as_str(), files[0].public), ("records.jsonl", false));
     assert!(deliver_builtin(&room.store, NOW).unwrap().is_empty());
 }
+
+#[test]
+fn one_altered_word_of_the_record_on_the_ticket_is_not_verified_and_named() {
+    let room = room();
+    let order = room.f.order();
+    room.send(&order);
+    room.answer(&order, Outcome::Succeeded);
+    let system = builtin(&room.store);
+    let new = NewTicket { subject: "Laptop full".to_owned(), ..NewTicket::default() };
+    let key = Key::from_digest(&protocol::Digest([1; 32]), KeyKind::Ticket);
+    system.create(&new, &key, NOW).unwrap();
+    deliver_builtin(&room.store, NOW).unwrap();
+    let file = room.store.files(1).unwrap().remove(0);
+    let bytes = room.store.file_bytes(&file.key).unwrap().unwrap();
+    let check = |bytes: &[u8]| {
+        crate::verify::verify_lines(&room.store, bytes, &room.f.anchors()).unwrap().remove(0)
+    };
+    let good = check(&bytes);
+    assert!(good.report.verified, "{good:#?}");
+    assert_eq!(good.difference, None);
+    let mut envelope = protocol::Envelope::read(&bytes[..bytes.len() - 1]).unwrap();
+    let text = String::from_utf8(envelope.payload.0.clone()).unwrap();
+    envelope.payload.0 = text.replace("38.6 GiB", "99.9 GiB").into_bytes();
+    let bad = check(&envelope.write().unwrap());
+    assert!(!bad.report.verified);
+    let difference = bad.difference.unwrap();
+    assert!(difference.contains("given `"), "{difference}");
+    assert!(difference.contains("99.9 GiB"), "{difference}");
+}

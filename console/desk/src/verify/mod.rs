@@ -5,6 +5,7 @@
 
 mod anchors;
 mod checks;
+mod copy;
 mod difference;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;
@@ -15,6 +16,7 @@ mod tests;
 
 pub use anchors::{Anchors, KnownAgent};
 pub use checks::verify_record;
+pub use copy::{CopyReport, own_anchors, verify_copy, verify_lines};
 pub use difference::first_difference;
 pub use folder::{FolderError, export, read_folder};
 pub use papers::{Papers, papers_of, peek_record};

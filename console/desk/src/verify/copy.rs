@@ -1,0 +1,88 @@
+//! Verifying a copy that somebody hands over, with what our own store has of the same run.
+
+use protocol::documents::Record;
+use protocol::{Envelope, Time};
+use store::{Store, StoreError};
+use trust::seal;
+
+use super::{About, Anchors, Papers, Report, first_difference, papers_of, verify_record};
+use crate::catalogue::{self, CatalogueTrouble};
+use crate::home::Home;
+
+/// Whom this organisation believes today: its own policy, from its own verified catalogue.
+///
+/// # Errors
+/// A catalogue that does not verify.
+pub fn own_anchors(home: &Home, now: Time) -> Result<Anchors, CatalogueTrouble> {
+    let versions = catalogue::open(home, now)?.versions();
+    Ok(Anchors::of_policy(&catalogue::policy(home, now)?, versions, now))
+}
+
+/// A verdict on a copy, and where it parts from what is filed here.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct CopyReport {
+    /// The verdict.
+    pub report: Report,
+    /// Papers that came from our store because the copy had none.
+    pub added: Vec<&'static str>,
+    /// The first byte of the record that differs from the filed one, if it does.
+    pub difference: Option<String>,
+}
+
+/// Verifies papers that were handed over; what they lack comes from the store, if it knows the run.
+///
+/// # Errors
+/// The store's own.
+pub fn verify_copy(
+    store: Option<&Store>,
+    mut given: Papers,
+    anchors: &Anchors,
+) -> Result<CopyReport, StoreError> {
+    let claimed = Envelope::read(&given.record)
+        .ok()
+        .and_then(|sealed| Some((seal::peek::<Record>(&sealed).ok()?, sealed)));
+    let mut added = Vec::new();
+    let mut difference = None;
+    if let (Some((record, sealed)), Some(store)) = (claimed, store)
+        && let Some(filed) = papers_of(store, &record.predicate.run)?
+    {
+        difference = match Envelope::read(&filed.record) {
+            Ok(ours) if ours.payload != sealed.payload => {
+                first_difference(&ours.payload.0, &sealed.payload.0)
+            }
+            _ => None,
+        };
+        let mut fill = |name: &'static str, slot: &mut Option<Vec<u8>>, ours: Option<Vec<u8>>| {
+            if slot.is_none() && ours.is_some() {
+                *slot = ours;
+                added.push(name);
+            }
+        };
+        fill(About::Card.word(), &mut given.card, filed.card);
+        fill(About::Order.word(), &mut given.order, filed.order);
+        fill(About::Dispatch.word(), &mut given.dispatch, filed.dispatch);
+        fill(About::Effects.word(), &mut given.effects, filed.effects);
+        fill(About::Plan.word(), &mut given.plan, filed.plan);
+        fill("the record before", &mut given.before, filed.before);
+        fill("the record after", &mut given.after, filed.after);
+    }
+    Ok(CopyReport { report: verify_record(&given, anchors), added, difference })
+}
+
+/// Verifies a file of records, one envelope a line, as tickets carry it.
+///
+/// # Errors
+/// The store's own.
+pub fn verify_lines(
+    store: &Store,
+    bytes: &[u8],
+    anchors: &Anchors,
+) -> Result<Vec<CopyReport>, StoreError> {
+    let lines = bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+    lines
+        .map(|line| {
+            let given = Papers { record: line.to_vec(), ..Papers::default() };
+            verify_copy(Some(store), given, anchors)
+        })
+        .collect()
+}
