@@ -1,126 +1,21 @@
 //! The program itself, locked by the kernel, between a made keeper and a made interpreter.
 
 #[cfg(test)]
+mod support;
+
+#[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::fs::File;
-    use std::os::fd::AsFd as _;
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
-    use hatch::Defences;
-    use hatch::messages::{
-        Exceptions, ExecutorReport, ExecutorStart, FromExecutor, FromHost, Grant, ToExecutor,
-        ToHost, fds,
-    };
-    use hatch::pipe::{Inbox, Outbox, pair};
-    use hatch::spawn::{Child, End, Program, spawn};
+    use hatch::messages::{FromExecutor, FromHost, ToExecutor, ToHost};
+    use hatch::pipe::{Outbox, pair};
+    use hatch::spawn::End;
     use protocol::frames::Phase;
-    use protocol::{Bytes, EffectState, EffectTally, Mode, Risk, RunId, Time, limits};
-    use surface::{Call, HostError, Value};
+    use protocol::{Bytes, EffectState, EffectTally, Mode};
+    use surface::{Call, Value};
 
-    struct Keeper {
-        child: Child,
-        to: Outbox,
-        from: Inbox,
-        call: Outbox,
-        answer: Inbox,
-        effects: PathBuf,
-        _folder: tempfile::TempDir,
-    }
-
-    fn start(mode: Mode, grants: &[(&str, &[&str])], classes: &[&str]) -> ExecutorStart {
-        let own = |nouns: &[&str]| nouns.iter().map(|noun| (*noun).to_owned()).collect();
-        let grant = |(function, nouns): &(&str, &[&str])| Grant {
-            function: (*function).to_owned(),
-            nouns: own(nouns),
-        };
-        let now = std::fs::metadata("/proc/self").unwrap().modified().unwrap();
-        let now = now.duration_since(std::time::UNIX_EPOCH).unwrap();
-        ExecutorStart {
-            run: RunId([1; 16]),
-            mode,
-            risk: Risk::Low,
-            grants: grants.iter().map(grant).collect(),
-            classes: own(classes),
-            plan: None,
-            secrets: BTreeMap::new(),
-            limit_ms: 60_000,
-            exceptions: Exceptions { uid: !rustix::process::geteuid().is_root(), cgroup: true },
-            nobody: (65_534, 65_534),
-            now: Time::from_unix(now),
-        }
-    }
-
-    impl Keeper {
-        fn begin(start: ExecutorStart) -> (Self, Defences) {
-            let folder = tempfile::tempdir().unwrap();
-            let effects = folder.path().join("effects");
-            let file = File::create_new(&effects).unwrap();
-            let log = File::create_new(folder.path().join("log")).unwrap();
-            let [to, from, call, answer] = std::array::from_fn(|_| pair().unwrap());
-            let program = Program::open(Path::new(env!("CARGO_BIN_EXE_executor"))).unwrap();
-            let table = [
-                (to.0.as_fd(), fds::FROM_KEEPER),
-                (from.1.as_fd(), fds::TO_KEEPER),
-                (log.as_fd(), fds::LOG),
-                (call.0.as_fd(), fds::PEER_IN),
-                (answer.1.as_fd(), fds::PEER_OUT),
-                (file.as_fd(), fds::EFFECTS),
-            ];
-            let child = spawn(&program, &[], &table).unwrap();
-            let peer = limits::PEER_BYTES_MAX;
-            let mut keeper = Self {
-                child,
-                to: Outbox::from_fd(to.1),
-                from: Inbox::from_fd(from.0),
-                call: Outbox::from_fd(call.1).at_most(peer),
-                answer: Inbox::from_fd(answer.0).at_most(peer),
-                effects,
-                _folder: folder,
-            };
-            drop((to.0, from.1, call.0, answer.1));
-            keeper.to.send(&ToExecutor::Start(Box::new(start))).unwrap();
-            let log = keeper._folder.path().join("log");
-            let ready = keeper.from.recv().unwrap();
-            let Some(FromExecutor::Ready { defences }) = ready else {
-                panic!("{ready:?}: {}", std::fs::read_to_string(log).unwrap())
-            };
-            (keeper, defences)
-        }
-        fn call(&mut self, function: &str, args: &[Value]) -> Result<Value, HostError> {
-            let call = Call { function: function.to_owned(), args: args.to_vec() };
-            self.call.send(&ToHost::Call(call)).unwrap();
-            match self.answer.recv().unwrap() {
-                Some(FromHost::Value(value)) => Ok(value),
-                Some(FromHost::Error(error)) => Err(error),
-                None => panic!("no answer to {function}"),
-            }
-        }
-        fn phase(&mut self, phase: Phase) {
-            self.call.send(&ToHost::Phase(phase)).unwrap();
-        }
-        fn remediate(&mut self) {
-            self.phase(Phase::Detect);
-            self.phase(Phase::Remediate);
-        }
-        fn finished(&mut self) -> ExecutorReport {
-            loop {
-                match self.from.recv().unwrap() {
-                    Some(FromExecutor::Finished(report)) => return *report,
-                    Some(_) => {}
-                    None => panic!("no report"),
-                }
-            }
-        }
-        fn done(mut self) -> ExecutorReport {
-            self.call.send(&ToHost::Done).unwrap();
-            let report = self.finished();
-            assert_eq!(self.child.wait().unwrap(), End::Exited(0));
-            let file = std::fs::read(&self.effects).unwrap();
-            assert_eq!(report.effects, Some(protocol::Digest::of(&file)));
-            report
-        }
-    }
+    use crate::support::{Keeper, start};
 
     /// A folder with this many files of five bytes, beneath a path without symlinks.
     fn files(count: usize) -> (tempfile::TempDir, String) {
