@@ -3,6 +3,15 @@
 //! All ifs are in `authorize` and `core`; all I/O is in the driver.
 #![forbid(unsafe_code)]
 
+pub mod authorize;
+pub mod config;
 pub mod core;
+pub mod doctor;
+pub mod driver;
+pub mod enrol;
 pub mod ledger;
+pub mod plans;
 pub mod record;
+pub mod spawn;
+pub mod state;
+pub mod status;

@@ -2,7 +2,7 @@
 //!
 //! Never reads a disk: whoever appends an entry applies it here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::documents::Head;
 use protocol::{AgentName, Digest, OrderId, RunId};
@@ -37,7 +37,7 @@ pub struct Index {
     records: BTreeMap<RunId, RecordRef>,
     /// Records that the desk has not confirmed, by their place in the chain.
     unfiled: BTreeMap<u64, RunId>,
-    recalled: BTreeMap<Digest, AgentName>,
+    recalled: BTreeMap<Digest, BTreeSet<AgentName>>,
 }
 
 impl Index {
@@ -69,7 +69,7 @@ impl Index {
                 self.unfiled.insert(record.counter, record.run);
             }
             Entry::Recalled { order, by, .. } => {
-                self.recalled.entry(*order).or_insert_with(|| by.clone());
+                self.recalled.entry(*order).or_default().insert(by.clone());
             }
             Entry::Filed { record } => {
                 let found = self.records.values_mut().find(|row| row.digest == *record);
@@ -96,10 +96,9 @@ impl Index {
     pub fn order_with(&self, id: &OrderId) -> Option<Digest> {
         self.ids.get(id).copied()
     }
-    /// Who recalled an order, if somebody did.
-    #[must_use]
-    pub fn recalled(&self, order: &Digest) -> Option<&AgentName> {
-        self.recalled.get(order)
+    /// Who recalled an order.
+    pub fn recalled(&self, order: &Digest) -> impl Iterator<Item = &AgentName> {
+        self.recalled.get(order).into_iter().flatten()
     }
     /// Accepted runs without a record.
     #[must_use]
@@ -123,6 +122,14 @@ impl Index {
         let mut runs: Vec<_> = self.unfiled.values().rev().take(most).copied().collect();
         runs.reverse();
         runs
+    }
+    /// The newest `most` runs that have a record, oldest of them first.
+    #[must_use]
+    pub fn last_records(&self, most: usize) -> Vec<RunId> {
+        let mut all: Vec<_> = self.records.iter().map(|(run, row)| (row.counter, *run)).collect();
+        all.sort_unstable_by_key(|(counter, _)| std::cmp::Reverse(*counter));
+        all.truncate(most);
+        all.into_iter().rev().map(|(_, run)| run).collect()
     }
     /// How many orders were ever accepted.
     #[must_use]

@@ -1,0 +1,114 @@
+//! Challenges of one session: made by the keeper, dead after a minute, each number taken once.
+
+use protocol::{Digest, limits};
+
+/// Most challenges of one session that live at once: the one in use and those asked for ahead.
+const LIVE_MAX: usize = 4;
+
+/// What a pair of challenge and number is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pair {
+    /// Never seen; may be taken.
+    Fresh,
+    /// No such challenge in this session, or it died.
+    Unknown,
+    /// Taken before, or too far behind the newest number to tell.
+    Used,
+}
+
+#[derive(Debug)]
+struct Challenge {
+    value: Digest,
+    made_ms: u64,
+    newest: u64,
+    /// Bit n: number `newest - n` was taken.
+    taken: u64,
+}
+
+/// The challenges of one session. They die with it.
+#[derive(Debug, Default)]
+pub struct Challenges {
+    live: Vec<Challenge>,
+}
+
+const _: () = assert!(limits::DISPATCH_WINDOW == 64);
+
+impl Challenges {
+    /// Makes a challenge of fresh chance.
+    pub fn make(&mut self, chance: [u8; 32], mono_ms: u64) -> Digest {
+        self.live.retain(|challenge| !is_dead(challenge, mono_ms));
+        if self.live.len() >= LIVE_MAX {
+            self.live.remove(0);
+        }
+        let value = Digest(chance);
+        self.live.push(Challenge { value, made_ms: mono_ms, newest: 0, taken: 0 });
+        value
+    }
+    /// What this pair is worth now.
+    #[must_use]
+    pub fn look(&self, challenge: &Digest, number: u64, mono_ms: u64) -> Pair {
+        let found = self.live.iter().find(|c| c.value == *challenge && !is_dead(c, mono_ms));
+        let Some(found) = found else { return Pair::Unknown };
+        if number == 0 {
+            return Pair::Used;
+        }
+        match found.newest.checked_sub(number) {
+            None => Pair::Fresh,
+            Some(back) if back >= limits::DISPATCH_WINDOW => Pair::Used,
+            Some(back) if found.taken >> back & 1 == 1 => Pair::Used,
+            Some(_) => Pair::Fresh,
+        }
+    }
+    /// Takes a pair; it is worth nothing from now on.
+    pub fn take(&mut self, challenge: &Digest, number: u64) {
+        let Some(found) = self.live.iter_mut().find(|c| c.value == *challenge) else { return };
+        match number.checked_sub(found.newest) {
+            Some(ahead) => {
+                let moved = u32::try_from(ahead).ok().and_then(|n| found.taken.checked_shl(n));
+                found.taken = moved.unwrap_or(0) | 1;
+                found.newest = number;
+            }
+            None => {
+                let back = u32::try_from(found.newest - number).unwrap_or(u32::MAX);
+                found.taken |= 1u64.checked_shl(back).unwrap_or(0);
+            }
+        }
+    }
+}
+
+const fn is_dead(challenge: &Challenge, mono_ms: u64) -> bool {
+    mono_ms.saturating_sub(challenge.made_ms) > limits::CHALLENGE_SECONDS * 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_number_is_taken_once_in_any_order_within_the_window() {
+        let mut challenges = Challenges::default();
+        let c = challenges.make([9; 32], 0);
+        assert_eq!(challenges.look(&c, 0, 0), Pair::Used);
+        for number in [3, 1, 2, 70, 69, 7] {
+            assert_eq!(challenges.look(&c, number, 1), Pair::Fresh, "{number}");
+            challenges.take(&c, number);
+            assert_eq!(challenges.look(&c, number, 1), Pair::Used, "{number}");
+        }
+        assert_eq!(challenges.look(&c, 6, 1), Pair::Used, "64 behind");
+        assert_eq!(challenges.look(&c, 8, 1), Pair::Fresh);
+        assert_eq!(challenges.look(&c, u64::MAX, 1), Pair::Fresh);
+        challenges.take(&c, u64::MAX);
+        assert_eq!(challenges.look(&c, 71, 1), Pair::Used);
+        assert_eq!(challenges.look(&c, u64::MAX, 1), Pair::Used);
+    }
+
+    #[test]
+    fn a_challenge_dies_after_a_minute_and_belongs_to_its_session() {
+        let mut challenges = Challenges::default();
+        let c = challenges.make([9; 32], 1_000);
+        assert_eq!(challenges.look(&c, 1, 61_000), Pair::Fresh);
+        assert_eq!(challenges.look(&c, 1, 61_001), Pair::Unknown);
+        assert_eq!(Challenges::default().look(&c, 1, 1_000), Pair::Unknown);
+        assert_eq!(challenges.look(&Digest([0; 32]), 1, 1_000), Pair::Unknown);
+    }
+}

@@ -1,0 +1,75 @@
+//! Checks 8 and 9: the catalogue has this very script, it fits its class, and the parameters fit it.
+
+use std::collections::BTreeMap;
+
+use policy::{check_parameters, fill_permissions};
+use protocol::documents::Order;
+use protocol::{Manifest, Mode, Params, Refusal, RunsOn, limits};
+
+use super::State;
+
+/// A script that may be asked for.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) manifest: Manifest,
+    pub(super) source: String,
+    pub(super) parameters: Params,
+    pub(super) grants: BTreeMap<String, Vec<String>>,
+}
+
+pub(super) fn check(order: &Order, state: &State<'_>) -> Result<Found, Refusal> {
+    let catalogue = state.catalogue;
+    if let Some((role, have, want)) = catalogue.versions().behind(&order.catalogue) {
+        return Err(Refusal::CatalogueBehind { role: role.to_owned(), have, want });
+    }
+    let (script, version) = (order.script.name.clone(), order.script.version);
+    let unknown = || Refusal::ScriptUnknown { script: script.clone(), version };
+    let entry = catalogue.script(&script, version).ok_or_else(unknown)?;
+    if entry.digest != order.script.digest {
+        return Err(Refusal::ScriptDigest { script, version });
+    }
+    if state.policy.is_denied_script(&entry.digest) {
+        return Err(Refusal::ScriptWithdrawn { script, version });
+    }
+    if let Some((role, expired)) = catalogue.expired_for(entry.risk, state.now) {
+        return Err(Refusal::CatalogueExpired { role, expired });
+    }
+    let manifest = &entry.manifest;
+    risk(manifest, entry.risk, state)?;
+    platform(manifest, state)?;
+    if order.mode == Mode::Undo {
+        return Err(Refusal::ModeUnsupported { mode: order.mode.word().to_owned() });
+    }
+    let parameters = check_parameters(manifest, &order.parameters, state.policy)?;
+    let grants = fill_permissions(manifest, &parameters)?;
+    let source = catalogue.source(entry).filter(|s| s.len() <= limits::SCRIPT_BYTES_MAX);
+    let source = source.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
+    let source = source.ok_or_else(unknown)?;
+    Ok(Found { manifest: manifest.clone(), source, parameters, grants })
+}
+
+/// The role that lists it, the manifest and the least risk of every permission must agree.
+fn risk(manifest: &Manifest, role: protocol::Risk, state: &State<'_>) -> Result<(), Refusal> {
+    if manifest.risk != role {
+        return Err(Refusal::ScriptRisk { permission: format!("(role {})", role.role()) });
+    }
+    let mut permissions = manifest.permissions.keys();
+    let above = permissions.find(|name| state.policy.least_risk(name) > manifest.risk);
+    match above {
+        Some(name) => Err(Refusal::ScriptRisk { permission: name.clone() }),
+        None => Ok(()),
+    }
+}
+
+fn platform(manifest: &Manifest, state: &State<'_>) -> Result<(), Refusal> {
+    if !manifest.platforms.iter().any(|platform| platform == state.platform) {
+        return Err(Refusal::Platform { platform: state.platform.to_owned() });
+    }
+    let mut labels = state.card.labels.iter();
+    let is_management = labels.any(|(k, v)| k.as_str() == "role" && v.as_str() == "management");
+    if manifest.runs_on == RunsOn::Management && !is_management {
+        let platform = "an endpoint without the label role = management".to_owned();
+        return Err(Refusal::Platform { platform });
+    }
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! What supports an order: attestation, approvals, consent. It can only narrow; it never replaces
+//! the agent's seal.
+
+use std::collections::BTreeSet;
+
+use protocol::documents::{Approval, ConsentAnswer, Order, TicketAttestation, TicketState};
+use protocol::{AgentName, Envelope, Manifest, Refusal, limits};
+use trust::{Verified, seal};
+
+use super::State;
+
+/// Whether a good attestation came. One that does not fit is a refusal, whatever the rules want.
+pub(super) fn attested(
+    envelope: Option<&Envelope>,
+    order: &Order,
+    state: &State<'_>,
+) -> Result<bool, Refusal> {
+    let Some(envelope) = envelope else { return Ok(false) };
+    let bad = |because: &str| Refusal::TicketAttestation { because: because.to_owned() };
+    let keys = state.policy.ticket_keys();
+    let opened =
+        keys.iter().find_map(|key| seal::open_one::<TicketAttestation>(envelope, key).ok());
+    let said = opened.ok_or_else(|| bad("not signed by a ticket key of policy"))?;
+    let ticket = order.ticket.as_ref().filter(|ticket| **ticket == said.ticket);
+    let ticket = ticket.ok_or_else(|| bad("it is about another ticket"))?;
+    if said.state == TicketState::Closed {
+        return Err(Refusal::TicketClosed { ticket: ticket.clone() });
+    }
+    if said.not_after.since(said.issued) > limits::ATTESTATION_SECONDS {
+        return Err(bad("it lives longer than allowed"));
+    }
+    if said.issued > state.now.plus(limits::CLOCK_SKEW_SECONDS) {
+        return Err(bad("it is not valid yet"));
+    }
+    if state.now > said.not_after {
+        return Err(bad("it has expired"));
+    }
+    if said.assignee.as_ref() != Some(&order.agent) {
+        return Err(bad("the ticket is assigned to somebody else"));
+    }
+    if !said.endpoints.contains(&state.card.endpoint) {
+        return Err(bad("the ticket names another endpoint"));
+    }
+    Ok(true)
+}
+
+/// Other people whose approval of this very order and plan holds. A good no is a refusal.
+pub(super) fn approved_by(
+    envelopes: &[Envelope],
+    order: &Verified<Order>,
+    state: &State<'_>,
+) -> Result<BTreeSet<AgentName>, Refusal> {
+    let mut yes = BTreeSet::new();
+    for envelope in envelopes.iter().take(limits::SIGNATURES_MAX) {
+        // Unverified: only to find out whose key must have signed.
+        let Ok(claim) = seal::peek::<Approval>(envelope) else { continue };
+        let Some(person) = state.policy.person(&claim.person) else { continue };
+        if state.policy.is_withdrawn(person, state.now) || person.name == order.agent {
+            continue;
+        }
+        let Ok(approval) = seal::open_one::<Approval>(envelope, &person.signing_key) else {
+            continue;
+        };
+        let fits = approval.order == order.digest()
+            && Some(approval.plan) == order.plan
+            && state.now <= approval.not_after;
+        if !fits {
+            continue;
+        }
+        if !approval.yes {
+            let because = format!("{} said no", approval.person);
+            return Err(Refusal::NotAllowed { because });
+        }
+        yes.insert(approval.person.clone());
+    }
+    Ok(yes)
+}
+
+/// What the person answered, where the question that was read is the script's own.
+pub(super) fn answer(order: &Order, manifest: &Manifest) -> Option<ConsentAnswer> {
+    let said = order.consent.as_ref()?;
+    let same = manifest.question.as_ref().is_none_or(|question| *question == said.question);
+    match said.answer {
+        ConsentAnswer::Waived => Some(ConsentAnswer::Waived),
+        ConsentAnswer::Spoken => same.then_some(ConsentAnswer::Spoken),
+    }
+}
