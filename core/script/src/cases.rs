@@ -205,3 +205,69 @@ pub fn play(script: &Script, manifest: &Manifest, case: &Case) -> (RunReport, He
     let heard = host.borrow().heard.clone();
     (report, heard)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::about;
+
+    const SOURCE: &str = r#"const ABOUT = #{
+        id: "test.cases", version: 1, title: "Test", does: "tests", author: "m.ruiz",
+        risk: "low", consent: "none", platforms: ["linux"], permissions: #{ "pkg.clean_cache": [] },
+    };
+    fn detect(p) { print("one"); needed("dirty") }
+    fn remediate(p, found) { pkg::clean_cache(); report::say("clean now"); report::skipped("a b"); }
+    fn verify(p, found) { healthy("clean") }"#;
+
+    fn told(expect: &str) -> Result<(), String> {
+        let script = Script::compile(SOURCE).unwrap();
+        let manifest = about::read(SOURCE, None).unwrap();
+        let text = format!("[[case]]\nname = \"x\"\nmode = \"fix\"\n[case.expect]\n{expect}");
+        let cases = read(&text).unwrap();
+        check(&script, &manifest, &cases[0])
+    }
+
+    #[test]
+    fn what_came_otherwise_is_told() {
+        let right = "ending = \"fixed\"\nactions = [\"pkg.clean_cache\"]\n";
+        assert_eq!(told(right), Ok(()));
+        for (expect, says) in [
+            ("ending = \"healthy\"\nactions = [\"pkg.clean_cache\"]\n".to_owned(), "ended Fixed"),
+            ("ending = \"fixed\"\n".to_owned(), "actions [\"pkg.clean_cache\"], expected []"),
+            (format!("{right}code = \"failed\"\n"), "code None"),
+            (format!("{right}summary = [\"dirty\"]\n"), "has no `dirty`"),
+            (format!("{right}say = \"dirty\"\n"), "say"),
+            (format!("{right}skipped = [\"c\"]\n"), "skipped"),
+            (format!("{right}notes = [\"c\"]\n"), "notes"),
+            (format!("{right}printed = [\"two\"]\n"), "printed"),
+            (format!("{right}lines = []\n"), "printed"),
+            (format!("{right}attached = [\"log\"]\n"), "attached"),
+        ] {
+            let why = told(&expect).unwrap_err();
+            assert!(why.contains(says), "{expect}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_case_lies_over_its_file_and_may_take_keys_away() {
+        let text = r#"
+            [machine.users.jo]
+            uid = 1000
+            human = true
+            password = "set"
+            failures = 6
+            [machine.packages]
+            cache = 5
+            [[case]]
+            name = "x"
+            mode = "check"
+            machine = { users = { jo = { failures = "-", human = false } } }
+            expect = { ending = "healthy" }
+        "#;
+        let machine = &read(text).unwrap()[0].machine;
+        let jo = &machine.users["jo"];
+        assert_eq!((jo.failures, jo.human, jo.uid, machine.packages.cache), (None, false, 1000, 5));
+        assert!(read(&text.replace("cache = 5", "cash = 5")).unwrap_err().contains("cash"));
+        assert!(read(&text.replace("uid = 1000", "")).unwrap_err().contains("uid"));
+    }
+}

@@ -89,3 +89,22 @@ fn manifests_say_what_the_scripts_are() {
     let unit = service.parameters.get("unit").unwrap();
     assert_eq!(unit.choices, Some(protocol::Choices::From("site.units".into())));
 }
+
+/// Features that would take the limits away, or bring back what was left out.
+#[test]
+fn rhai_is_pinned_and_built_without_what_would_unlock_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
+    let workspace: toml::Table = fs::read_to_string(root).unwrap().parse().unwrap();
+    let rhai = &workspace["workspace"]["dependencies"]["rhai"];
+    assert!(rhai["version"].as_str().unwrap().starts_with('='), "{rhai}");
+    assert_eq!(rhai["default-features"].as_bool(), Some(false));
+    let features: Vec<_> =
+        rhai["features"].as_array().unwrap().iter().filter_map(|f| f.as_str()).collect();
+    for needed in ["no_float", "no_time"] {
+        assert!(features.contains(&needed), "{needed}");
+    }
+    for banned in ["unchecked", "internals", "metadata", "sync", "grain", "no_module", "debugging"]
+    {
+        assert!(!features.contains(&banned), "{banned}");
+    }
+}

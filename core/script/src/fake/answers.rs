@@ -154,11 +154,11 @@ impl FakeHost {
             ("held", Value::Bool(held)),
             ("state", Value::text(state)),
             ("after", Value::Int(after)),
-            ("restarts", Value::Int(unit.restarts)),
+            ("restarts", Value::Int(i64::from(falls.is_some()))),
         ])
     }
 
-    fn look(&self, row: &Row, args: &[Value]) -> Answer {
+    fn look(&mut self, row: &Row, args: &[Value]) -> Answer {
         let m = &self.machine;
         Ok(match row.name {
             "fs.find" => {
@@ -174,7 +174,9 @@ impl FakeHost {
                         ("changed", Value::Int(f.changed)),
                     ])
                 };
-                Value::List(found.map(map).collect())
+                let found: Vec<_> = found.collect();
+                self.given.extend(found.iter().map(|file| file.path.clone()));
+                Value::List(found.into_iter().map(map).collect())
             }
             "fs.space" => {
                 let under = m.disks.iter().filter(|disk| text(args, 0).starts_with(&disk.mount));
@@ -217,8 +219,8 @@ impl FakeHost {
                     ("password", Value::text(&user.password)),
                     ("locked", Value::Bool(user.locked)),
                     ("must_change", Value::Bool(user.must_change)),
-                    ("changed_days", Value::Int(user.changed_days)),
-                    ("failures", Value::Int(user.failures)),
+                    ("changed_days", user.changed_days.map_or(Value::Unit, Value::Int)),
+                    ("failures", user.failures.map_or(Value::Unit, Value::Int)),
                     ("expired", Value::Bool(user.expired)),
                 ])
             }),
@@ -229,7 +231,7 @@ impl FakeHost {
     /// Actions change the described machine; a plan changes it too, which is its overlay.
     fn act(&mut self, row: &Row, args: &[Value]) -> Answer {
         match row.name {
-            "fs.remove" => Ok(self.remove(args)),
+            "fs.remove" => self.remove(row, args),
             "pkg.clean_cache" => {
                 self.heard.actions.push(row.name.to_owned());
                 let (count, bytes) = (self.machine.packages.archives, self.machine.packages.cache);
@@ -247,10 +249,13 @@ impl FakeHost {
         }
     }
 
-    fn remove(&mut self, args: &[Value]) -> Value {
+    fn remove(&mut self, row: &Row, args: &[Value]) -> Answer {
         let (mut count, mut bytes, mut skipped) = (0_u64, 0_i64, 0_u64);
         for file in args.first().and_then(Value::as_list).unwrap_or_default() {
             let path = file.get("path").and_then(Value::as_text).or_else(|| file.as_text());
+            if !path.is_some_and(|path| self.given.contains(path)) {
+                return Err(error(row, "bad_argument", "a path that `fs.find` did not give"));
+            }
             let here = self.machine.files.iter().position(|f| Some(f.path.as_str()) == path);
             let Some(index) = here else {
                 skipped += 1;
@@ -264,11 +269,14 @@ impl FakeHost {
             count += 1;
         }
         self.heard.actions.push(format!("fs.remove {count} files, {bytes} bytes"));
-        Value::map([
+        if skipped > 0 {
+            self.heard.skipped.push(format!("{skipped} files changed since they were found"));
+        }
+        Ok(Value::map([
             ("count", Value::count(count)),
             ("bytes", Value::Int(bytes)),
             ("skipped", Value::count(skipped)),
-        ])
+        ]))
     }
 
     fn restart(&mut self, row: &Row, name: &str) -> Answer {
@@ -301,10 +309,10 @@ impl FakeHost {
             _ if user.stubborn => {}
             "user.set_password" => {
                 user.password = "set".to_owned();
-                user.changed_days = 0;
+                user.changed_days = Some(0);
             }
             "user.require_change" => user.must_change = true,
-            _ => user.failures = 0,
+            _ => user.failures = Some(0),
         }
         Ok(Value::Unit)
     }

@@ -225,12 +225,12 @@ pub struct User {
     /// Must change at the next sign-in.
     #[serde(default)]
     pub must_change: bool,
-    /// Days.
+    /// Days; unknown where absent.
     #[serde(default)]
-    pub changed_days: i64,
-    /// Failed sign-ins.
+    pub changed_days: Option<i64>,
+    /// Failed sign-ins; unknown where absent.
     #[serde(default)]
-    pub failures: i64,
+    pub failures: Option<i64>,
     /// Expired.
     #[serde(default)]
     pub expired: bool,

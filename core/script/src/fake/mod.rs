@@ -6,7 +6,7 @@ mod machine;
 mod paths;
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::frames::Phase;
 use protocol::{Manifest, Mode};
@@ -48,6 +48,7 @@ pub struct FakeHost {
     phase: Phase,
     clock: Cell<u64>,
     secrets: u32,
+    given: BTreeSet<String>,
     /// What was done and said.
     pub heard: Heard,
 }
@@ -76,6 +77,7 @@ impl FakeHost {
             phase: Phase::Detect,
             clock: Cell::new(0),
             secrets: 0,
+            given: BTreeSet::new(),
             heard: Heard::default(),
         }
     }
