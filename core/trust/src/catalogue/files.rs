@@ -1,8 +1,11 @@
 //! A catalogue as files in memory, by their names in the repository. Never looks inside them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use protocol::limits;
+
+use super::store::StoreError;
 
 /// Names as in `1.root.json`, `timestamp.json`, `4.risk-low.json`, `policy/<sha256>.policy.toml`,
 /// `scripts/low/<sha256>.cache.clear-3.rhai`.
@@ -14,6 +17,15 @@ impl Files {
     #[must_use]
     pub const fn new() -> Self {
         Self(BTreeMap::new())
+    }
+    /// Every plainly named file in a folder and the folders in it; links and others are passed over.
+    ///
+    /// # Errors
+    /// [`StoreError`] where one cannot be read.
+    pub fn from_folder(folder: &Path) -> Result<Self, StoreError> {
+        let mut files = Self::new();
+        super::store::read_folder(folder, "", &mut files)?;
+        Ok(files)
     }
     /// One file's bytes.
     #[must_use]

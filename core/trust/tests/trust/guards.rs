@@ -407,7 +407,9 @@ fn pins_have_length_and_digest_and_a_timestamp_its_issue() {
 fn a_huge_version_is_no_version() {
     // E11: a fast-forward to the end of the number range would block every later update.
     for version in [1_u64 << 53, u64::MAX] {
-        let refusal = forged(|forge| drop(forge.stamp(version)));
+        let refusal = forged(|forge| {
+            forge.stamp(version);
+        });
         starts(&refusal, "malformed: `timestamp.json` is not strict JSON");
     }
 }

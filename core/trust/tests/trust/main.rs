@@ -7,8 +7,14 @@ mod guards;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod made;
+#[cfg(test)]
+mod oddities;
+#[cfg(test)]
 mod sample;
 #[cfg(test)]
 mod seals;
 #[cfg(test)]
 mod updates;
+#[cfg(test)]
+mod vectors;

@@ -11,7 +11,8 @@ use protocol::documents::{
     RecordSubject, STATEMENT_TYPE, ScriptRef, TicketAttestation, TicketState,
 };
 use protocol::{
-    Bytes, Digest, EndpointId, Manifest, Mode, OrderId, Outcome, ParamValue, Risk, RunId, Time,
+    Bytes, Digest, EndpointId, Manifest, Mode, OrderId, Outcome, ParamValue, Refusal, Risk, RunId,
+    Time,
 };
 use trust::catalogue::{Lifetimes, Repository, RepositoryPlan, RoleKeys};
 use trust::secret::{self, SealingSecret};
@@ -240,6 +241,31 @@ pub(crate) fn record(order: Digest, card: Digest, counter: u64, previous: Digest
             version: "0.1.0".to_owned(),
         },
     })
+}
+
+/// A record of an order that was refused.
+pub(crate) fn refused(order: Digest, card: Digest, counter: u64, previous: Digest) -> Try<Record> {
+    let mut record = record(order, card, counter, previous)?;
+    let refusal = Refusal::TicketClosed { ticket: "RT#20117".parse()? };
+    let nothing = Digest::of(b"");
+    record.subject =
+        vec![RecordSubject::sha256("order", order), RecordSubject::sha256("effects", nothing)];
+    let predicate = &mut record.predicate;
+    predicate.summary = refusal.sentence();
+    predicate.reason = Some(refusal.code().to_owned());
+    predicate.decision = Decision::Refuse { refusal };
+    predicate.outcome = Outcome::Refused;
+    predicate.found = None;
+    predicate.say = None;
+    predicate.plan = None;
+    predicate.skipped = Vec::new();
+    predicate.effects =
+        Effects { digest: nothing, lines: 0, dropped_bytes: 0, by_function: BTreeMap::new() };
+    predicate.output = OutputDigest { digest: nothing, bytes: 0, kept: 0 };
+    predicate.events = EventsDigest { digest: nothing, count: 0, dropped: 0 };
+    predicate.ended = NOW;
+    predicate.duration_ms = 0;
+    Ok(record)
 }
 
 pub(crate) fn manifest(name: &str, version: u32, risk: Risk) -> Try<Manifest> {

@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""Checks the vectors with other people's libraries, none of our own code.
+
+Every envelope by securesystemslib, every record by in_toto_attestation, the catalogue by tuf's client;
+and the other way round: a catalogue that tuf's metadata API writes is read by ours (--reader).
+Prints `N checked`; exits 1 where nothing was checked or anything failed.
+"""
+
+import argparse
+import hashlib
+import json
+import pathlib
+import sys
+
+import written
+from checks import Checks
+from google.protobuf import json_format
+from in_toto_attestation.v1 import statement_pb2
+from in_toto_attestation.v1.statement import Statement
+from read_by_tuf import check_catalogue
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
+from securesystemslib.signer import Signature, SSlibKey
+
+VECTORS = pathlib.Path(__file__).resolve().parent.parent / "vectors"
+IN_TOTO = "application/vnd.in-toto+json"
+
+
+def load(name):
+    return json.loads((VECTORS / name).read_bytes())
+
+
+def key_of(public):
+    """The key as securesystemslib names it, from the 32 bytes alone."""
+    value = {"keytype": "ed25519", "keyval": {"public": public}, "scheme": "ed25519"}
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+    keyid = hashlib.sha256(canonical).hexdigest()
+    return SSlibKey(keyid, "ed25519", "ed25519", {"public": public})
+
+
+def opens(text, keys, threshold):
+    """Whether securesystemslib takes the envelope: any error of its reader is a no."""
+    try:
+        envelope = Envelope.from_dict(json.loads(text))
+        envelope.verify(keys, threshold)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, VerificationError):
+        return None
+    return envelope
+
+
+def check_documents(checks, keys):
+    for listed in load("documents.json"):
+        name = listed["name"]
+        text = (VECTORS / listed["file"]).read_text()
+        envelope = opens(text, [keys[listed["signer"]]], 1)
+        checks.that(envelope is not None, f"{name}: the signature of {listed['signer']}")
+        if envelope is None:
+            continue
+        digest = hashlib.sha256(envelope.payload).hexdigest()
+        checks.that(digest == listed["digest"], f"{name}: the digest is of the payload")
+        checks.that(envelope.payload_type == listed["payload_type"], f"{name}: the payload type")
+        others = [key for signer, key in keys.items() if signer != listed["signer"]]
+        checks.that(opens(text, others, 1) is None, f"{name}: opens for nobody else")
+        changed = json.loads(text)
+        changed["payloadType"] += "x"
+        refused = opens(json.dumps(changed), [keys[listed["signer"]]], 1) is None
+        checks.that(refused, f"{name}: not as another kind")
+        if envelope.payload_type == IN_TOTO:
+            check_statement(checks, name, envelope.payload)
+
+
+def check_statement(checks, name, payload):
+    message = statement_pb2.Statement()
+    json_format.Parse(payload, message)
+    statement = Statement.copy_from_pb(message)
+    try:
+        statement.validate()
+    except ValueError as error:
+        checks.that(False, f"{name}: in-toto says {error}")
+        return
+    checks.that(message.predicate_type == "urn:salve:record:v1", f"{name}: the predicate type")
+    subjects = {subject.name: dict(subject.digest) for subject in message.subject}
+    checks.that(set(subjects) == {"order", "effects"}, f"{name}: the subjects")
+    predicate = json.loads(payload)["predicate"]
+    effects = predicate["effects"]["digest"]
+    checks.that(subjects["effects"] == {"sha256": effects}, f"{name}: the effects' digest")
+
+
+def check_odd_envelopes(checks, keys):
+    differ = 0
+    for odd in load("dsse-table.json"):
+        taken = opens(odd["envelope"], [keys["a.kaya"]], 1) is not None
+        differ += odd["salve"] != odd["python"]
+        checks.that(taken == odd["python"], f"odd envelope, {odd['name']}: taken = {taken}")
+    return differ
+
+
+def check_odd_signatures(checks):
+    unlike = 0
+    for odd in load("signature-table.json"):
+        key = key_of(odd["public"])
+        try:
+            key.verify_signature(Signature(key.keyid, odd["signature"]), odd["message"].encode())
+            good = True
+        except (UnverifiedSignatureError, VerificationError):
+            good = False
+        if odd["python"] is None:
+            # Keys that salve refuses for themselves: what others say is theirs to say.
+            unlike += good
+        else:
+            checks.that(good == odd["python"], f"odd signature, {odd['name']}: good = {good}")
+    return unlike
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--reader", type=pathlib.Path, help="our reader of a catalogue's folder")
+    arguments = parser.parse_args()
+    checks = Checks()
+    listed = load("keys.json")
+    keys = {name: key_of(key["public"]) for name, key in listed.items()}
+    for name, key in keys.items():
+        checks.that(key.keyid == listed[name]["keyid"], f"key id of {name}")
+    check_documents(checks, keys)
+    differ = check_odd_envelopes(checks, keys)
+    unlike = check_odd_signatures(checks)
+    check_catalogue(checks, VECTORS / "catalogue")
+    if arguments.reader:
+        written.check(checks, arguments.reader)
+    print(f"{differ} odd envelopes and {unlike} odd signatures are taken otherwise here than by salve, as the tables say")
+    return checks.report()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
