@@ -98,6 +98,8 @@ pub enum Event {
     /// The pipe to the gate is more than half full, or has room again: decides whether live
     /// progress is sent or only counted.
     GateSlow(bool),
+    /// Whether the reserve on disk is whole: room to write down what a run does.
+    Reserve(bool),
     /// A child said something.
     Executor {
         /// Its run.

@@ -1,0 +1,179 @@
+//! What a run's two processes say and how they end. Their words are data: nothing they say starts
+//! anything, and nothing but both of them ending well is a success.
+
+use hatch::messages::{FromExecutor, FromInterpreter};
+use protocol::frames::Event as Live;
+use protocol::{Bytes, RunId, limits};
+
+use super::Core;
+use super::effect::Effect;
+use super::event::{Child, ChildEnd, Stamp};
+use super::run::Stage;
+use crate::record::End;
+
+/// Longest word or sentence of an executor's live event, characters.
+const TEXT_CHARS_MAX: usize = 4096;
+
+fn cut(text: String) -> String {
+    if text.len() <= TEXT_CHARS_MAX { text } else { text.chars().take(TEXT_CHARS_MAX).collect() }
+}
+
+/// An executor's event, cut to size; none where it is not an executor's to send.
+fn allowed(event: Live) -> Option<Live> {
+    Some(match event {
+        Live::Accepted { .. } | Live::Ended { .. } => return None,
+        Live::Phase { phase } => Live::Phase { phase },
+        Live::Progress { text } => Live::Progress { text: cut(text) },
+        Live::Line { text } => Live::Line { text: cut(text) },
+        Live::Skipped { text } => Live::Skipped { text: cut(text) },
+        Live::Effect { function, key, count, bytes, ok } => {
+            Live::Effect { function: cut(function), key: cut(key), count, bytes, ok }
+        }
+        Live::Found { phase, needed, summary } => {
+            Live::Found { phase, needed, summary: cut(summary) }
+        }
+    })
+}
+
+impl Core {
+    pub(super) fn from_executor(
+        &mut self,
+        run: RunId,
+        message: FromExecutor,
+        now: Stamp,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(found) = self.runs.get_mut(&run).filter(|run| run.stage == Stage::Running) else {
+            return;
+        };
+        match message {
+            FromExecutor::Ready { defences } => {
+                found.defences.extend(prefixed(Child::Executor, defences));
+            }
+            FromExecutor::Event(event) => {
+                if let Some(event) = allowed(event) {
+                    self.tell(run, event, out);
+                }
+            }
+            FromExecutor::OneTime { handle, length, minutes } => {
+                self.one_time(run, handle, (length, minutes), now, out);
+            }
+            FromExecutor::Say { text } => {
+                found.say = Some(text.chars().take(limits::SAY_CHARS_MAX).collect());
+            }
+            FromExecutor::Output { text, .. } => {
+                let bytes = text.as_bytes();
+                found.output.add(bytes, bytes.len() as u64);
+                let room = (limits::OUTPUT_BYTES_MAX as u64).saturating_sub(found.kept);
+                let keep = usize::try_from(room).unwrap_or(0).min(bytes.len());
+                if keep > 0 {
+                    found.kept += keep as u64;
+                    let bytes = Bytes(bytes.iter().take(keep).copied().collect());
+                    out.push(Effect::AppendOutput { run, bytes });
+                }
+            }
+            FromExecutor::Finished(report) => {
+                if found.report.is_none() {
+                    found.report = Some(*report);
+                }
+                self.wind_down(run, now, out);
+            }
+        }
+    }
+
+    pub(super) fn from_interpreter(&mut self, run: RunId, message: FromInterpreter) {
+        let Some(found) = self.runs.get_mut(&run).filter(|run| run.stage == Stage::Running) else {
+            return;
+        };
+        match message {
+            FromInterpreter::Ready { defences } => {
+                found.defences.extend(prefixed(Child::Interpreter, defences));
+            }
+            FromInterpreter::Ended { findings, fault } => {
+                if found.findings.is_none() {
+                    found.findings = Some(findings);
+                    found.fault = fault;
+                }
+                // Its executor still has to say what it did: the deadline stands, no grace yet.
+            }
+        }
+    }
+
+    pub(super) fn garbled(&mut self, run: RunId, child: Child, now: Stamp, out: &mut Vec<Effect>) {
+        let Some(found) = self.runs.get_mut(&run).filter(|run| run.stage == Stage::Running) else {
+            return;
+        };
+        if found.end == End::Own {
+            let why = format!("the {} sent bytes that are no message", child.word());
+            found.end = End::Broken("garbled".to_owned(), why);
+        }
+        if child == Child::Executor {
+            out.push(Effect::End { run, child });
+        }
+        self.wind_down(run, now, out);
+    }
+
+    pub(super) fn spawn_failed(
+        &mut self,
+        run: RunId,
+        why: String,
+        reason: String,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(found) = self.runs.get_mut(&run).filter(|run| run.stage == Stage::Running) else {
+            return;
+        };
+        if found.end == End::Own {
+            found.end = End::Broken(reason, why);
+        }
+        found.stage = Stage::Reading;
+        out.push(Effect::ReadEffects { run });
+    }
+
+    pub(super) fn child_ended(
+        &mut self,
+        run: RunId,
+        child: Child,
+        end: ChildEnd,
+        now: Stamp,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(found) = self.runs.get_mut(&run).filter(|run| run.stage == Stage::Running) else {
+            return;
+        };
+        let silent = match child {
+            Child::Interpreter => {
+                found.interpreter_ended = true;
+                found.findings.is_none()
+            }
+            Child::Executor => {
+                found.executor_ended = true;
+                found.report.is_none()
+            }
+        };
+        if silent && found.end == End::Own {
+            let how = match end {
+                ChildEnd::Exited(status) => format!("ended with status {status}"),
+                ChildEnd::Signalled(signal) => format!("was ended by signal {signal}"),
+            };
+            let why = format!("the {} {how} before it had said what it did", child.word());
+            found.end = End::Broken(format!("{}-died", child.word()), why);
+        }
+        if found.interpreter_ended && found.executor_ended {
+            found.stage = Stage::Reading;
+            // Nothing of the run survives its two processes.
+            out.push(Effect::Kill { run });
+            out.push(Effect::ReadEffects { run });
+        } else {
+            self.wind_down(run, now, out);
+        }
+    }
+}
+
+fn prefixed(
+    child: Child,
+    defences: hatch::messages::Defences,
+) -> impl Iterator<Item = (String, String)> {
+    let some = defences.into_iter().take(32);
+    some.map(move |(name, how)| (format!("{} {}", child.word(), cut(name)), cut(how)))
+}

@@ -1,0 +1,252 @@
+//! The end of a run: its outcome, its record, and who gets it. Once per run.
+
+use protocol::documents::{Decision, InFlight, Order};
+use protocol::frames::{Answer, Event as Live, Stop};
+use protocol::{Bytes, Envelope, Mode, Outcome, Plan, PlanLine, RunId, Time, json, limits};
+
+use super::Core;
+use super::effect::Effect;
+use super::event::{Fetched, Line, Stamp};
+use super::run::{Run, Stage};
+use super::session;
+use crate::ledger::{Accepted, Entry, Recorded};
+use crate::record::{self, Account, Basis, EffectsSummary, Ending, judge};
+
+impl Core {
+    pub(super) fn effects_read(
+        &mut self,
+        run: RunId,
+        effects: EffectsSummary,
+        now: Stamp,
+        out: &mut Vec<Effect>,
+    ) {
+        if let Some(accepted) = self.lost.remove(&run) {
+            return self.record_interrupted(&accepted, effects, now, out);
+        }
+        if self.runs.get(&run).is_none_or(|found| found.stage != Stage::Reading) {
+            return;
+        }
+        let ended = self.account(run, effects, now, out);
+        let Some(found) = self.runs.remove(&run) else { return };
+        if let Some(account) = ended {
+            self.write_record(&found.accepted, &found.order, account, out);
+        }
+        for line in found.followers {
+            out.push(Effect::Fetch { line, run });
+        }
+        out.push(Effect::Tidy { run });
+    }
+
+    /// Judges the run, keeps its plan, tells followers that it ended.
+    fn account(
+        &mut self,
+        run: RunId,
+        effects: EffectsSummary,
+        now: Stamp,
+        out: &mut Vec<Effect>,
+    ) -> Option<Account> {
+        let time = self.trusted_time(now);
+        let found = self.runs.get(&run)?;
+        let report = found.report.clone().unwrap_or_default();
+        let (outcome, reason, summary) = judge(&Ending {
+            mode: found.order.mode,
+            end: &found.end,
+            findings: found.findings.as_deref(),
+            fault: found.fault.as_ref(),
+            finished: found.report.is_some(),
+            drift: report.drift.as_deref(),
+            changed: effects.changed(),
+        });
+        let detect = found.findings.as_ref().and_then(|f| f.first()).map(|f| f.summary.clone());
+        let well = matches!(outcome, Outcome::Succeeded | Outcome::Unchanged);
+        let plan = if found.order.mode == Mode::Plan && well {
+            self.keep_plan(run, detect.clone().unwrap_or_default(), time, out)
+        } else {
+            None
+        };
+        self.tell(run, Live::Ended { outcome }, out);
+        let found = self.runs.get(&run)?;
+        let mut defences = found.defences.clone();
+        defences.extend(self.id.defences.iter().map(|(k, v)| (format!("keeper {k}"), v.clone())));
+        defences.extend(self.gate_defences.iter().map(|(k, v)| (format!("gate {k}"), v.clone())));
+        let started = found.started.map_or(now.mono_ms, |stamp| stamp.mono_ms);
+        let mut limits_hit = report.limits_hit;
+        if found.output.count > found.kept {
+            limits_hit.push("output".to_owned());
+        }
+        Some(Account {
+            outcome,
+            summary,
+            reason,
+            found: detect,
+            say: found.say.clone(),
+            plan,
+            skipped: report.skipped,
+            effects_digest: report.effects,
+            effects_dropped: report.effects_dropped,
+            in_flight: in_flight(found, &effects),
+            effects,
+            output: found.output_digest(),
+            events: found.events_digest(),
+            limits_hit,
+            defences,
+            ended: time,
+            duration_ms: now.mono_ms.saturating_sub(started),
+        })
+    }
+
+    /// The plan of a plan run, kept for an hour so that a fix can be bound to it.
+    fn keep_plan(
+        &mut self,
+        run: RunId,
+        found: String,
+        now: Time,
+        out: &mut Vec<Effect>,
+    ) -> Option<protocol::Digest> {
+        let ended = self.runs.get(&run)?;
+        let report = ended.report.as_ref()?;
+        let lines: Vec<PlanLine> = match &report.plan {
+            Some(bytes) => json::read(&bytes.0).ok()?,
+            None => Vec::new(),
+        };
+        let plan = Plan {
+            endpoint: self.id.card.endpoint,
+            script: ended.order.script.name.clone(),
+            script_digest: ended.order.script.digest,
+            parameters: record::parameters_digest(&ended.order.parameters)?,
+            made: now,
+            found,
+            lines,
+            skipped: report.skipped.clone(),
+            unknowable: report.unknowable.clone(),
+        };
+        let bytes = json::write(&plan).ok().filter(|b| b.len() <= limits::PLAN_BYTES_MAX)?;
+        let digest = protocol::Digest::of(&bytes);
+        let bytes = Bytes(bytes);
+        for digest in self.plans.keep(plan, bytes.clone(), now) {
+            out.push(Effect::DropPlan { digest });
+        }
+        out.push(Effect::KeepPlan { digest, run, bytes });
+        Some(digest)
+    }
+
+    /// A run that nobody came back from: what was in flight is unknown, and it is never repeated.
+    fn record_interrupted(
+        &mut self,
+        accepted: &Accepted,
+        effects: EffectsSummary,
+        now: Stamp,
+        out: &mut Vec<Effect>,
+    ) {
+        let time = self.trusted_time(now);
+        let read = Envelope::read(&accepted.envelope.0).ok();
+        let Some(order) = read.and_then(|e| json::read::<Order>(&e.payload.0).ok()) else { return };
+        let words = match &effects.in_flight {
+            Some(what) => format!(
+                "the machine or the daemon stopped during {} on {}: its state is unknown",
+                what.function, what.noun
+            ),
+            None => "the machine or the daemon stopped in mid-run: its state is unknown".to_owned(),
+        };
+        let mut account =
+            Account::without_run(Outcome::Interrupted, words, "interrupted".to_owned(), time);
+        account.in_flight.clone_from(&effects.in_flight);
+        account.effects = effects;
+        self.write_record(accepted, &order, account, out);
+        out.push(Effect::Tidy { run: accepted.run });
+    }
+
+    fn write_record(
+        &mut self,
+        accepted: &Accepted,
+        order: &Order,
+        account: Account,
+        out: &mut Vec<Effect>,
+    ) {
+        let decision = Decision::Permit { reasons: accepted.reasons.clone() };
+        let basis = Basis {
+            run: accepted.run,
+            order_digest: accepted.order,
+            order,
+            card: &self.id.card,
+            card_digest: self.id.card_digest,
+            decision: &decision,
+            classes: &accepted.classes,
+            weaknesses: &accepted.weaknesses,
+            catalogue: accepted.catalogue,
+            accepted: accepted.at,
+            head: self.index.head(),
+            version: &self.id.version,
+        };
+        let document = record::record(&basis, account);
+        let Some((digest, envelope)) = record::seal_record(&document, &*self.id.signer) else {
+            return;
+        };
+        let recorded = Recorded {
+            run: accepted.run,
+            order: accepted.order,
+            record: digest,
+            counter: document.predicate.counter,
+            refused: false,
+            envelope,
+        };
+        self.append(Entry::Record(Box::new(recorded)), out);
+    }
+
+    pub(super) fn follow(&mut self, line: Line, run: RunId, out: &mut Vec<Effect>) {
+        match self.runs.get_mut(&run) {
+            Some(found) => {
+                if !found.followers.contains(&line) && found.followers.len() < FOLLOWERS_MAX {
+                    found.followers.push(line);
+                }
+            }
+            None => self.fetch(line, run, out),
+        }
+    }
+
+    pub(super) fn fetch(&mut self, line: Line, run: RunId, out: &mut Vec<Effect>) {
+        if self.index.record(&run).is_some() {
+            out.push(Effect::Fetch { line, run });
+        } else if let Some(found) = self.runs.get_mut(&run) {
+            if !found.followers.contains(&line) && found.followers.len() < FOLLOWERS_MAX {
+                found.followers.push(line);
+            }
+        } else {
+            session::stop(line, Stop::NoRun, out);
+        }
+    }
+
+    /// What there is of a run: plan, effects, then the record, and only the escrow behind it.
+    pub(super) fn fetched(
+        &mut self,
+        line: Line,
+        run: RunId,
+        found: Fetched,
+        out: &mut Vec<Effect>,
+    ) {
+        if !self.sessions.contains_key(&line.session) || self.index.record(&run).is_none() {
+            return;
+        }
+        let Some(record) = found.record else { return session::stop(line, Stop::NoRun, out) };
+        if let Some(plan) = found.plan {
+            session::answer(line, &Answer::Plan { plan }, out);
+        }
+        for part in found.effects.0.chunks(limits::CHUNK_BYTES_MAX) {
+            session::answer(line, &Answer::Effects { part: Bytes(part.to_vec()) }, out);
+        }
+        session::answer(line, &Answer::Record { record }, out);
+        for (sealed, not_after) in found.escrow {
+            session::answer(line, &Answer::Escrow { sealed, not_after }, out);
+        }
+        session::finish(line, out);
+    }
+}
+
+/// Lines that may follow one run.
+const FOLLOWERS_MAX: usize = 16;
+
+/// What was under way: known only where the run was cut off.
+fn in_flight(run: &Run, effects: &EffectsSummary) -> Option<InFlight> {
+    let whole = run.report.is_some();
+    effects.in_flight.clone().filter(|_| !whole)
+}
