@@ -172,9 +172,9 @@ fn odd_signatures_are_taken_as_the_shared_table_says() {
     let table: Vec<OddSignature> = serde_json::from_slice(&read("signature-table.json")).unwrap();
     assert!(table.len() >= 30);
     for odd in table {
-        let bytes: Vec<u8> = (0..odd.signature.len() / 2)
-            .map(|n| u8::from_str_radix(&odd.signature[2 * n..2 * n + 2], 16).unwrap())
-            .collect();
+        let digits: Vec<u32> = odd.signature.chars().map(|c| c.to_digit(16).unwrap()).collect();
+        let bytes: Vec<u8> =
+            digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).unwrap()).collect();
         let good = trust::keys::verify(&odd.public, odd.message.as_bytes(), &bytes);
         assert_eq!(good, odd.salve, "{} {}", odd.name, odd.public);
         if odd.name.starts_with("key of small order") {
