@@ -6,5 +6,5 @@ mod peer;
 mod serve;
 mod start;
 
-pub use serve::{Served, exit};
+pub use serve::exit;
 pub use start::main;

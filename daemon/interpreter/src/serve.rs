@@ -34,13 +34,13 @@ pub(crate) struct Job {
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Served {
+pub(crate) struct Served {
     /// Findings in order.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
     /// Why it did not go on.
-    pub fault: Option<ScriptFault>,
+    pub(crate) fault: Option<ScriptFault>,
     /// One of [`exit`].
-    pub code: u8,
+    pub(crate) code: u8,
 }
 
 /// Compiles and runs; tells the executor when no more calls come.

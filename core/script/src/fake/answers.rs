@@ -1,6 +1,6 @@
 //! What the described machine answers, row by row.
 
-use protocol::Mode;
+use protocol::{Mode, limits};
 use surface::{HostError, Kind, Row, Value};
 
 use super::{FakeHost, Service, error, paths};
@@ -34,6 +34,11 @@ impl FakeHost {
 
     fn report(&mut self, row: &Row, args: &[Value]) -> Answer {
         let said = text(args, 0).to_owned();
+        let chars = said.chars().count();
+        if !(1..=limits::SAY_CHARS_MAX).contains(&chars) {
+            let why = format!("{chars} characters, 1 to {} may be said", limits::SAY_CHARS_MAX);
+            return Err(error(row, "bad_argument", &why));
+        }
         match row.name {
             "report.note" => self.heard.notes.push(said),
             "report.skipped" => self.heard.skipped.push(said),
