@@ -3,6 +3,7 @@
 use desk::catalogue::CatalogueTrouble;
 use desk::enrol::{EnrolError, JoinError};
 use desk::home::{FileError, HomeError};
+use desk::inventory::Unclear;
 use desk::org::{InitError, OpenError};
 use protocol::frames::Stop;
 
@@ -136,6 +137,23 @@ impl From<EnrolError> for Failure {
             EnrolError::Line(_) | EnrolError::NotDelivered => first(Exit::Unreachable, error)
                 .next("run the command again for a new line to paste"),
             other => first(Exit::Broken, other),
+        }
+    }
+}
+
+impl From<Unclear> for Failure {
+    fn from(error: Unclear) -> Self {
+        let (shown, lead) = match &error {
+            Unclear::Unknown { candidates, .. } => (candidates.clone(), "there is"),
+            Unclear::Ambiguous { candidates, .. } => (candidates.clone(), "it could be"),
+            Unclear::None { .. } => (Vec::new(), ""),
+            Unclear::Store(_) => return first(Exit::Broken, error),
+        };
+        let failure = first(Exit::Usage, error);
+        if shown.is_empty() {
+            failure
+        } else {
+            failure.next(format!("{lead}:  {}", shown.join(", ")))
         }
     }
 }

@@ -3,7 +3,20 @@
 //! A command file has `#[derive(clap::Args)] pub struct XArgs` and
 //! `pub async fn run(ctx: &Ctx, args: XArgs) -> Result<Exit, Failure>`.
 
+pub mod agents;
+pub mod cancel;
+pub mod check;
+pub mod endpoints;
+pub mod follow;
+pub mod init;
+pub mod join;
+pub mod look;
+pub mod plan;
+pub mod run;
+pub mod scripts;
 pub mod start;
+pub mod watch;
+pub mod work;
 
 use std::path::PathBuf;
 
@@ -33,8 +46,26 @@ pub struct Cli {
 /// Commands, in the order `--help` shows them: the daily verbs, then the nouns.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    // run plan check cancel verify status
-    // init join agents endpoints scripts runs tickets secrets
+    /// Show what a script would do, ask, do it, and leave the proof on the ticket
+    Run(run::RunArgs),
+    /// Make a script's plan on a machine and show it; changes nothing
+    Plan(check::LookArgs),
+    /// Look whether a script's problem is there; changes nothing
+    Check(check::LookArgs),
+    /// Cancel a run that runs or waits
+    Cancel(cancel::CancelArgs),
+    // verify status
+    /// Sets a new organisation up
+    Init(init::InitArgs),
+    /// Joins the organisation of a colleague who invited you
+    Join(join::JoinArgs),
+    /// People who may sign orders
+    Agents(agents::AgentsArgs),
+    /// Machines that are helped
+    Endpoints(endpoints::EndpointsArgs),
+    /// Scripts: vet, publish, find
+    Scripts(scripts::ScriptsArgs),
+    // runs tickets secrets
 }
 
 /// Runs one command.
@@ -44,7 +75,15 @@ pub enum Command {
 pub async fn run(ctx: &Ctx, command: Option<Command>) -> Result<Exit, Failure> {
     match command {
         None => start::run(ctx),
-        Some(command) => match command {},
+        Some(Command::Run(args)) => run::run(ctx, args).await,
+        Some(Command::Plan(args)) => plan::run(ctx, args).await,
+        Some(Command::Check(args)) => check::run(ctx, args).await,
+        Some(Command::Cancel(args)) => cancel::run(ctx, args).await,
+        Some(Command::Init(args)) => init::run(ctx, args).await,
+        Some(Command::Join(args)) => join::run(ctx, args).await,
+        Some(Command::Agents(args)) => agents::run(ctx, args).await,
+        Some(Command::Endpoints(args)) => endpoints::run(ctx, args).await,
+        Some(Command::Scripts(args)) => scripts::run(ctx, args).await,
     }
 }
 

@@ -47,6 +47,7 @@ pub struct Door {
     listener: Listener,
     inside: Arc<Inside>,
     token: String,
+    reach: String,
     secret: protocol::Digest,
     kind: TokenKind,
 }
@@ -77,10 +78,10 @@ impl Door {
         let reach = reached(&listener, place)?;
         let kind = TokenKind::Endpoint;
         let token: Token<EndpointName> =
-            token::make(&desk.home, &desk.store, kind, &name, reach, now())?;
+            token::make(&desk.home, &desk.store, kind, &name, reach.clone(), now())?;
         let secret = protocol::Digest::of(&token.secret.0);
         let inside = Arc::new(Inside { desk, guest: Guest::Endpoint(guest), now });
-        Ok(Self { listener, inside, token: token.to_string(), secret, kind })
+        Ok(Self { listener, inside, token: token.to_string(), reach, secret, kind })
     }
 
     /// Opens the door for a colleague.
@@ -98,16 +99,23 @@ impl Door {
         let listener = listen(&desk, place, name.as_str())?;
         let reach = reached(&listener, place)?;
         let kind = TokenKind::Agent;
-        let token: Invitation = token::make(&desk.home, &desk.store, kind, &name, reach, now())?;
+        let token: Invitation =
+            token::make(&desk.home, &desk.store, kind, &name, reach.clone(), now())?;
         let secret = protocol::Digest::of(&token.secret.0);
         let inside = Arc::new(Inside { desk, guest: Guest::Agent(guest), now });
-        Ok(Self { listener, inside, token: token.to_string(), secret, kind })
+        Ok(Self { listener, inside, token: token.to_string(), reach, secret, kind })
     }
 
     /// The token's text.
     #[must_use]
     pub fn token(&self) -> &str {
         &self.token
+    }
+
+    /// Where others reach the door, as in the token.
+    #[must_use]
+    pub fn reach(&self) -> &str {
+        &self.reach
     }
 
     /// Waits for the one who joins; `turned` hears of everybody else.

@@ -1,0 +1,161 @@
+//! `salve agents`: who may sign orders, and how a colleague joins.
+
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use desk::catalogue;
+use desk::enrol::{AgentGuest, Door, Place};
+use desk::home::Held;
+use desk::org::renew_certificates;
+use policy::{Person, Policy};
+use protocol::{AgentName, Label, Time};
+use serde::Serialize;
+
+use crate::cli::endpoints::{Waiting, wait};
+use crate::ctx::Ctx;
+use crate::exit::{Exit, Failure};
+use crate::view::Table;
+
+/// `salve agents`
+#[derive(Debug, Args)]
+pub struct AgentsArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub what: What,
+}
+
+/// Subcommands.
+#[derive(Debug, Subcommand)]
+pub enum What {
+    /// People of the signed policy and what they may be
+    List,
+    /// Prints one line for a colleague, waits, and signs a policy with their keys
+    Invite {
+        /// The colleague's name in orders, as in m.ruiz
+        name: AgentName,
+        /// Where to wait.
+        #[command(flatten)]
+        waiting: Waiting,
+        /// What rules call the person; may be repeated [agent]
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<Label>,
+    },
+}
+
+/// Runs `salve agents ...`.
+///
+/// # Errors
+/// What the subcommand says.
+pub async fn run(ctx: &Ctx, args: AgentsArgs) -> Result<Exit, Failure> {
+    match args.what {
+        What::List => list(ctx),
+        What::Invite { name, waiting, roles } => invite(ctx, name, &waiting, roles).await,
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    name: AgentName,
+    roles: Vec<Label>,
+    vets: bool,
+    administers: bool,
+    state: &'static str,
+    me: bool,
+}
+
+fn line(policy: &Policy, person: &Person, me: &AgentName, now: Time) -> Line {
+    Line {
+        name: person.name.clone(),
+        roles: person.roles.clone(),
+        vets: person.vetter_key.is_some(),
+        administers: person.admin_key.is_some(),
+        state: if policy.is_withdrawn(person, now) { "withdrawn" } else { "may sign orders" },
+        me: person.name == *me,
+    }
+}
+
+fn list(ctx: &Ctx) -> Result<Exit, Failure> {
+    let desk = ctx.desk()?;
+    let policy = catalogue::policy(&desk.home, ctx.now())?;
+    let me = &desk.organisation.me;
+    let people = policy.file().people.iter();
+    let lines: Vec<Line> = people.map(|person| line(&policy, person, me, ctx.now())).collect();
+    ctx.show(&lines, |lines| words(lines))?;
+    Ok(Exit::Fine)
+}
+
+fn words(lines: &[Line]) -> String {
+    let mut table = Table::new(["NAME", "ROLES", "KEYS", "STATE"]);
+    for line in lines {
+        let roles: Vec<&str> = line.roles.iter().map(Label::as_str).collect();
+        let mut keys = vec!["agent"];
+        keys.extend(line.vets.then_some("vetter"));
+        keys.extend(line.administers.then_some("admin"));
+        let name = if line.me { format!("{} (you)", line.name) } else { line.name.to_string() };
+        table.row([&name, &roles.join(" "), &keys.join(" "), line.state]);
+    }
+    table.render()
+}
+
+async fn invite(
+    ctx: &Ctx,
+    name: AgentName,
+    waiting: &Waiting,
+    roles: Vec<Label>,
+) -> Result<Exit, Failure> {
+    let desk = Arc::new(ctx.desk()?);
+    let me = desk.organisation.me.clone();
+    catalogue::renew_if_old(&desk.home, ctx.now())?;
+    renew_certificates(&desk.home, &me, ctx.now())?;
+    let passphrase = ctx.passphrase("Passphrase of your admin key (it signs the new policy)")?;
+    let admins = vec![desk.home.held_key(Held::Admin, &me, &passphrase)?];
+    let roles = if roles.is_empty() { vec![agent_role()?] } else { roles };
+    let guest = AgentGuest { name: name.clone(), roles, admins };
+    let listen = waiting.listen();
+    let place = Place { listen: &listen, reach: waiting.reach.as_deref() };
+    let mut door = Door::for_agent(desk, place, guest, ctx.now)?;
+    if ctx.json {
+        ctx.json(&serde_json::json!({ "name": name, "token": door.token() }))?;
+    } else {
+        let at = door.reach();
+        ctx.note(format!("Give {name} this line within 15 minutes; waiting at {at}:"));
+        ctx.say(format!("salve join {}", door.token()));
+    }
+    wait(ctx, &mut door, name.as_str()).await?;
+    if ctx.json {
+        ctx.json(&serde_json::json!({ "joined": name }))?;
+    } else {
+        ctx.say(format!(
+            "{name} joined and may sign orders; the keys were made there and never left.\n  \
+             Endpoints learn of it with the next order that reaches them."
+        ));
+    }
+    Ok(Exit::Fine)
+}
+
+fn agent_role() -> Result<Label, Failure> {
+    "agent".parse().map_err(|e| Failure::broken("no role").because(e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_listed_with_what_they_hold() {
+        let line = |name: &str, vets, me| Line {
+            name: name.parse().unwrap(),
+            roles: vec!["agent".parse().unwrap()],
+            vets,
+            administers: vets,
+            state: "may sign orders",
+            me,
+        };
+        assert_eq!(
+            words(&[line("a.kaya", true, true), line("m.ruiz", false, false)]),
+            "NAME          ROLES  KEYS                STATE\n\
+             a.kaya (you)  agent  agent vetter admin  may sign orders\n\
+             m.ruiz        agent  agent               may sign orders\n"
+        );
+    }
+}

@@ -1,0 +1,200 @@
+//! `salve init`: a new organisation. Says in the end who holds what and what is weak.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use desk::catalogue::ScriptFile;
+use desk::home::Home;
+use desk::org::{Founding, Ready, Step, profile_word};
+use protocol::{AgentName, Label};
+use serde::Serialize;
+
+use crate::cli::scripts::{ReadScript, read_all};
+use crate::ctx::Ctx;
+use crate::exit::{Exit, Failure};
+use crate::view::{count, safe};
+
+/// How duties are divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProfileWord {
+    /// One person does everything; every record says so
+    Solo,
+    /// A few people who know each other
+    Small,
+    /// Duties are separated
+    Regulated,
+}
+
+impl From<ProfileWord> for policy::Profile {
+    fn from(word: ProfileWord) -> Self {
+        match word {
+            ProfileWord::Solo => Self::Solo,
+            ProfileWord::Small => Self::Small,
+            ProfileWord::Regulated => Self::Regulated,
+        }
+    }
+}
+
+/// `salve init`
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// How duties are divided
+    #[arg(long, value_enum, default_value = "small")]
+    pub profile: ProfileWord,
+    /// The organisation's name, as in "Demo Ltd"
+    #[arg(long)]
+    pub name: String,
+    /// Your name in orders, as in a.kaya
+    #[arg(long, value_name = "NAME")]
+    pub me: AgentName,
+    /// Vet and publish every script in this folder [the project's, beside the program]
+    #[arg(long, value_name = "DIR", conflicts_with = "no_scripts")]
+    pub scripts: Option<PathBuf>,
+    /// Begin with an empty catalogue
+    #[arg(long)]
+    pub no_scripts: bool,
+    /// A systemd unit that agents may name to scripts; may be repeated
+    #[arg(long = "unit", value_name = "UNIT")]
+    pub units: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct View {
+    organisation: String,
+    id: Label,
+    profile: &'static str,
+    me: AgentName,
+    home: PathBuf,
+    resumed: bool,
+    scripts: Vec<String>,
+    weaknesses: Vec<String>,
+}
+
+/// Sets an organisation up.
+///
+/// # Errors
+/// Already there, wrong passphrase, a profile that one person cannot be.
+pub async fn run(ctx: &Ctx, args: InitArgs) -> Result<Exit, Failure> {
+    let home = Home::new(&ctx.home);
+    if args.profile != ProfileWord::Solo {
+        let word = profile_word(args.profile.into());
+        return Err(desk::org::InitError::NeedsMorePeople(word).into());
+    }
+    let folder = args.scripts.clone().or_else(|| ctx.scripts_beside.clone());
+    let scripts = match folder.filter(|_| !args.no_scripts) {
+        Some(folder) => vetted(&folder, &args.me)?,
+        None => Vec::new(),
+    };
+    let names: Vec<String> = scripts.iter().map(script_line).collect();
+    let passphrase = ctx.new_passphrase("Passphrase for the root, admin and vetter keys")?;
+    let founding = Founding {
+        name: args.name,
+        profile: args.profile.into(),
+        me: args.me,
+        passphrase,
+        units: args.units,
+        scripts,
+    };
+    let mut quiet = |_: Step| ControlFlow::Continue(());
+    let ready = desk::org::init(&home, &founding, ctx.now(), &mut quiet)?;
+    let view = view(&ctx.home, ready, names);
+    ctx.show(&view, words)?;
+    Ok(Exit::Fine)
+}
+
+fn vetted(folder: &Path, me: &AgentName) -> Result<Vec<ScriptFile>, Failure> {
+    let read = read_all(folder, me)?;
+    let faulty: Vec<&ReadScript> = read.iter().filter(|script| script.file.is_err()).collect();
+    if let Some(first) = faulty.first() {
+        let path = safe(&first.path.to_string_lossy());
+        return Err(Failure::needs_person(format!("`{path}` has faults and cannot be vetted"))
+            .next(format!("see them:  salve scripts lint {path}\nbegin without:  --no-scripts")));
+    }
+    Ok(read.into_iter().filter_map(|script| script.file.ok()).collect())
+}
+
+fn script_line(script: &ScriptFile) -> String {
+    format!("{} {} ({})", script.manifest.name, script.manifest.version, script.manifest.risk)
+}
+
+fn view(home: &Path, ready: Ready, scripts: Vec<String>) -> View {
+    let organisation = ready.organisation;
+    View {
+        organisation: organisation.name,
+        id: organisation.id,
+        profile: profile_word(organisation.profile),
+        me: organisation.me,
+        home: home.to_owned(),
+        resumed: ready.resumed,
+        scripts,
+        weaknesses: ready.weaknesses,
+    }
+}
+
+fn words(view: &View) -> String {
+    let me = &view.me;
+    let home = safe(&view.home.to_string_lossy());
+    let done = if view.resumed { "completed" } else { "set up" };
+    let name = safe(&view.organisation);
+    let mut lines = vec![
+        format!("Organisation \"{name}\" ({}) is {done} in {home}.", view.id),
+        format!("  {me} holds     the root, admin and vetter keys, under the passphrase: keys/{{root,admin,vetter}}/{me}.pem"),
+        format!("                the keys that sign orders and open secrets: agents/{me}/"),
+        "  This home too the keys used without a person, in clear: both CAs, enroller, ticket, freshness, desk (keys/online/)".to_owned(),
+        format!("  Scripts       {}", vetted_words(&view.scripts, me)),
+    ];
+    let mut weak = view.weaknesses.iter();
+    if let Some(first) = weak.next() {
+        lines.push(format!("  Weak          {first}"));
+    }
+    lines.extend(weak.map(|weakness| format!("                {weakness}")));
+    lines.push(
+        "                every record says so; with a second person:  salve agents invite NAME"
+            .to_owned(),
+    );
+    lines.push(format!("  Do now        move keys/root/{me}.pem to a stick and keep it in a drawer: it is needed only to name other keys"));
+    lines.push("                without the passphrase nothing can be vetted or changed any more; nobody can get it back".to_owned());
+    lines.push("  Next          salve endpoints enroll NAME".to_owned());
+    lines.join("\n")
+}
+
+fn vetted_words(scripts: &[String], me: &AgentName) -> String {
+    if scripts.is_empty() {
+        return "none yet:  salve scripts sign FILE, then  salve scripts publish".to_owned();
+    }
+    let many = count(scripts.len() as u64, "script");
+    format!("{many} vetted by {me} alone: {}", scripts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_words_say_who_holds_what_and_what_is_weak() {
+        let view = View {
+            organisation: "Demo Ltd".to_owned(),
+            id: "demo-ltd".parse().unwrap(),
+            profile: "solo",
+            me: "a.kaya".parse().unwrap(),
+            home: "/tmp/x".into(),
+            resumed: false,
+            scripts: vec!["cache.clear 1 (low)".to_owned()],
+            weaknesses: vec!["scripts of every risk need one signature of 1".to_owned()],
+        };
+        assert_eq!(
+            words(&view),
+            "Organisation \"Demo Ltd\" (demo-ltd) is set up in /tmp/x.\n\
+             \x20 a.kaya holds     the root, admin and vetter keys, under the passphrase: keys/{root,admin,vetter}/a.kaya.pem\n\
+             \x20               the keys that sign orders and open secrets: agents/a.kaya/\n\
+             \x20 This home too the keys used without a person, in clear: both CAs, enroller, ticket, freshness, desk (keys/online/)\n\
+             \x20 Scripts       1 script vetted by a.kaya alone: cache.clear 1 (low)\n\
+             \x20 Weak          scripts of every risk need one signature of 1\n\
+             \x20               every record says so; with a second person:  salve agents invite NAME\n\
+             \x20 Do now        move keys/root/a.kaya.pem to a stick and keep it in a drawer: it is needed only to name other keys\n\
+             \x20               without the passphrase nothing can be vetted or changed any more; nobody can get it back\n\
+             \x20 Next          salve endpoints enroll NAME"
+        );
+    }
+}

@@ -1,0 +1,62 @@
+//! `salve join CODE`: a colleague's console becomes part of the organisation.
+
+use clap::Args;
+use desk::home::{Home, Organisation};
+use protocol::documents::Invitation;
+
+use crate::ctx::Ctx;
+use crate::exit::{Exit, Failure};
+use crate::view::safe;
+
+/// `salve join`
+#[derive(Debug, Args)]
+pub struct JoinArgs {
+    /// The code from your colleague's `salve agents invite`
+    pub code: String,
+}
+
+/// Joins the organisation that the code names.
+///
+/// # Errors
+/// A damaged code, nobody there, a token that is used, an answer that does not verify.
+pub async fn run(ctx: &Ctx, args: JoinArgs) -> Result<Exit, Failure> {
+    let invitation: Invitation = args.code.parse().map_err(|_| {
+        Failure::usage("this is not a whole code")
+            .next("paste the line again, from `salve` to its end")
+    })?;
+    let home = Home::new(&ctx.home);
+    let organisation = desk::enrol::join(&home, &invitation, ctx.now()).await?;
+    ctx.show(&organisation, |organisation| words(organisation, &home.path().to_string_lossy()))?;
+    Ok(Exit::Fine)
+}
+
+fn words(organisation: &Organisation, home: &str) -> String {
+    let me = &organisation.me;
+    format!(
+        "You are {me} of {}. Your keys were made here and never left: {}/agents/{me}/\n  \
+         Next   salve scripts search WORDS\n         salve endpoints list",
+        organisation.id,
+        safe(home)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joining_ends_with_who_you_are_and_where_your_keys_lie() {
+        let organisation = Organisation {
+            name: "Demo Ltd".to_owned(),
+            id: "demo-ltd".parse().unwrap(),
+            profile: policy::Profile::Solo,
+            me: "m.ruiz".parse().unwrap(),
+        };
+        assert_eq!(
+            words(&organisation, "/tmp/x"),
+            "You are m.ruiz of demo-ltd. Your keys were made here and never left: /tmp/x/agents/m.ruiz/\n\
+             \x20 Next   salve scripts search WORDS\n\
+             \x20        salve endpoints list"
+        );
+    }
+}
