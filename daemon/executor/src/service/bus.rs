@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zbus::wire::serialized::{Context, Data};
 use zbus::wire::{LE, to_bytes};
-use zbus::{ObjectPath, OwnedVariant, Signature, Type, Variant};
+use zbus::{ObjectPath, OwnedVariant, Type, Variant};
 
 use crate::clock::Deadline;
 
@@ -315,19 +315,27 @@ fn encode<B: Serialize + Type>(
         to_bytes(Context::new(LE, 0), body).map_err(form)?.bytes().to_vec()
     };
     let path = ObjectPath::try_from(target.path).map_err(|_| BusError::Form)?;
-    let mut fields: Vec<(u8, Variant<'_>)> = vec![
+    let fields: Vec<(u8, Variant<'_>)> = vec![
         (1, Variant::ObjectPath(path)),
         (2, Variant::Str(target.interface.into())),
         (3, Variant::Str(method.into())),
         (6, Variant::Str(target.to.into())),
     ];
-    if !signature.is_empty() {
-        let signature = Signature::try_from(signature.as_str()).map_err(|_| BusError::Form)?;
-        fields.push((8, Variant::Signature(signature)));
-    }
     let len = u32::try_from(body.len()).map_err(|_| BusError::Form)?;
     let head = (b'l', 1u8, 0u8, 1u8, len, serial, fields);
     let mut bytes = to_bytes(Context::new(LE, 0), &head).map_err(form)?.bytes().to_vec();
+    if !signature.is_empty() {
+        // By hand: as a value, the signature of several arguments is a structure's, in brackets,
+        // and systemd takes that for one argument.
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        let short = u8::try_from(signature.len()).map_err(|_| BusError::Form)?;
+        bytes.extend_from_slice(&[8, 1, b'g', 0, short]);
+        bytes.extend_from_slice(signature.as_bytes());
+        bytes.push(0);
+        let fields = u32::try_from(bytes.len() - HEAD).map_err(|_| BusError::Form)?;
+        let slot = bytes.iter_mut().skip(HEAD - 4);
+        slot.zip(fields.to_le_bytes()).for_each(|(slot, byte)| *slot = byte);
+    }
     bytes.resize(bytes.len().next_multiple_of(8), 0);
     bytes.extend_from_slice(&body);
     Ok(bytes)

@@ -101,6 +101,8 @@ impl Systemd {
             let data = Data::new([head.clone(), rest].concat(), Context::new(LE, 0));
             type Head = (u8, u8, u8, u8, u32, u32, Vec<(u8, OwnedVariant)>);
             let (head, _) = data.deserialize::<Head>().unwrap();
+            // What systemd would refuse: several arguments are no structure.
+            assert!(!data.bytes().windows(4).any(|four| four == b"(ss)"));
             let serial = head.5;
             let fields: BTreeMap<u8, OwnedVariant> = head.6.into_iter().collect();
             let Variant::Str(method) = &*fields[&3] else { panic!("no member") };
