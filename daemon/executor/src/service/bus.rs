@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zbus::wire::serialized::{Context, Data};
@@ -23,6 +24,8 @@ use crate::clock::Deadline;
 pub(crate) const SYSTEM: &str = "/run/dbus/system_bus_socket";
 /// Longest message that is taken: the list of all units of a large machine.
 const MESSAGE_MAX: usize = 8 * 1024 * 1024;
+/// The number of the first call.
+const HELLO: u32 = 1;
 /// Bytes before a message's header fields end: fixed part and the fields' length.
 const HEAD: usize = 16;
 
@@ -65,11 +68,12 @@ pub(crate) struct Target<'a> {
     pub(crate) interface: &'a str,
 }
 
-/// A connection that is let in and has a name.
+/// A connection; it is let in and has a name once it was asked something.
 #[derive(Debug)]
 pub(crate) struct Bus {
     stream: UnixStream,
     serial: u32,
+    greeted: bool,
     buffer: Vec<u8>,
     jobs: BTreeMap<String, String>,
 }
@@ -117,31 +121,52 @@ impl Message {
 }
 
 impl Bus {
-    /// Connects, says who we are (the kernel tells the bus as well), and takes a name.
+    /// Connects without waiting and says who we are; the kernel tells the bus as well. What the bus
+    /// answers is read with the first question, so that a slow bus delays nobody who asks nothing.
     pub(crate) fn connect(path: &Path, uid: u32, until: Deadline) -> Result<Self, BusError> {
-        let stream = UnixStream::connect(path).map_err(BusError::Line)?;
-        Self::over(stream, uid, until)
+        let line = |error: rustix::io::Errno| BusError::Line(error.into());
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+        let socket = socket.map_err(line)?;
+        let address = SocketAddrUnix::new(path).map_err(line)?;
+        rustix::net::connect(&socket, &address).map_err(line)?;
+        Self::over(UnixStream::from(socket), uid, until)
     }
 
     /// The same over a connected stream.
     pub(crate) fn over(stream: UnixStream, uid: u32, until: Deadline) -> Result<Self, BusError> {
         stream.set_nonblocking(true).map_err(BusError::Line)?;
         let jobs = BTreeMap::new();
-        let mut bus = Self { stream, serial: 0, buffer: Vec::new(), jobs };
+        let mut bus = Self { stream, serial: 1, greeted: false, buffer: Vec::new(), jobs };
         let name: String = uid.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
-        bus.write(format!("\0AUTH EXTERNAL {name}\r\n").as_bytes(), until)?;
-        let answer = bus.line(until)?;
-        if !answer.starts_with("OK ") {
-            return Err(BusError::Auth);
-        }
-        bus.write(b"BEGIN\r\n", until)?;
+        let mut bytes = format!("\0AUTH EXTERNAL {name}\r\nBEGIN\r\n").into_bytes();
         let daemon = Target {
             to: "org.freedesktop.DBus",
             path: "/org/freedesktop/DBus",
             interface: "org.freedesktop.DBus",
         };
-        let _: String = bus.call(daemon, "Hello", &(), until)?;
+        bytes.extend(encode(daemon, "Hello", &(), HELLO)?);
+        bus.write(&bytes, until)?;
         Ok(bus)
+    }
+
+    /// Whether it let us in.
+    pub(crate) fn greeted(&self) -> bool {
+        self.greeted
+    }
+
+    /// Reads the answers to what was said at the start.
+    fn greet(&mut self, until: Deadline) -> Result<(), BusError> {
+        if !self.line(until)?.starts_with("OK ") {
+            return Err(BusError::Auth);
+        }
+        loop {
+            let message = self.next(until)?;
+            if message.answers(HELLO) {
+                self.greeted = message.kind == 2;
+                return if self.greeted { Ok(()) } else { Err(BusError::Auth) };
+            }
+        }
     }
 
     /// Calls a method and waits for its answer.
@@ -152,7 +177,10 @@ impl Bus {
         body: &B,
         until: Deadline,
     ) -> Result<T, BusError> {
-        self.serial = self.serial.wrapping_add(1).max(1);
+        if !self.greeted {
+            self.greet(until)?;
+        }
+        self.serial = self.serial.wrapping_add(1).max(HELLO + 1);
         let serial = self.serial;
         let bytes = encode(target, method, body, serial)?;
         self.write(&bytes, until)?;

@@ -62,7 +62,8 @@ fn ask<T>(
     let Some(mut bus) = run.bus.take() else { return Err(BusError::Closed) };
     let answer = question(&mut bus, run);
     // One whose time was over is whole still: what comes late is told apart by its number.
-    if matches!(answer, Ok(_) | Err(BusError::Refused { .. } | BusError::Late)) {
+    let whole = matches!(answer, Ok(_) | Err(BusError::Refused { .. } | BusError::Late));
+    if whole && bus.greeted() {
         run.bus = Some(bus);
     }
     answer

@@ -306,12 +306,31 @@ fn a_unit_that_does_not_stay_says_when() {
 
 #[test]
 fn a_bus_that_says_nothing_is_no_bus() {
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    let clock = Clock::start(testing::NOW, Duration::from_millis(50));
-    assert!(matches!(bus::Bus::over(ours, 0, clock.end()), Err(BusError::Late)));
-    drop(theirs);
-    let (ours, mut theirs) = UnixStream::pair().unwrap();
-    theirs.write_all(b"REJECTED EXTERNAL\r\n").unwrap();
+    let tree = testing::machine();
+    let start = || testing::start(Mode::Check, &[], &[]);
     let clock = Clock::start(testing::NOW, testing::PATIENCE);
-    assert!(matches!(bus::Bus::over(ours, 0, clock.end()), Err(BusError::Auth)));
+    let bus = |greeting: &[u8]| {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(greeting).unwrap();
+        (bus::Bus::over(ours, 0, clock.end()).unwrap(), theirs)
+    };
+    // Silent: the run's time is over before the bus's.
+    let (silent, _keep) = bus(b"");
+    let mut short = start();
+    short.limit_ms = 50;
+    let mut made = testing::open_with(&tree, short, Some(silent));
+    assert_eq!(made.code("service.failed", &[]), "limit_time");
+    let (refusing, _keep) = bus(b"REJECTED EXTERNAL\r\n");
+    let mut made = testing::open_with(&tree, start(), Some(refusing));
+    assert_eq!(made.code("service.failed", &[]), "no_bus");
+    let (babbling, _keep) = bus(b"OK 1\r\nB\x02\x00\x01\x00\x00\x00\x00aaaaaaaaaaaaaaaaaaaa");
+    let mut made = testing::open_with(&tree, start(), Some(babbling));
+    assert_eq!(made.code("service.failed", &[]), "no_bus");
+    let (closing, theirs) = bus(b"OK 1\r\n");
+    drop(theirs);
+    let mut made = testing::open_with(&tree, start(), Some(closing));
+    assert_eq!(made.code("service.failed", &[]), "no_bus");
+    assert_eq!(made.code("service.failed", &[]), "no_bus");
+    let nobody = tree.root.at("/run/none");
+    assert!(bus::Bus::connect(&nobody, 0, clock.end()).is_err());
 }
