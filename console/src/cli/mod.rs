@@ -13,8 +13,13 @@ pub mod join;
 pub mod look;
 pub mod plan;
 pub mod run;
+pub mod runs;
 pub mod scripts;
+pub mod secrets;
 pub mod start;
+pub mod status;
+pub mod tickets;
+pub mod verify;
 pub mod watch;
 pub mod work;
 
@@ -54,7 +59,10 @@ pub enum Command {
     Check(check::LookArgs),
     /// Cancel a run that runs or waits
     Cancel(cancel::CancelArgs),
-    // verify status
+    /// Verify a run's papers: a run, a record's file or an exported folder
+    Verify(verify::VerifyArgs),
+    /// What needs a person, what ends when, which key lies where
+    Status(status::StatusArgs),
     /// Sets a new organisation up
     Init(init::InitArgs),
     /// Joins the organisation of a colleague who invited you
@@ -65,7 +73,12 @@ pub enum Command {
     Endpoints(endpoints::EndpointsArgs),
     /// Scripts: vet, publish, find
     Scripts(scripts::ScriptsArgs),
-    // runs tickets secrets
+    /// Runs: list, show, follow, export
+    Runs(runs::RunsArgs),
+    /// Tickets: open, list, show, close, reopen
+    Tickets(tickets::TicketsArgs),
+    /// One-time secrets: open one
+    Secrets(secrets::SecretsArgs),
 }
 
 /// Runs one command.
@@ -79,6 +92,11 @@ pub async fn run(ctx: &Ctx, command: Option<Command>) -> Result<Exit, Failure> {
         Some(Command::Plan(args)) => plan::run(ctx, args).await,
         Some(Command::Check(args)) => check::run(ctx, args).await,
         Some(Command::Cancel(args)) => cancel::run(ctx, args).await,
+        Some(Command::Verify(args)) => verify::run(ctx, args),
+        Some(Command::Status(args)) => status::run(ctx, args),
+        Some(Command::Runs(args)) => runs::run(ctx, args).await,
+        Some(Command::Tickets(args)) => tickets::run(ctx, args),
+        Some(Command::Secrets(args)) => secrets::run(ctx, args),
         Some(Command::Init(args)) => init::run(ctx, args).await,
         Some(Command::Join(args)) => join::run(ctx, args).await,
         Some(Command::Agents(args)) => agents::run(ctx, args).await,

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use protocol::documents::Record;
 use protocol::frames::{Event, Stop};
-use protocol::{Digest, EndpointId, Envelope, Plan, RunId, Time};
+use protocol::{Digest, EndpointId, Envelope, Plan, RunId, TicketId, Time};
 use store::{EndpointRow, Seen};
 use tokio::time::sleep;
 
 use super::{RunError, Wish, attest, order};
 use crate::org::Desk;
-use crate::outbox::{self, Arrived, Filing};
+use crate::outbox::{self, Arrived, Delivery, Filing};
 use crate::session::{Agent, Parcel, Returned, Session, SessionError};
 use crate::verify::{Anchors, peek_record};
 
@@ -23,6 +23,22 @@ const TRIES: [Duration; 4] = [
 ];
 /// Room after a run's own deadline for stopping it and signing its record, seconds.
 const AFTER_DEADLINE: u64 = 60;
+
+/// What happens while a run is sent and followed.
+#[derive(Debug)]
+pub enum News<'a> {
+    /// The order is stored and about to be sent.
+    Stored {
+        /// The run.
+        run: RunId,
+        /// Its order.
+        order: Digest,
+    },
+    /// The endpoint says something.
+    Event(&'a Event),
+    /// The line was lost; the run is asked for again.
+    Lost(&'a SessionError),
+}
 
 /// How the live events compare with the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +89,7 @@ pub async fn run(
     session: &Session,
     wish: &Wish,
     now: fn() -> Time,
-    on_event: &mut dyn FnMut(&Event),
+    news: &mut dyn FnMut(News<'_>),
 ) -> Result<RunResult, RunError> {
     seen(desk, session, now())?;
     let (order, envelope) = order::order(agent, wish, now())?;
@@ -91,6 +107,7 @@ pub async fn run(
         }
     };
     desk.store.run_sent(&run, &dispatch.write()?)?;
+    news(News::Stored { run, order: digest });
     let parcel = Parcel { order: envelope, dispatch, attestation, approvals: Vec::new() };
     let mut trouble = None;
     let mut hear = |event: &Event| {
@@ -100,7 +117,7 @@ pub async fn run(
         {
             trouble = Some(error);
         }
-        on_event(event);
+        news(News::Event(event));
     };
     let heard = session.submit(&parcel, &mut hear).await;
     if let Some(error) = trouble {
@@ -117,10 +134,11 @@ pub async fn run(
             Err(RunError::NotTaken { stop })
         }
         Err(source) => {
+            news(News::Lost(&source));
             let limit = wish.script.manifest.limit_seconds.saturating_add(AFTER_DEADLINE);
             let ended_by = order.not_after.plus(limit);
             let lost = RunError::Unknown { run, ended_by, source };
-            again(desk, agent, &wish.endpoint, (run, digest), now, on_event, lost).await
+            again(desk, agent, &wish.endpoint, (run, digest), now, news, lost).await
         }
     }
 }
@@ -135,11 +153,11 @@ pub async fn resume(
     endpoint: &EndpointRow,
     (run, order): (RunId, Digest),
     now: fn() -> Time,
-    on_event: &mut dyn FnMut(&Event),
+    news: &mut dyn FnMut(News<'_>),
 ) -> Result<RunResult, RunError> {
     let session = Session::open(agent, endpoint, now()).await.map_err(RunError::NotSent)?;
     seen(desk, &session, now())?;
-    let heard = session.follow(run, on_event).await;
+    let heard = session.follow(run, &mut |event| news(News::Event(event))).await;
     let result = match heard {
         Ok(returned) => {
             let result = take(desk, agent, &session, (run, order, endpoint.id), &returned, now())?;
@@ -159,12 +177,12 @@ async fn again(
     endpoint: &EndpointRow,
     which: (RunId, Digest),
     now: fn() -> Time,
-    on_event: &mut dyn FnMut(&Event),
+    news: &mut dyn FnMut(News<'_>),
     lost: RunError,
 ) -> Result<RunResult, RunError> {
     for pause in TRIES {
         sleep(pause).await;
-        match resume(desk, agent, endpoint, which, now, on_event).await {
+        match resume(desk, agent, endpoint, which, now, news).await {
             Err(RunError::NotSent(_) | RunError::Unknown { .. }) => {}
             // The order was lost on the way: the endpoint's ledger does not know it. What was
             // sent may still lie in no queue, its dispatch died with the session.
@@ -214,6 +232,20 @@ fn take(
         (record.predicate.plan == Some(digest)).then_some((digest, plan))
     });
     Ok(RunResult { run, order, record, filing, plan, live })
+}
+
+/// Delivers to one ticket what filing made due. What fails stays due.
+///
+/// # Errors
+/// The store's own.
+pub fn tell_ticket(
+    desk: &Desk,
+    ticket: &TicketId,
+    holder: &str,
+    now: Time,
+) -> Result<Delivery, store::StoreError> {
+    let system = outbox::builtin(&desk.store);
+    outbox::deliver(&desk.store, &system, ticket, holder, now)
 }
 
 /// Tells the endpoint what is safe here. A record that does not verify is not acknowledged.

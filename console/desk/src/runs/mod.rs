@@ -8,5 +8,8 @@ mod finish;
 mod order;
 
 pub use error::RunError;
-pub use finish::{Live, RunResult, resume, run};
-pub use order::{Wish, attest, facts, order, parameters, recall};
+pub use finish::{Live, News, RunResult, resume, run, tell_ticket};
+pub use order::{Wish, attest, can_be_undone, forecast, order, parameters, recall};
+pub use policy::Forecast;
+pub use store::{EndpointRow, RunRow, TicketRow};
+pub use trust::catalogue::ScriptEntry;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use policy::{Facts, Policy};
+use policy::{Facts, Forecast, Policy};
 use protocol::documents::{
     ConsentStatement, Identified, Order, Recall, RecallScope, ScriptRef, TicketAttestation,
 };
@@ -75,9 +75,26 @@ pub fn parameters(
     policy::check_parameters(manifest, &params, policy)
 }
 
-/// What policy will be asked, as far as the desk knows it: for a forecast, never for a permit.
+/// What policy would say to this wish, as far as the desk knows. Never a permit.
 #[must_use]
-pub fn facts(agent: &Agent, wish: &Wish, attested: bool) -> Facts {
+pub fn forecast(agent: &Agent, wish: &Wish, attested: bool) -> Forecast {
+    policy::forecast(&facts(agent, wish, attested), &agent.policy)
+}
+
+/// Whether every change that the script may make can be taken back exactly; none where it may
+/// change nothing.
+#[must_use]
+pub fn can_be_undone(manifest: &Manifest) -> Option<bool> {
+    let rows = manifest.permissions.keys().map(|name| surface::find(name));
+    let actions: Vec<_> =
+        rows.filter(|row| row.is_none_or(|row| row.kind == surface::Kind::Action)).collect();
+    let full = |row: &Option<&surface::Row>| {
+        row.is_some_and(|row| matches!(row.undo, surface::Undo::Full))
+    };
+    (!actions.is_empty()).then(|| actions.iter().all(full))
+}
+
+fn facts(agent: &Agent, wish: &Wish, attested: bool) -> Facts {
     Facts {
         agent: agent.name.clone(),
         script: wish.script.manifest.name.clone(),

@@ -16,11 +16,12 @@ use protocol::frames::{Answer, Ask, Event};
 use protocol::{Bytes, Digest, Envelope, RunId, Time, limits};
 use store::EndpointRow;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use trust::{Signer, Verified};
 
 pub use agent::{Agent, NoAgent};
 pub use error::{BadPeer, SessionError};
+pub use link::{DialError, LinkError, Objection};
 pub use talk::{EventsSeen, Returned};
 
 /// Session version that this desk speaks.
@@ -266,15 +267,11 @@ impl Session {
     }
     /// Tells the endpoint that a record is filed. Advice: a line that breaks here costs nothing.
     pub async fn filed(&self, record: Digest) {
-        let told = async {
-            let (mut sending, _) = self.connection.open().await?.split();
-            sending.send(&Ask::Filed { record }).await?;
-            sending.finish();
-            sending.delivered().await;
-            Ok::<_, link::LinkError>(())
-        };
-        // The endpoint keeps its records anyway and offers this one again.
-        let _ = timeout(Duration::from_secs(1), told).await;
+        // Behind the hello: its stream stays open anyway. The endpoint keeps its records for their
+        // time and offers this one again where the word is lost.
+        let _ = self.challenge.lock().await.stream.send(&Ask::Filed { record }).await;
+        // The word leaves when the line's task next runs; nobody waits for its acknowledgement.
+        tokio::task::yield_now().await;
     }
     /// Ends the session in order.
     pub async fn leave(self) {

@@ -1,0 +1,224 @@
+//! `salve run`: detect and plan, show it, ask, and do exactly that; then the proof and the ticket.
+
+use clap::Args;
+use desk::outbox::Delivery;
+use desk::runs::{self, RunResult};
+use protocol::documents::{ConsentAnswer, ConsentStatement, Identified};
+use protocol::{Consent, Digest, Mode, Outcome, TicketId};
+
+use crate::cli::look::{Job, Named, exit_of, foresee, go, pair};
+use crate::cli::watch::{Watched, left};
+use crate::cli::work::{Work, of_run};
+use crate::ctx::Ctx;
+use crate::exit::{Exit, Failure};
+use crate::view::{Heading, RunView, found, plan_words, safe};
+
+/// Show what a script would do, ask, do it, and leave the proof on the ticket
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The script, as in cache.clear
+    pub script: String,
+    /// The ticket; names the machine
+    #[arg(long, value_name = "NUMBER")]
+    pub ticket: Option<String>,
+    /// The machine, where the ticket does not name it
+    #[arg(long, value_name = "NAME")]
+    pub on: Option<String>,
+    /// A parameter of the script
+    #[arg(long = "arg", value_name = "NAME=VALUE", value_parser = pair)]
+    pub args: Vec<(String, String)>,
+    /// How the person was identified: code, callback, manager:NAME or id-card
+    #[arg(long, value_name = "HOW", value_parser = identified)]
+    pub identified: Option<Identified>,
+    /// The script's question was read aloud and the person said yes
+    #[arg(long)]
+    pub spoken: bool,
+    /// Do not ask before the fix
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+    /// Why, in a few words, for the record
+    #[arg(long, value_name = "WORDS")]
+    pub reason: Option<String>,
+}
+
+fn identified(text: &str) -> Result<Identified, String> {
+    match text.split_once(':') {
+        None => match text {
+            "code" => Ok(Identified::Code),
+            "callback" => Ok(Identified::Callback),
+            "id-card" => Ok(Identified::IdCard),
+            _ => Err("expected code, callback, manager:NAME or id-card".to_owned()),
+        },
+        Some(("manager", name)) if (1..=64).contains(&name.chars().count()) => {
+            Ok(Identified::Manager { name: name.to_owned() })
+        }
+        Some(_) => Err("expected code, callback, manager:NAME or id-card".to_owned()),
+    }
+}
+
+/// Runs.
+///
+/// # Errors
+/// What the command says.
+pub async fn run(ctx: &Ctx, args: RunArgs) -> Result<Exit, Failure> {
+    let work = Work::open(ctx)?;
+    let named = Named {
+        script: &args.script,
+        on: args.on.as_deref(),
+        ticket: args.ticket.as_deref(),
+        args: &args.args,
+        reason: args.reason.as_deref(),
+    };
+    let job = Job::find(&work, named)?;
+    // With the answers that are still to be asked taken as yes: what stays is a real no.
+    let hoped = consent_of(&job, true);
+    let hope = job.wish(Mode::Fix, args.identified.clone(), hoped, Some(Digest([0; 32])));
+    foresee(ctx, &work, &hope)?;
+    foresee(ctx, &work, &job.wish(Mode::Plan, args.identified.clone(), None, None))?;
+    let session = work.meet(ctx, &job.endpoint).await?;
+    let exit = over(ctx, &work, &session, &job, &args).await;
+    session.leave().await;
+    exit
+}
+
+async fn over(
+    ctx: &Ctx,
+    work: &Work,
+    session: &desk::session::Session,
+    job: &Job,
+    args: &RunArgs,
+) -> Result<Exit, Failure> {
+    let name = job.endpoint.name.to_string();
+    let by = job.ticket.as_ref().filter(|_| args.on.is_none()).map(|(id, _)| id.clone());
+    if !ctx.json {
+        ctx.say(Heading::of(&job.script, &name, by).words());
+    }
+    let wish = job.wish(Mode::Plan, args.identified.clone(), None, None);
+    let planned = match go(ctx, work, session, &wish).await? {
+        Watched::Ended(result) => result,
+        Watched::Failed(error) => return Err(of_run(error, &job.endpoint, ctx)),
+        Watched::Left(run) => return Ok(left(ctx, run, &name)),
+    };
+    let digest = match (planned.record.predicate.outcome, &planned.plan) {
+        (Outcome::Succeeded, Some((digest, shown))) if planned.filing.report.verified => {
+            if !ctx.json {
+                let at = planned.record.predicate.duration_ms;
+                ctx.say(found(&shown.found, at));
+                ctx.say(plan_words(shown, &name));
+            }
+            *digest
+        }
+        // Healthy, refused, failed, or no proof: there is nothing to go on with.
+        _ => {
+            let mut view = RunView::of(&planned, &name);
+            let record = &planned.record.predicate;
+            if record.outcome == Outcome::Unchanged && job.ticket.is_some() {
+                view.next = Some("nothing to do there; the ticket was not touched".to_owned());
+            }
+            ctx.show(&view, |view| view.words())?;
+            return Ok(exit_of(&planned));
+        }
+    };
+    let Some(consent) = agree(ctx, job, args)? else { return Ok(Exit::NeedsPerson) };
+    let fix = job.wish(Mode::Fix, args.identified.clone(), consent, Some(digest));
+    match go(ctx, work, session, &fix).await? {
+        Watched::Ended(result) => conclude(ctx, work, job, &result, &name),
+        Watched::Failed(error) => Err(of_run(error, &job.endpoint, ctx)),
+        Watched::Left(run) => Ok(left(ctx, run, &name)),
+    }
+}
+
+/// What the order will say about the person's answer, where the script asks one.
+fn consent_of(job: &Job, said_yes: bool) -> Option<ConsentStatement> {
+    let question = job.script.manifest.question.clone();
+    let asks = job.script.manifest.consent == Consent::Ask && said_yes;
+    asks.then(|| ConsentStatement {
+        answer: ConsentAnswer::Spoken,
+        question: question.unwrap_or_else(|| "May I repair this now?".to_owned()),
+    })
+}
+
+/// Asks the person's question, or "go?". `None`: nobody said go, and nothing was changed.
+fn agree(
+    ctx: &Ctx,
+    job: &Job,
+    args: &RunArgs,
+) -> Result<Option<Option<ConsentStatement>>, Failure> {
+    let statement = consent_of(job, true);
+    match &statement {
+        Some(asked) if !args.spoken => {
+            ctx.note(format!("  Read aloud: \"{}\"", safe(&asked.question)));
+            let yes = ctx.confirm(
+                "Did the person say yes? Your answer goes on the record as spoken consent.",
+            );
+            if !yes {
+                return Err(Failure::refused("nothing was changed: the person did not say yes")
+                    .next("when the person has said yes:  add --spoken"));
+            }
+        }
+        _ if args.yes => {}
+        _ => {
+            if !ctx.confirm("Go?") {
+                ctx.note("Nothing was changed. To go without being asked:  add --yes");
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(statement))
+}
+
+fn conclude(
+    ctx: &Ctx,
+    work: &Work,
+    job: &Job,
+    result: &RunResult,
+    name: &str,
+) -> Result<Exit, Failure> {
+    let mut view = RunView::of(result, name);
+    let record = &result.record.predicate;
+    if let Some((ticket, _)) = &job.ticket {
+        view.ticket = Some(tell_ticket(ctx, work, ticket, result)?);
+        let done = matches!(record.outcome, Outcome::Succeeded | Outcome::Unchanged);
+        if done && view.verified && view.next.is_none() {
+            view.next = Some(format!("salve tickets close {ticket}"));
+        }
+    }
+    let secret = work.desk.store.escrow(&result.run)?;
+    view.secret_until = secret.map(|secret| secret.not_after);
+    ctx.show(&view, |view| view.words())?;
+    Ok(exit_of(result))
+}
+
+/// Delivers what the filing made due; what fails stays due and is tried again by the next command.
+pub(super) fn tell_ticket(
+    ctx: &Ctx,
+    work: &Work,
+    ticket: &TicketId,
+    result: &RunResult,
+) -> Result<String, Failure> {
+    let holder = format!("console-{}-{}", std::process::id(), result.run.short());
+    let done = runs::tell_ticket(&work.desk, ticket, &holder, ctx.now())?;
+    let told = result.record.predicate.say.is_some() && result.filing.report.verified;
+    Ok(match done {
+        Delivery::Done { .. } if told => format!("{ticket}: note and record added, user told."),
+        Delivery::Done { .. } => format!("{ticket}: note and record added."),
+        Delivery::Later { at } => format!("{ticket}: the note waits until {}.", at.clock()),
+        Delivery::Failed { why, .. } => format!("{ticket}: the note waits ({why})."),
+        Delivery::Busy => format!("{ticket}: another command is telling it."),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ways_of_identifying_have_one_spelling() {
+        assert_eq!(identified("code"), Ok(Identified::Code));
+        let manager = Identified::Manager { name: "s.okafor".into() };
+        assert_eq!(identified("manager:s.okafor"), Ok(manager));
+        for bad in ["", "Code", "manager", "manager:", "card", "code:1"] {
+            assert!(identified(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! What `run`, `plan`, `check`, `cancel` and `runs follow` share: what was meant, who is reached,
+//! and every failure with its next step. Never prints a result.
+
+use desk::home::Home;
+use desk::inventory::{find_endpoint, find_ticket};
+use desk::org::Desk;
+use desk::runs::{EndpointRow, RunError, RunRow, ScriptEntry, TicketRow};
+use desk::session::{Agent, DialError, LinkError, NoAgent, Session, SessionError};
+use protocol::frames::Stop;
+use protocol::{ScriptName, TicketId};
+
+use crate::ctx::Ctx;
+use crate::exit::{Exit, Failure};
+use crate::view::ago;
+
+/// An open home and its owner's keys.
+#[derive(Debug)]
+pub struct Work {
+    /// The home.
+    pub desk: Desk,
+    /// Its owner at work.
+    pub agent: Agent,
+}
+
+impl Work {
+    /// Opens the home.
+    ///
+    /// # Errors
+    /// There is none, or its keys or catalogue cannot be used.
+    pub fn open(ctx: &Ctx) -> Result<Self, Failure> {
+        let desk = Desk::open(Home::new(ctx.home.clone()))?;
+        let agent = Agent::load(&desk, ctx.now()).map_err(|error| match error {
+            NoAgent::Catalogue(trouble) => trouble.into(),
+            NoAgent::Keys { agent, source } => {
+                Failure::broken(format!("could not take up the keys of {agent}")).because(source)
+            }
+        })?;
+        Ok(Self { desk, agent })
+    }
+
+    /// The newest version of a script.
+    ///
+    /// # Errors
+    /// There is none of that name; says which come near.
+    pub fn script(&self, typed: &str) -> Result<ScriptEntry, Failure> {
+        let name: Option<ScriptName> = typed.parse().ok();
+        if let Some(entry) = name.and_then(|name| self.agent.catalogue.latest(&name)) {
+            return Ok(entry.clone());
+        }
+        let near = |name: &str| strsim::jaro_winkler(name, typed) > 0.7 || name.contains(typed);
+        let mut names: Vec<String> = self
+            .agent
+            .catalogue
+            .scripts()
+            .map(|entry| entry.manifest.name.to_string())
+            .filter(|name| near(name))
+            .collect();
+        names.dedup();
+        names.truncate(5);
+        let next = if names.is_empty() {
+            "salve scripts list   shows them all".to_owned()
+        } else {
+            format!("did you mean {}?", names.join(" or "))
+        };
+        Err(Failure::usage(format!("the catalogue has no script `{typed}`")).next(next))
+    }
+
+    /// The ticket, if one is named.
+    ///
+    /// # Errors
+    /// There is none of that number.
+    pub fn ticket(&self, typed: Option<&str>) -> Result<Option<(TicketId, TicketRow)>, Failure> {
+        Ok(typed.map(|typed| find_ticket(&self.desk.store, typed)).transpose()?)
+    }
+
+    /// The machine: named by `--on`, or by the ticket; both must agree.
+    ///
+    /// # Errors
+    /// None is named, or two different ones.
+    pub fn endpoint(
+        &self,
+        on: Option<&str>,
+        ticket: Option<&(TicketId, TicketRow)>,
+    ) -> Result<EndpointRow, Failure> {
+        let named = on.map(|typed| find_endpoint(&self.desk.store, typed)).transpose()?;
+        let by_ticket = match ticket.and_then(|(id, row)| row.endpoint.map(|e| (id, e))) {
+            Some((id, endpoint)) => self.desk.store.endpoint(&endpoint)?.map(|row| (id, row)),
+            None => None,
+        };
+        match (named, by_ticket) {
+            (Some(named), Some((id, row))) if named.id != row.id => {
+                let sentence = format!("ticket {id} names {}, not {}", row.name, named.name);
+                Err(Failure::usage(sentence).next("leave out --on, or name the right ticket"))
+            }
+            (Some(named), _) => Ok(named),
+            (None, Some((_, row))) => Ok(row),
+            (None, None) => {
+                let sentence = match ticket {
+                    Some((id, _)) => format!("ticket {id} names no machine"),
+                    None => "no machine is named".to_owned(),
+                };
+                Err(Failure::usage(sentence).next("add --on NAME   (salve endpoints list)"))
+            }
+        }
+    }
+
+    /// A session with the endpoint.
+    ///
+    /// # Errors
+    /// In words: away, not itself, or not willing.
+    pub async fn meet(&self, ctx: &Ctx, to: &EndpointRow) -> Result<Session, Failure> {
+        let opened = Session::open(&self.agent, to, ctx.now()).await;
+        opened.map_err(|error| of_session(error, to, ctx))
+    }
+}
+
+/// The machine of a run.
+///
+/// # Errors
+/// It is not in the address book.
+pub fn endpoint_of(work: &Work, run: &RunRow) -> Result<EndpointRow, Failure> {
+    work.desk.store.endpoint(&run.endpoint)?.ok_or_else(|| {
+        Failure::usage(format!("the machine of run {} is not in the address book", run.id.short()))
+    })
+}
+
+fn last_seen(to: &EndpointRow, ctx: &Ctx) -> String {
+    to.last_seen.map_or_else(
+        || "it was never seen yet".to_owned(),
+        |seen| format!("last seen {}", ago(seen, ctx.now())),
+    )
+}
+
+fn away(error: &DialError, to: &EndpointRow, ctx: &Ctx) -> Failure {
+    let seen = last_seen(to, ctx);
+    let sentence = format!("{} is not reachable: {error}; {seen}. Nothing was sent.", to.name);
+    let next = match error {
+        DialError::NothingListens { .. } => {
+            "on that machine:  sudo systemctl start salved;  salved doctor".to_owned()
+        }
+        DialError::Name { .. } | DialError::Address { .. } => {
+            format!("salve endpoints set {} --at HOST:PORT", to.name)
+        }
+        _ => format!(
+            "on that machine:  salved doctor\nif it has moved:  salve endpoints set {} --at HOST:PORT",
+            to.name
+        ),
+    };
+    let failure = Failure::unreachable(sentence).next(next);
+    match std::error::Error::source(error) {
+        Some(cause) => failure.because(cause.to_string()),
+        None => failure,
+    }
+}
+
+/// A session that did not come about, or ended before anything was ordered.
+pub fn of_session(error: SessionError, to: &EndpointRow, ctx: &Ctx) -> Failure {
+    let name = &to.name;
+    match error {
+        SessionError::NoAddress { .. } => {
+            Failure::unreachable(format!("no address is known for {name}. Nothing was sent."))
+                .next(format!("salve endpoints set {name} --at HOST:PORT"))
+        }
+        SessionError::Dial(dial @ DialError::Expired { .. }) => {
+            Failure::unreachable(format!("{name} could not be trusted now. Nothing was sent."))
+                .because(dial)
+                .next("compare the clocks: `date -u` here and there; then renew its certificate")
+        }
+        SessionError::Dial(dial @ DialError::Certificate { .. }) => {
+            Failure::not_verified(format!("whoever answered is not {name}. Nothing was sent."))
+                .because(dial)
+                .next("do not go on; ask an administrator whether that machine was set up anew")
+        }
+        SessionError::Dial(DialError::Refused { source, .. }) => line(source, to, ctx),
+        SessionError::Dial(
+            dial @ (DialError::Identity(_) | DialError::Ca(_) | DialError::Local(_)),
+        ) => Failure::broken("could not dial from here").because(dial),
+        SessionError::Dial(dial) => away(&dial, to, ctx),
+        SessionError::Line(error) => line(error, to, ctx),
+        SessionError::Stopped(stop) => stopped(stop, to),
+        SessionError::Peer(peer) => {
+            Failure::not_verified(format!("whoever answered is not {name}. Nothing was sent."))
+                .because(peer)
+                .next("salve endpoints show NAME; ask an administrator if it was enrolled anew")
+        }
+        SessionError::Catalogue { .. } => {
+            Failure::refused(format!("{name} did not take the newer catalogue. Nothing ran."))
+                .because(error)
+                .next("salve status   says whether the catalogue here is whole and fresh")
+        }
+        other => Failure::broken(format!("{name} and this console do not understand each other"))
+            .because(other)
+            .next("compare versions: `salve --version` here, `salved --version` there"),
+    }
+}
+
+fn line(error: LinkError, to: &EndpointRow, ctx: &Ctx) -> Failure {
+    let name = &to.name;
+    match error {
+        LinkError::Stopped(stop) => stopped(stop, to),
+        LinkError::Refused(_) => {
+            Failure::refused(format!("{name} did not let us in. Nothing was sent."))
+                .because(error)
+                .next("ask an administrator for a new certificate: `salve agents invite NAME`")
+        }
+        other => {
+            let seen = last_seen(to, ctx);
+            Failure::unreachable(format!("the line to {name} broke; {seen}. Nothing was ordered."))
+                .because(other)
+                .next("try again")
+        }
+    }
+}
+
+fn stopped(stop: Stop, to: &EndpointRow) -> Failure {
+    let name = &to.name;
+    let sentence = format!("{name} did not go on: {stop}. Nothing ran.");
+    match stop {
+        Stop::Drain | Stop::Rate | Stop::Late => {
+            Failure::unreachable(sentence).next("try again in a minute")
+        }
+        Stop::Fault => Failure::unreachable(sentence)
+            .next("on that machine:  journalctl -u salved -n 50;  salved doctor"),
+        Stop::Version => Failure::broken(sentence)
+            .next("compare versions: `salve --version` here, `salved --version` there"),
+        Stop::Stale => Failure::refused(sentence).next("salve status   says what must be renewed"),
+        Stop::NoRun => Failure::new(Exit::Usage, sentence).next("salve runs list"),
+        _ => Failure::refused(sentence)
+            .next("ask an administrator whether policy lists you: `salve agents list`"),
+    }
+}
+
+/// An order that has no record to show.
+pub fn of_run(error: RunError, to: &EndpointRow, ctx: &Ctx) -> Failure {
+    match error {
+        RunError::NotSent(session) => of_session(session, to, ctx),
+        RunError::NotTaken { stop } => stopped(stop, to),
+        RunError::Unknown { run, ended_by, source } => Failure::new(
+            Exit::Unknown,
+            format!(
+                "UNKNOWN  the order was sent to {} and the line was lost; it may run there, and has \
+                 ended by {ended_by} at the latest",
+                to.name
+            ),
+        )
+        .because(source)
+        .next(format!("salve runs follow {}", run.short())),
+        RunError::NoRecord { run } => {
+            Failure::not_verified(format!("{} answered with what is no record", to.name))
+                .next(format!("salve runs show {}", run.short()))
+        }
+        other => Failure::broken("could not run it").because(other),
+    }
+}
