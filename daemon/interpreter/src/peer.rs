@@ -7,8 +7,12 @@ use std::time::Instant;
 use hatch::pipe::{Inbox, Outbox};
 use hatch::{Finding, FromHost, ToHost};
 use protocol::frames::Phase;
+use protocol::limits;
 use script::ScriptHost;
 use surface::{Call, Host, HostError, Value};
+
+/// Most text in one message: what is printed may be as long as a message, which has a head too.
+const PRINT_BYTES_MAX: usize = limits::PEER_BYTES_MAX / 8;
 
 /// The executor as a script's host. Its descriptors are closed by the end of the process: closing
 /// one by hand may ask the kernel about it first, and a locked process may not ask.
@@ -75,7 +79,16 @@ impl ScriptHost for Peer {
         self.tell(&ToHost::Found(sent(finding)));
     }
     fn print(&mut self, text: &str) {
-        self.tell(&ToHost::Print(text.to_owned()));
+        let mut rest = text;
+        loop {
+            let cut = rest.floor_char_boundary(PRINT_BYTES_MAX);
+            let (part, left) = rest.split_at_checked(cut).unwrap_or((rest, ""));
+            self.tell(&ToHost::Print(part.to_owned()));
+            rest = left;
+            if rest.is_empty() {
+                return;
+            }
+        }
     }
     fn elapsed_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)

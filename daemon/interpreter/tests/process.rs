@@ -343,3 +343,26 @@ fn lists_of_many_files_cross() {
     assert_eq!(fault, None);
     assert_eq!((findings[0].summary.as_str(), removed), ("20000 40000", 20_000));
 }
+
+#[test]
+fn a_long_text_is_printed_whole() {
+    let source =
+        script("let s = \"é\"; for i in 0..22 { s += s; } print(s); host::info(); healthy(\"x\")");
+    let mut run = start(&source, Mode::Check, 60_000);
+    run.ready();
+    let said = run.serve(unit);
+    assert_eq!(run.ended().1, None);
+    let printed = said.iter().map(|m| if let ToHost::Print(text) = m { text.len() } else { 0 });
+    assert_eq!(printed.sum::<usize>(), PEER_BYTES_MAX);
+}
+
+#[test]
+fn a_killed_interpreter_closes_its_lines_and_says_nothing_more() {
+    let mut run = start(&script("loop { host::info(); }"), Mode::Check, 60_000);
+    run.ready();
+    assert!(matches!(run.calls.recv().unwrap(), Some(ToHost::Phase(Phase::Detect))));
+    run.child.kill().unwrap();
+    while let Ok(Some(_)) = run.calls.recv::<ToHost>() {}
+    assert_eq!(run.keeper.recv::<FromInterpreter>().unwrap(), None);
+    assert_eq!(run.end(), End::Signalled(9));
+}
