@@ -146,7 +146,14 @@ impl From<Unclear> for Failure {
         let (shown, lead) = match &error {
             Unclear::Unknown { candidates, .. } => (candidates.clone(), "there is"),
             Unclear::Ambiguous { candidates, .. } => (candidates.clone(), "it could be"),
-            Unclear::None { .. } => (Vec::new(), ""),
+            Unclear::None { kind } => {
+                let next = match *kind {
+                    "endpoint" => "enrol one:  salve endpoints enroll NAME",
+                    "ticket" => "open one:  salve tickets new \"SUBJECT\" --for PERSON --on NAME",
+                    _ => "look at a machine:  salve check health.check --on NAME",
+                };
+                return first(Exit::Usage, error).next(next);
+            }
             Unclear::Store(_) => return first(Exit::Broken, error),
         };
         let failure = first(Exit::Usage, error);

@@ -19,6 +19,8 @@ pub use store::{
     RunFilter, RunRow, RunState, Stray, TicketFilter as Tickets, TicketRow,
 };
 
+pub use tickets::{TicketError, TicketKind};
+
 /// What was typed does not name one thing.
 #[derive(Debug, thiserror::Error)]
 pub enum Unclear {

@@ -1,0 +1,152 @@
+//! `salve runs`: what ran, what it did, and its papers for somebody else to check.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use desk::inventory::{RunFilter, RunRow, find_endpoint, find_run, find_ticket};
+use desk::org::Desk;
+use desk::verify::{self, FolderError};
+use protocol::Plan;
+
+use crate::cli::follow;
+use crate::ctx::Ctx;
+use crate::exit::{Exit, Failure};
+use crate::view::runs::{self, RunPage};
+
+/// Lists, shows, follows and exports runs
+#[derive(Debug, Args)]
+pub struct RunsArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// List runs, newest first
+    List(ListArgs),
+    /// Show a run's record
+    Show(ShowArgs),
+    Follow(follow::FollowArgs),
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    /// Of this ticket
+    #[arg(long)]
+    ticket: Option<String>,
+    /// On this machine
+    #[arg(long, value_name = "ENDPOINT")]
+    on: Option<String>,
+    /// At most so many; 0 means all
+    #[arg(short = 'n', long, default_value_t = 20)]
+    number: usize,
+}
+
+#[derive(Debug, Args)]
+struct ShowArgs {
+    /// The run, the beginning of its id, or `last`
+    #[arg(default_value = "last")]
+    run: String,
+    /// Also every effect
+    #[arg(long)]
+    effects: bool,
+    /// Write its papers as a new folder that other tools can check
+    #[arg(long, value_name = "FOLDER")]
+    export: Option<PathBuf>,
+}
+
+/// Runs one of them.
+///
+/// # Errors
+/// What the command says.
+pub async fn run(ctx: &Ctx, args: RunsArgs) -> Result<Exit, Failure> {
+    match args.what {
+        What::List(which) => list(ctx, &ctx.desk()?, &which),
+        What::Show(which) => show(ctx, &ctx.desk()?, &which),
+        What::Follow(which) => follow::run(ctx, which).await,
+    }
+}
+
+fn list(ctx: &Ctx, desk: &Desk, which: &ListArgs) -> Result<Exit, Failure> {
+    let endpoint = which.on.as_ref().map(|typed| find_endpoint(&desk.store, typed)).transpose()?;
+    let ticket = which.ticket.as_ref().map(|typed| find_ticket(&desk.store, typed)).transpose()?;
+    let filter = RunFilter {
+        ticket: ticket.map(|(id, _)| id),
+        endpoint: endpoint.map(|e| e.id),
+        limit: which.number,
+        ..RunFilter::default()
+    };
+    let rows = desk.store.runs(&filter)?;
+    let now = ctx.now();
+    ctx.show(&rows, |rows| runs::list(rows, now))?;
+    Ok(Exit::Fine)
+}
+
+fn show(ctx: &Ctx, desk: &Desk, which: &ShowArgs) -> Result<Exit, Failure> {
+    let run = find_run(&desk.store, &which.run)?;
+    if let Some(folder) = &which.export {
+        return export(ctx, desk, &run, folder);
+    }
+    let bad = run.verified == Some(false);
+    let outcome = run.outcome;
+    let page = page(desk, run, which.effects)?;
+    ctx.show(&page, runs::page)?;
+    Ok(match (bad, outcome) {
+        (true, _) => Exit::NotVerified,
+        (false, Some(_)) => Exit::Fine,
+        (false, None) => Exit::Unknown,
+    })
+}
+
+fn page(desk: &Desk, run: RunRow, effects: bool) -> Result<RunPage, Failure> {
+    let store = &desk.store;
+    let record = store.run_record(&run.id)?.and_then(|bytes| verify::peek_record(&bytes));
+    let plan = store.run_plan(&run.id)?;
+    let plan = plan.and_then(|bytes| protocol::json::read::<Plan>(&bytes).ok());
+    let effects = if effects { store.run_effects(&run.id)? } else { None };
+    let effects = effects.map(|bytes| {
+        String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect::<Vec<_>>()
+    });
+    Ok(RunPage {
+        others: store.strays(&run.id)?.len(),
+        secret: store.escrow(&run.id)?.map(|secret| (secret.not_after, secret.opened_at)),
+        record: record.map(|(record, _)| record),
+        plan,
+        effects,
+        run,
+    })
+}
+
+fn export(ctx: &Ctx, desk: &Desk, run: &RunRow, folder: &std::path::Path) -> Result<Exit, Failure> {
+    let short = run.id.short();
+    let papers = verify::papers_of(&desk.store, &run.id)?.ok_or_else(|| {
+        Failure::new(Exit::Unknown, format!("run {short} has no record yet"))
+            .next(format!("bring it home:  salve runs follow {short}"))
+    })?;
+    let anchors = verify::own_anchors(&desk.home, ctx.now())?;
+    let repository = desk::catalogue::files(&desk.home)?;
+    verify::export(folder, &papers, &anchors, &repository)?;
+    let view = serde_json::json!({ "run": run.id, "folder": folder });
+    ctx.show(&view, |_| {
+        let folder = crate::view::safe(&folder.to_string_lossy());
+        format!(
+            "Run {short}: its papers lie in {folder}; README.txt there says how to check them.\n\
+             Hand keys.json over on another way than the rest."
+        )
+    })?;
+    Ok(Exit::Fine)
+}
+
+impl From<FolderError> for Failure {
+    fn from(error: FolderError) -> Self {
+        let exit = match &error {
+            FolderError::Exists(_) | FolderError::Read { .. } => Exit::Usage,
+            FolderError::Make { .. } | FolderError::Write(_) => Exit::Broken,
+        };
+        let sentence = error.to_string();
+        match std::error::Error::source(&error).map(ToString::to_string) {
+            Some(cause) => Self::new(exit, sentence).because(cause),
+            None => Self::new(exit, sentence),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `salve verify`: is this record what the endpoint signed, for an order that the agent signed?
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use desk::inventory::find_run;
+use desk::verify::{self, Anchors, Papers};
+
+use crate::ctx::Ctx;
+use crate::exit::{Exit, Failure};
+use crate::view::safe;
+use crate::view::verdict::verdict;
+
+/// Verify a run's papers: a run, a record's file, or an exported folder
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// A file, a folder, a run's id or its beginning, or `last`
+    what: String,
+    /// Believe these keys and nothing of this home (keys.json that you got another way)
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+}
+
+/// Verifies.
+///
+/// # Errors
+/// What the command says; a record that does not verify is a result, exit code 3.
+pub fn run(ctx: &Ctx, args: VerifyArgs) -> Result<Exit, Failure> {
+    let path = Path::new(&args.what);
+    // A bare word may be both; a file that is there is what was meant.
+    let given = if path.exists() { Some(verify::read_folder(path)?) } else { None };
+    let looks_like_path = args.what.contains('/') || args.what.contains(".json");
+    if given.is_none() && looks_like_path {
+        return Err(Failure::usage(format!("there is no file `{}`", args.what)));
+    }
+    let copy = match (given, &args.keys) {
+        // With keys that came another way nothing of this home is needed or asked.
+        (Some(papers), Some(keys)) => verify::verify_copy(None, papers, &anchors_from(keys)?)?,
+        (given, keys) => {
+            let desk = ctx.desk()?;
+            let anchors = match keys {
+                Some(keys) => anchors_from(keys)?,
+                None => verify::own_anchors(&desk.home, ctx.now())?,
+            };
+            let papers = match given {
+                Some(papers) => papers,
+                None => filed(&desk, &args.what)?,
+            };
+            verify::verify_copy(Some(&desk.store), papers, &anchors)?
+        }
+    };
+    let verified = copy.report.verified;
+    ctx.show(&copy, verdict)?;
+    Ok(if verified { Exit::Fine } else { Exit::NotVerified })
+}
+
+fn filed(desk: &desk::org::Desk, typed: &str) -> Result<Papers, Failure> {
+    let run = find_run(&desk.store, typed)?;
+    verify::papers_of(&desk.store, &run.id)?.ok_or_else(|| {
+        let short = run.id.short();
+        Failure::new(Exit::Unknown, format!("run {short} has no record yet"))
+            .next(format!("bring it home:  salve runs follow {short}"))
+    })
+}
+
+fn anchors_from(path: &Path) -> Result<Anchors, Failure> {
+    let shown = path.to_string_lossy();
+    let bytes = desk::home::read(path)?;
+    Anchors::from_json(&bytes, &format!("`{}`", safe(&shown)))
+        .map_err(|e| Failure::usage(format!("`{shown}` is not a keys.json")).because(e))
+}

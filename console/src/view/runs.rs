@@ -1,0 +1,240 @@
+//! Runs as the help desk sees them: one list, one page a run. A record that did not verify is never
+//! shown as if it had.
+
+use desk::inventory::{RunRow, RunState};
+use protocol::documents::{ConsentAnswer, Decision, Identified, Record};
+use protocol::{Outcome, Plan, Time};
+use serde::Serialize;
+
+use crate::view::verdict::verified_word;
+use crate::view::{Table, ago, bytes, count, safe};
+
+/// A run with its papers, read.
+#[derive(Debug, Serialize)]
+pub struct RunPage {
+    /// The run.
+    pub run: RunRow,
+    /// The record as it claims to be.
+    pub record: Option<Record>,
+    /// The plan.
+    pub plan: Option<Plan>,
+    /// The effects file's lines, where asked for.
+    pub effects: Option<Vec<String>>,
+    /// Records that differ from the one filed first.
+    pub others: usize,
+    /// The secret, if there is one: until when, and when it was opened.
+    pub secret: Option<(Time, Option<Time>)>,
+}
+
+/// The word for how a run stands.
+#[must_use]
+pub fn standing(run: &RunRow) -> String {
+    match (run.state, run.outcome) {
+        (RunState::Ended, Some(outcome)) => outcome.for_people().to_owned(),
+        (RunState::Ended, None) => "unknown".to_owned(),
+        (RunState::Prepared, _) => "not sent yet".to_owned(),
+        (RunState::Sent, _) => "sent, no answer".to_owned(),
+        (RunState::Accepted, _) => "runs".to_owned(),
+        (RunState::NotSent, _) => "not sent".to_owned(),
+    }
+}
+
+/// The list, newest first.
+#[must_use]
+pub fn list(runs: &[RunRow], now: Time) -> String {
+    if runs.is_empty() {
+        return "No runs yet. Look at a machine:  salve check health.check --on NAME".to_owned();
+    }
+    let mut table =
+        Table::new(["RUN", "WHEN", "SCRIPT", "MODE", "ENDPOINT", "ENDED", "RECORD", "TICKET"]);
+    for run in runs {
+        table.row([
+            &run.id.short(),
+            &ago(run.created, now),
+            run.script.as_deref().unwrap_or_default(),
+            run.mode.as_deref().unwrap_or_default(),
+            &run.endpoint_name.clone().unwrap_or_else(|| run.endpoint.short()),
+            &standing(run),
+            verified_word(run.verified),
+            run.ticket.as_ref().map_or("", |t| t.as_str()),
+        ]);
+    }
+    table.render()
+}
+
+/// One run's page.
+#[must_use]
+pub fn page(page: &RunPage) -> String {
+    let run = &page.run;
+    let endpoint = run.endpoint_name.clone().unwrap_or_else(|| run.endpoint.short());
+    let script = run.script.clone().unwrap_or_else(|| "unknown script".to_owned());
+    let mut out = String::new();
+    if run.verified == Some(false) {
+        let why = run.reason.as_deref().unwrap_or("no reason was kept");
+        out.push_str(&format!("NOT VERIFIED: {}\n", safe(why)));
+        out.push_str("Everything below is what was sent, not what is proved.\n");
+    }
+    let word = standing(run).to_uppercase();
+    out.push_str(&format!("{word}  {} on {}", safe(&script), safe(&endpoint)));
+    let Some(record) = &page.record else {
+        out.push_str(&format!(
+            "\n  Run      {}, ordered {}\n  Record   none here yet; it is fetched when the \
+             endpoint answers again:  salve runs follow {}\n",
+            run.id,
+            run.created,
+            run.id.short()
+        ));
+        return out;
+    };
+    let here = &record.predicate;
+    out.push_str(&format!(": {}\n", safe(&here.summary)));
+    let ticket = here.ticket.as_ref().map_or_else(String::new, |t| format!(" for ticket {t}"));
+    out.push_str(&format!("  Ordered  {}{ticket}, {}\n", here.agent, here.mode.word()));
+    out.push_str(&format!(
+        "  Script   {} {} (sha256 {})\n",
+        here.script.name,
+        here.script.version,
+        here.script.digest.short()
+    ));
+    people(&mut out, record);
+    decision(&mut out, record);
+    if let Some(found) = &here.found {
+        out.push_str(&format!("  Found    {}\n", safe(found)));
+    }
+    plan(&mut out, page);
+    effects(&mut out, page, record);
+    for skipped in &here.skipped {
+        out.push_str(&format!("  Left     {}\n", safe(skipped)));
+    }
+    if let Some(say) = &here.say {
+        out.push_str(&format!("  Say      \"{}\"\n", safe(say)));
+    }
+    secret(&mut out, page);
+    proof(&mut out, page, record);
+    out
+}
+
+fn people(out: &mut String, record: &Record) {
+    let here = &record.predicate;
+    let identified = here.identified.as_ref().map(|how| match how {
+        Identified::Code => "by a code to the contact on file".to_owned(),
+        Identified::Callback => "by a call back to the number on file".to_owned(),
+        Identified::Manager { name } => format!("by the manager {}", safe(name)),
+        Identified::IdCard => "by a card".to_owned(),
+    });
+    match identified {
+        Some(how) => {
+            out.push_str(&format!("  Person   identified {how}; stated by {}\n", here.agent));
+        }
+        None => out.push_str("  Person   not identified\n"),
+    }
+    if let Some(consent) = &here.consent {
+        let answer = match consent.answer {
+            ConsentAnswer::Spoken => format!("spoken yes; stated by {}", here.agent),
+            ConsentAnswer::Waived => "WAIVED by policy, not asked".to_owned(),
+        };
+        out.push_str(&format!("  Consent  {answer}: \"{}\"\n", safe(&consent.question)));
+    }
+}
+
+fn decision(out: &mut String, record: &Record) {
+    match &record.predicate.decision {
+        Decision::Permit { reasons } => {
+            out.push_str(&format!("  Allowed  {}\n", safe(&reasons.join("; "))));
+        }
+        Decision::Refuse { refusal } => {
+            out.push_str(&format!("  Refused  {}\n", safe(&refusal.sentence())));
+            out.push_str(&format!("  Next     {}\n", refusal.next_step()));
+        }
+    }
+    if let Some(reason) = &record.predicate.reason {
+        out.push_str(&format!("  Reason   {}\n", safe(reason)));
+    }
+}
+
+fn plan(out: &mut String, page: &RunPage) {
+    let Some(plan) = &page.plan else { return };
+    out.push_str(&format!("  Plan     made {}\n", plan.made));
+    for line in &plan.lines {
+        let size = if line.bytes > 0 { format!("  {}", bytes(line.bytes)) } else { String::new() };
+        out.push_str(&format!(
+            "           {}  {}{size}  {}\n",
+            safe(&line.label),
+            count(line.count, "thing"),
+            safe(&line.key)
+        ));
+    }
+    if let Some(unknowable) = &plan.unknowable {
+        out.push_str(&format!("           ends here: {}\n", safe(unknowable)));
+    }
+}
+
+fn effects(out: &mut String, page: &RunPage, record: &Record) {
+    let here = &record.predicate;
+    let mut line = |text: String| out.push_str(&format!("  Change   {text}\n"));
+    for (function, by) in &here.effects.by_function {
+        let failed = if by.failed > 0 { format!(", {} FAILED", by.failed) } else { String::new() };
+        let size = if by.bytes > 0 { format!(", {}", bytes(by.bytes)) } else { String::new() };
+        line(format!("{}: {} done{failed}{size}", safe(function), by.done));
+    }
+    if here.effects.by_function.is_empty() {
+        line("nothing".to_owned());
+    }
+    if let Some(flight) = &here.in_flight {
+        line(format!(
+            "IN FLIGHT, state unknown: {} on {}",
+            safe(&flight.function),
+            safe(&flight.noun)
+        ));
+    }
+    for limit in &here.limits_hit {
+        out.push_str(&format!("  Limit    {} was cut at its limit\n", safe(limit)));
+    }
+    for effect in page.effects.iter().flatten() {
+        out.push_str(&format!("           {}\n", safe(effect)));
+    }
+}
+
+fn secret(out: &mut String, page: &RunPage) {
+    let line = match page.secret {
+        None => return,
+        Some((_, Some(opened))) => format!("opened {opened}"),
+        Some((until, None)) => {
+            format!("salve secrets open {}    (once, until {until})", page.run.id.short())
+        }
+    };
+    out.push_str(&format!("  Secret   {line}\n"));
+}
+
+fn proof(out: &mut String, page: &RunPage, record: &Record) {
+    let here = &record.predicate;
+    for weakness in &here.weaknesses {
+        out.push_str(&format!("  WEAK     {}\n", safe(weakness)));
+    }
+    let held = if here.kernel_held { "held by the kernel" } else { "NOT held by the kernel" };
+    out.push_str(&format!("  Classes  {}, {held}\n", safe(&here.classes.join(" "))));
+    out.push_str(&format!(
+        "  Ran      {} to {}, salved {}\n",
+        here.accepted,
+        here.ended,
+        safe(&here.version)
+    ));
+    if let Some(hash) = page.run.record_hash {
+        let verified = verified_word(page.run.verified);
+        out.push_str(&format!(
+            "  Record   {}, number {}, sha256 {} ({verified})\n",
+            page.run.id,
+            here.counter,
+            hash.short()
+        ));
+    }
+    if page.others > 0 {
+        out.push_str(&format!(
+            "  STRAY    {} for this run came beside the filed one; kept\n",
+            count(page.others as u64, "other record")
+        ));
+    }
+    if here.outcome == Outcome::Interrupted {
+        out.push_str("  Next     look at the machine first; it is not repeated by itself\n");
+    }
+}
