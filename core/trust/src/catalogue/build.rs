@@ -6,8 +6,8 @@ use protocol::{Digest, Manifest, PublicKey, Time};
 use serde_json::{Map, Value, json};
 use sigstore_tuf::canonical_json::to_canonical_bytes;
 
+use super::error::RepositoryError;
 use super::plan::RoleKeys;
-use super::repository::RepositoryError;
 use crate::keys::{Signer, key_id, verify};
 
 const SPEC_VERSION: &str = "1.0.31";

@@ -8,11 +8,11 @@ use serde_json::{Map, Value};
 use sigstore_tuf::{Metadata, Role, Root, Targets};
 
 use super::build::Signatures;
+use super::error::RepositoryError;
 use super::files::{Files, read_role_file, role_file};
 use super::guard;
 use super::plan::RoleKeys;
 use super::read::TIMESTAMP;
-use super::repository::RepositoryError;
 
 /// One role's file.
 #[derive(Debug, Clone)]

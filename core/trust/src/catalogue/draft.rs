@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::build::{self, Signatures};
+use super::error::RepositoryError;
 use super::plan::RoleKeys;
-use super::repository::RepositoryError;
 use crate::keys::Signer;
 
 /// A role's next version with the signatures it has so far, and the files it brings.

@@ -1,8 +1,12 @@
-//! Why a catalogue is not believed: one closed list with stable codes. Never repeats file contents.
+//! Why a catalogue is not believed or not published: closed lists, stable codes for what endpoints
+//! refuse. Never repeats file contents.
+
+use std::path::PathBuf;
 
 use protocol::{AgentName, PublicKey, Time, json, limits};
 
 use super::store::StoreError;
+use crate::keys::SignError;
 
 /// Why a catalogue was refused; what was trusted before is trusted still.
 #[derive(Debug, thiserror::Error)]
@@ -153,3 +157,93 @@ fn tuf_code(error: &sigstore_tuf::Error) -> &'static str {
 
 /// A key as policy's people list knows it: whose it is.
 pub type PersonOf<'a> = &'a dyn Fn(&PublicKey) -> Option<AgentName>;
+
+/// Why a catalogue could not be published. Nothing has changed for anybody.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RepositoryError {
+    /// There is a catalogue already.
+    #[error("`{0}` holds a catalogue already")]
+    Exists(PathBuf),
+    /// There is none.
+    #[error("`{0}` holds no catalogue")]
+    NotThere(PathBuf),
+    /// The folder could not be read or written.
+    #[error("could not use the repository")]
+    Store(#[from] StoreError),
+    /// A file of the repository is missing or cannot be read.
+    #[error("`{file}` of the repository is missing or damaged")]
+    Damaged {
+        /// Which.
+        file: String,
+    },
+    /// There is no such role.
+    #[error("the catalogue has no role `{role}`")]
+    NoRole {
+        /// Which.
+        role: String,
+    },
+    /// Too few of a role's people signed.
+    #[error("role `{role}` needs {wanted} signatures of its own people, has {good}")]
+    Signatures {
+        /// Which role.
+        role: String,
+        /// Good ones.
+        good: usize,
+        /// How many are needed.
+        wanted: usize,
+    },
+    /// A signer did not sign.
+    #[error("could not sign")]
+    Sign(#[source] SignError),
+    /// The draft lists what does not belong to its role.
+    #[error("the draft for role `{role}` lists what does not belong there")]
+    Misplaced {
+        /// The role it names.
+        role: String,
+    },
+    /// Something else was published in the meantime: make the draft again.
+    #[error("the draft for role `{role}` is out of date")]
+    OutOfDate {
+        /// The role.
+        role: String,
+    },
+    /// Not a draft.
+    #[error("not a draft")]
+    Draft(#[source] json::BadJson),
+    /// A script's version is published with another content: count up.
+    #[error("`{path}` is published with another content; a change is a new version")]
+    Taken {
+        /// Its target path.
+        path: String,
+    },
+    /// No such script version is listed.
+    #[error("`{path}` is not listed")]
+    Unlisted {
+        /// Its target path.
+        path: String,
+    },
+    /// Too large for an endpoint.
+    #[error("{what} of {bytes} bytes is larger than {max}")]
+    TooLarge {
+        /// What is.
+        what: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// A manifest could not be written as JSON.
+    #[error("could not write the manifest")]
+    Manifest(#[source] serde_json::Error),
+    /// The signed part has no canonical form: a number that is not whole.
+    #[error("could not write a role")]
+    Canonical {
+        /// What.
+        #[source]
+        source: sigstore_tuf::Error,
+    },
+    /// Endpoints would refuse what was about to be published.
+    #[error("endpoints would refuse this catalogue")]
+    Refused(#[source] CatalogueError),
+}

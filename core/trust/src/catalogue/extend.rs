@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::build::{self, Signatures};
 use super::draft::Draft;
+use super::error::RepositoryError;
 use super::files::target_file;
-use super::repository::RepositoryError;
 
 impl Draft {
     /// Adds another script version to the list. The signatures that the draft had are dropped:

@@ -7,6 +7,7 @@ mod build;
 mod current;
 mod delta;
 mod draft;
+mod drafting;
 mod error;
 mod extend;
 mod files;
@@ -26,11 +27,12 @@ use protocol::{Digest, Manifest, PublicKey, Risk, ScriptName, Time};
 
 pub use delta::delta;
 pub use draft::Draft;
-pub use error::{CatalogueError, PersonOf};
+pub use drafting::Review;
+pub use error::{CatalogueError, PersonOf, RepositoryError};
 pub use files::{Files, is_plain};
 pub use plan::{Lifetimes, RepositoryPlan, RoleKeys};
 pub use provider::install_provider;
-pub use repository::{Repository, RepositoryError};
+pub use repository::Repository;
 pub use store::{FolderStore, StoreError, TrustedStore};
 
 /// One listed script version.

@@ -11,11 +11,11 @@ use serde_json::{Map, Value};
 use super::build::{self, Signatures};
 use super::current::{Current, Part, root_keys, top_keys};
 use super::draft::Draft;
+use super::error::RepositoryError;
 use super::files::{Files, read_role_file, role_file, target_file};
 use super::guard::{POLICY, POLICY_PATH};
 use super::plan::{Lifetimes, RepositoryPlan, RoleKeys};
 use super::read::{POLICY_BYTES_MAX, TIMESTAMP};
-use super::repository::RepositoryError;
 use super::store::{self, StoreError, make_folder, sync_folder, write_synced};
 use crate::keys::Signer;
 

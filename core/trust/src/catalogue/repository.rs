@@ -8,117 +8,25 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::PathBuf;
 
-use protocol::{Bytes, Manifest, PublicKey, ScriptName, Time, json, limits};
-use serde_json::{Map, Value};
+use protocol::{Manifest, PublicKey, ScriptName, Time, json};
 
 use super::build;
 use super::current::Current;
 use super::draft::Draft;
-use super::error::CatalogueError;
-use super::files::{Files, target_file};
-use super::guard::POLICY;
+use super::error::RepositoryError;
+use super::files::Files;
 use super::plan::{Lifetimes, RepositoryPlan, RoleKeys};
 use super::publish::{self, Change};
 use super::read::TIMESTAMP;
 use super::store::{StoreError, make_folder};
 use super::{Catalogue, install_provider};
-use crate::keys::{SignError, Signer};
-
-/// Why a catalogue could not be published. Nothing has changed for anybody.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RepositoryError {
-    /// There is a catalogue already.
-    #[error("`{0}` holds a catalogue already")]
-    Exists(PathBuf),
-    /// There is none.
-    #[error("`{0}` holds no catalogue")]
-    NotThere(PathBuf),
-    /// The folder could not be read or written.
-    #[error("could not use the repository")]
-    Store(#[from] StoreError),
-    /// A file of the repository is missing or cannot be read.
-    #[error("`{file}` of the repository is missing or damaged")]
-    Damaged {
-        /// Which.
-        file: String,
-    },
-    /// There is no such role.
-    #[error("the catalogue has no role `{role}`")]
-    NoRole {
-        /// Which.
-        role: String,
-    },
-    /// Too few of a role's people signed.
-    #[error("role `{role}` needs {wanted} signatures of its own people, has {good}")]
-    Signatures {
-        /// Which role.
-        role: String,
-        /// Good ones.
-        good: usize,
-        /// How many are needed.
-        wanted: usize,
-    },
-    /// A signer did not sign.
-    #[error("could not sign")]
-    Sign(#[source] SignError),
-    /// The draft lists what does not belong to its role.
-    #[error("the draft for role `{role}` lists what does not belong there")]
-    Misplaced {
-        /// The role it names.
-        role: String,
-    },
-    /// Something else was published in the meantime: make the draft again.
-    #[error("the draft for role `{role}` is out of date")]
-    OutOfDate {
-        /// The role.
-        role: String,
-    },
-    /// Not a draft.
-    #[error("not a draft")]
-    Draft(#[source] json::BadJson),
-    /// A script's version is published with another content: count up.
-    #[error("`{path}` is published with another content; a change is a new version")]
-    Taken {
-        /// Its target path.
-        path: String,
-    },
-    /// No such script version is listed.
-    #[error("`{path}` is not listed")]
-    Unlisted {
-        /// Its target path.
-        path: String,
-    },
-    /// Too large for an endpoint.
-    #[error("{what} of {bytes} bytes is larger than {max}")]
-    TooLarge {
-        /// What is.
-        what: &'static str,
-        /// Its size.
-        bytes: usize,
-        /// The limit.
-        max: usize,
-    },
-    /// A manifest could not be written as JSON.
-    #[error("could not write the manifest")]
-    Manifest(#[source] serde_json::Error),
-    /// The signed part has no canonical form: a number that is not whole.
-    #[error("could not write a role")]
-    Canonical {
-        /// What.
-        #[source]
-        source: sigstore_tuf::Error,
-    },
-    /// Endpoints would refuse what was about to be published.
-    #[error("endpoints would refuse this catalogue")]
-    Refused(#[source] CatalogueError),
-}
+use crate::keys::Signer;
 
 /// A catalogue's folder at the desk.
 #[derive(Debug)]
 pub struct Repository {
     folder: PathBuf,
-    lifetimes: Lifetimes,
+    pub(super) lifetimes: Lifetimes,
 }
 
 const SETTINGS: &str = "repository.json";
@@ -275,84 +183,6 @@ impl Repository {
         Ok(true)
     }
 
-    /// A policy that waits for signatures.
-    ///
-    /// # Errors
-    /// [`RepositoryError::TooLarge`].
-    pub fn draft_policy(&self, text: &str, now: Time) -> Result<Draft, RepositoryError> {
-        let current = self.current()?;
-        publish::policy(text, current.next(POLICY), now, &self.lifetimes)
-    }
-
-    /// A script version that waits for signatures; `None` where it is published already.
-    ///
-    /// # Errors
-    /// [`RepositoryError::Taken`] where the version is published with another content.
-    pub fn draft_script(
-        &self,
-        source: &[u8],
-        manifest: &Manifest,
-        now: Time,
-    ) -> Result<Option<Draft>, RepositoryError> {
-        let size = source.len();
-        if size > limits::SCRIPT_BYTES_MAX {
-            let max = limits::SCRIPT_BYTES_MAX;
-            return Err(RepositoryError::TooLarge { what: "script", bytes: size, max });
-        }
-        let current = self.current()?;
-        let role = manifest.risk.role();
-        let part =
-            current.roles.get(role).ok_or_else(|| RepositoryError::NoRole { role: role.into() })?;
-        let path = manifest.target_path();
-        let entry = build::target(source, Some(manifest)).map_err(RepositoryError::Manifest)?;
-        let mut targets = part.map("targets");
-        match targets.insert(path.clone(), entry.clone()) {
-            Some(listed) if listed == entry => return Ok(None),
-            Some(_) => return Err(RepositoryError::Taken { path }),
-            None => {}
-        }
-        let mut draft = self.draft(&current, role, targets, now);
-        let digest = protocol::Digest::of(source).to_string();
-        draft.files.insert(target_file(&path, &digest), Bytes(source.to_vec()));
-        Ok(Some(draft))
-    }
-
-    /// The withdrawal of a script version, waiting for signatures.
-    ///
-    /// # Errors
-    /// [`RepositoryError::Unlisted`] where it is not listed.
-    pub fn draft_withdrawal(
-        &self,
-        name: &ScriptName,
-        version: u32,
-        now: Time,
-    ) -> Result<Draft, RepositoryError> {
-        let current = self.current()?;
-        for risk in protocol::Risk::ALL {
-            let Some(part) = current.roles.get(risk.role()) else { continue };
-            let path = format!("scripts/{risk}/{name}-{version}.rhai");
-            let mut targets = part.map("targets");
-            if targets.remove(&path).is_some() {
-                return Ok(self.draft(&current, risk.role(), targets, now));
-            }
-        }
-        Err(RepositoryError::Unlisted { path: format!("{name}-{version}") })
-    }
-
-    /// A delegated role as it is with a new end, waiting for signatures.
-    ///
-    /// # Errors
-    /// [`RepositoryError::NoRole`].
-    pub fn draft_renewal(&self, role: &str, now: Time) -> Result<Draft, RepositoryError> {
-        let current = self.current()?;
-        match current.roles.get(role) {
-            Some(part) if role != "targets" => {
-                Ok(self.draft(&current, role, part.map("targets"), now))
-            }
-            _ => Err(RepositoryError::NoRole { role: role.to_owned() }),
-        }
-    }
-
     /// Publishes a draft that has its role's signatures.
     ///
     /// # Errors
@@ -418,18 +248,6 @@ impl Repository {
         publish::publish(&self.folder, Some(current), change, signers, now, &self.lifetimes)
     }
 
-    fn draft(
-        &self,
-        current: &Current,
-        role: &str,
-        targets: Map<String, Value>,
-        now: Time,
-    ) -> Draft {
-        let version = current.next(role);
-        let expires = now.plus(self.lifetimes.of(role));
-        Draft::new(role, version, build::leaf(version, expires, targets))
-    }
-
     fn sign_and_publish(
         &mut self,
         mut draft: Draft,
@@ -450,7 +268,7 @@ impl Repository {
         self.publish(draft, *online, now)
     }
 
-    fn current(&self) -> Result<Current, RepositoryError> {
+    pub(super) fn current(&self) -> Result<Current, RepositoryError> {
         Current::read(self.files()?)
     }
 

@@ -55,7 +55,11 @@ impl FolderStore {
     /// [`StoreError`] where the folder cannot be made or cleared.
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let store = Self { folder: folder.into() };
-        make_folder(&store.folder)?;
+        if !store.folder.is_dir() {
+            make_folder(&store.folder)?;
+            let parent = store.folder.parent().filter(|p| !p.as_os_str().is_empty());
+            parent.map_or(Ok(()), sync_folder)?;
+        }
         store.clear()?;
         Ok(store)
     }

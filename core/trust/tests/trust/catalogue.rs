@@ -153,6 +153,46 @@ fn a_draft_that_says_low_and_lists_high_is_not_signed() {
 }
 
 #[test]
+fn a_vetter_is_shown_all_that_a_signature_means() {
+    let (_folder, repository) = made();
+    let manifests = [4, 5].map(|version| manifest("cache.clear", version, Risk::Low).unwrap());
+    let mut draft = repository.draft_script(b"4", &manifests[0], NOW).unwrap().unwrap();
+    draft.sign(&key("vetter a")).unwrap();
+    draft.add_script(b"5", &manifests[1]).unwrap();
+    assert!(draft.signers().is_empty(), "a signature is for one list");
+    assert_eq!(draft.manifests(), manifests);
+    let review = repository.review(&draft).unwrap();
+    let [first, second] = manifests;
+    assert_eq!(review.added, [(first.clone(), b"4".to_vec()), (second, b"5".to_vec())]);
+    assert!(review.withdrawn.is_empty() && review.ends == NOW.plus(180 * DAY));
+    assert!(draft.add_script(b"other", &first).is_err());
+    let medium = manifest("cache.clear", 6, Risk::Medium).unwrap();
+    assert!(draft.add_script(b"6", &medium).is_err());
+
+    let gone = repository.draft_withdrawal(&name("cache.clear"), 3, NOW).unwrap();
+    let gone = repository.review(&gone).unwrap();
+    assert_eq!(gone.withdrawn, ["scripts/low/cache.clear-3.rhai"]);
+    let policy = repository.draft_policy("# new\n", NOW).unwrap();
+    assert_eq!(repository.review(&policy).unwrap().policy.as_deref(), Some("# new\n"));
+
+    // An entry without its file, a file that nothing lists, another manifest for a published
+    // version, bytes that are not the listed ones: nobody can be shown what they mean.
+    let text = String::from_utf8(draft.write().unwrap()).unwrap();
+    let digest = |bytes: &[u8]| protocol::Digest::of(bytes).to_string();
+    for (from, to) in [
+        (format!("scripts/low/{}.cache.clear-5.rhai", digest(b"5")), "scripts/low/x".to_owned()),
+        (digest(b"5"), digest(b"6")),
+        ("\"author\":\"s.okafor\"".to_owned(), "\"author\":\"m.ruiz\"".to_owned()),
+        ("\"NQ==\"".to_owned(), "\"Ng==\"".to_owned()),
+    ] {
+        assert!(text.contains(&from), "{from}");
+        let hidden = Draft::read(text.replacen(&from, &to, 1).as_bytes()).unwrap();
+        let review = repository.review(&hidden);
+        assert!(matches!(review, Err(RepositoryError::Misplaced { .. })), "{from}: {review:?}");
+    }
+}
+
+#[test]
 fn the_online_key_renews_once_a_day_and_no_more() {
     let (_folder, mut repository) = made();
     let online = key("online");

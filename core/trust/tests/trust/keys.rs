@@ -59,11 +59,11 @@ fn a_passphrase_is_asked_for_and_must_be_the_right_one() {
 
 #[test]
 fn a_wrong_passphrase_is_never_called_a_damaged_file() {
-    // One wrong passphrase in 256 leaves good padding behind: it must say the same.
+    // One wrong passphrase in 256 leaves good padding behind, these two among them.
     let pem = sample::key("admin a").to_encrypted_pem(b"x", [5; 16], [6; 16]).unwrap();
-    for number in 0..24 {
-        let answer = SigningKey::from_pem(&pem, Some(format!("wrong {number}").as_bytes()));
-        assert!(matches!(answer, Err(KeyError::PassphraseWrong)), "{number}: {answer:?}");
+    for wrong in ["wrong 666", "wrong 955", "wrong 1"] {
+        let answer = SigningKey::from_pem(&pem, Some(wrong.as_bytes()));
+        assert!(matches!(answer, Err(KeyError::PassphraseWrong)), "{wrong}: {answer:?}");
     }
 }
 
