@@ -76,7 +76,8 @@ impl Core {
                 if found.report.is_none() {
                     found.report = Some(*report);
                 }
-                self.wind_down(run, now, out);
+                // Its interpreter may still be about to say what it found.
+                self.give_grace(run, now);
             }
         }
     }
@@ -165,7 +166,7 @@ impl Core {
             out.push(Effect::Kill { run });
             out.push(Effect::ReadEffects { run });
         } else {
-            self.wind_down(run, now, out);
+            self.give_grace(run, now);
         }
     }
 }

@@ -91,15 +91,21 @@ impl Core {
         }
     }
 
-    /// Without its interpreter an executor ends what it is doing; then the kernel ends it.
+    /// Ends a run early: without its interpreter an executor ends what it is doing and reports.
     pub(super) fn wind_down(&mut self, run: RunId, now: Stamp, out: &mut Vec<Effect>) {
+        let Some(found) = self.runs.get(&run) else { return };
+        if !found.interpreter_ended && found.findings.is_none() && found.kill_ms.is_none() {
+            out.push(Effect::End { run, child: Child::Interpreter });
+        }
+        self.give_grace(run, now);
+    }
+
+    /// From here on the kernel ends it after a grace: it is done, or was told to be.
+    pub(super) fn give_grace(&mut self, run: RunId, now: Stamp) {
         let Some(found) = self.runs.get_mut(&run) else { return };
         found.deadline_ms = None;
         if found.kill_ms.is_none() {
             found.kill_ms = Some(now.mono_ms.saturating_add(found.grace_ms()));
-            if !found.interpreter_ended {
-                out.push(Effect::End { run, child: Child::Interpreter });
-            }
         }
     }
 

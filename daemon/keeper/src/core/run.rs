@@ -119,7 +119,8 @@ impl Run {
     /// How long what still lives may take to end; a package manager is never killed in mid-step.
     pub(super) fn grace_ms(&self) -> u64 {
         let packages = self.accepted.classes.iter().any(|class| class == "packages");
-        let changes = self.order.mode.mutates() && packages && !self.executor_ended;
+        let over = self.executor_ended || self.report.is_some();
+        let changes = self.order.mode.mutates() && packages && !over;
         if changes { PACKAGES_GRACE_MS } else { limits::CANCEL_GRACE_SECONDS * 1000 }
     }
     pub(super) fn output_digest(&self) -> OutputDigest {
