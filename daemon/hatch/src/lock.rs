@@ -105,6 +105,8 @@ pub fn begin(name: &str, keep: &[i32]) -> Result<(), LockError> {
     let io = |what| move |source| LockError::Step { what, source };
     sys::close_others(&sorted).map_err(io("close inherited descriptors"))?;
     sys::ignore_file_size_signal().map_err(io("ignore a signal"))?;
+    // The keeper is the last one to go where memory is short; its children are not.
+    rights::expendable();
     if let Ok(name) = CString::new(name) {
         rustix::thread::set_name(&name).map_err(step("take a name"))?;
     }

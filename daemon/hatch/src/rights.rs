@@ -77,3 +77,13 @@ pub(crate) fn bound(kept: CapabilitySet) -> Result<(), LockError> {
     }
     Ok(())
 }
+
+/// Gives up the keeper's protection from the out-of-memory killer, where it has one.
+pub(crate) fn expendable() {
+    use rustix::fs::{Mode, OFlags, open};
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    if let Ok(file) = open("/proc/self/oom_score_adj", flags, Mode::empty()) {
+        // Raising it is always allowed; where it is not, nothing is lost.
+        let _ = rustix::io::write(&file, b"0");
+    }
+}

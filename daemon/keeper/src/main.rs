@@ -26,6 +26,7 @@ salved: the endpoint's daemon; runs vetted, signed scripts and keeps the proof
   salved doctor [HOST:PORT | TOKEN]
                             the first thing that is wrong, and what to do about it
   salved leave              forgets the organisation; keeps an archive of the account
+  salved run                runs in front, as the system's unit does
 
   --config FILE             instead of /etc/salve/salved.toml
   --version, --help
@@ -95,6 +96,7 @@ fn main() -> ExitCode {
         Err(error) => return fail(Failure::of(exit::USAGE, &error)),
     };
     let done = match words.as_slice() {
+        ["run"] => run(&config),
         ["enroll", token] => enroll(&config, token, usual),
         ["leave"] => leave(&config, usual),
         ["status"] => {
@@ -118,6 +120,17 @@ fn main() -> ExitCode {
 fn fail(Failure(code, words): Failure) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "salved: {words}");
     ExitCode::from(code)
+}
+
+fn run(config: &Config) -> Result<(), Failure> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(tracing::Level::INFO)
+        .with_ansi(false)
+        .with_target(false)
+        .without_time()
+        .init();
+    keeper::driver::daemon(config, &mut |_| {}).map_err(|error| Failure::of(exit::BROKEN, &error))
 }
 
 fn enroll(config: &Config, token: &str, usual: bool) -> Result<(), Failure> {

@@ -48,10 +48,10 @@ impl Gate {
     }
 
     /// Starts a gate; where that fails, later again.
-    pub(super) fn start(&mut self, programs: &Programs) {
+    pub(super) fn start(&mut self, programs: &Programs, serve: ToGate) {
         self.due = None;
         self.started = now().mono_ms;
-        match self.try_start(programs) {
+        match self.try_start(programs, serve) {
             Ok(()) => {}
             Err(error) => {
                 tracing::error!("gate: {}", protocol::error_chain::ErrorChain(&error));
@@ -60,8 +60,9 @@ impl Gate {
         }
     }
 
-    fn try_start(&mut self, programs: &Programs) -> Result<(), StartError> {
+    fn try_start(&mut self, programs: &Programs, serve: ToGate) -> Result<(), StartError> {
         let mut line = spawn::gate(programs)?;
+        line.outbox.queue(&serve)?;
         while let Some(message) = self.backlog.pop_front() {
             line.outbox.queue(&message)?;
         }

@@ -3,6 +3,7 @@
 //! without a wake-up while nothing happens.
 
 mod clock;
+mod daemon;
 mod fault;
 mod gate;
 mod notify;
@@ -20,13 +21,14 @@ use protocol::RunId;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use crate::core::{Child, Effect, Event, Stamp};
+use crate::core::{Child, Core, Effect, Event, GateTrust, Stamp};
 
 pub use clock::now;
+pub use daemon::{begin, daemon};
 pub use fault::DriverError;
 pub use notify::notify;
 pub use shelf::{KeptPlan, Shelf};
-pub use world::World;
+pub use world::{Door, World};
 
 /// Messages taken from one pipe before the others have their turn.
 const TURN: usize = 64;
@@ -37,6 +39,20 @@ pub trait Mind {
     fn step(&mut self, event: Event, now: Stamp) -> Vec<Effect>;
     /// When it wants [`Event::Tick`], by `CLOCK_BOOTTIME` in milliseconds.
     fn wake_at(&self) -> Option<u64>;
+    /// What a new gate must believe; none before a catalogue is trusted.
+    fn gate_trust(&self, now: Stamp) -> Option<GateTrust>;
+}
+
+impl Mind for Core {
+    fn step(&mut self, event: Event, now: Stamp) -> Vec<Effect> {
+        Self::step(self, event, now)
+    }
+    fn wake_at(&self) -> Option<u64> {
+        Self::wake_at(self)
+    }
+    fn gate_trust(&self, now: Stamp) -> Option<GateTrust> {
+        Self::gate_trust(self, now)
+    }
 }
 
 /// What a look at the world found ready.
@@ -87,7 +103,7 @@ impl<'h, M: Mind> Driver<'h, M> {
     /// # Errors
     /// [`DriverError`]: an effect failed that must not fail. What is on the disk is whole.
     pub fn run(mut self) -> Result<(), DriverError> {
-        self.world.start_gate();
+        self.start_gate();
         self.events.push_back(Event::Begin);
         loop {
             while let Some(event) = self.next_event() {
@@ -107,6 +123,15 @@ impl<'h, M: Mind> Driver<'h, M> {
             if self.events.is_empty() {
                 self.wait()?;
             }
+        }
+    }
+
+    /// Starts a gate with what it must believe now. Where nothing is trusted there is nothing to
+    /// serve: the door stays shut until somebody mends the catalogue.
+    fn start_gate(&mut self) {
+        match self.mind.gate_trust(now()) {
+            Some(trust) => self.world.start_gate(trust),
+            None => tracing::error!("no catalogue is trusted here; run `salved doctor`"),
         }
     }
 
@@ -172,7 +197,7 @@ impl<'h, M: Mind> Driver<'h, M> {
                 self.world.timer.clear()?;
                 let mono = now().mono_ms;
                 if self.world.gate_due().is_some_and(|due| due <= mono) {
-                    self.world.start_gate();
+                    self.start_gate();
                 }
                 if self.mind.wake_at().is_some_and(|due| due <= mono) {
                     self.events.push_back(Event::Tick);

@@ -10,6 +10,7 @@ use super::{DriverError, World, secrets};
 use crate::core::{Effect, Event, RunPlan};
 use crate::record::EffectsSummary;
 use crate::spawn;
+use crate::state::is_full;
 
 /// Why a run's children are not there: stable reason and words for the record.
 struct NotStarted {
@@ -54,10 +55,10 @@ impl World {
                 let found = Box::new(self.shelf.fetch(&run, record)?);
                 return Ok(vec![Event::Fetched { line, run, found }]);
             }
-            Effect::ReplaceCatalogue(files) => return Ok(vec![self.replace(files)]),
+            Effect::ReplaceCatalogue(files) => return Ok(self.replace(files)),
             Effect::ToGate(message) => self.gate.tell(message),
             Effect::RestartGate => self.gate.end(),
-            Effect::Tidy { run } => self.tidy(&run)?,
+            Effect::Tidy { run } => return self.tidy(&run),
             Effect::Stop => {}
         }
         Ok(Vec::new())
@@ -132,25 +133,22 @@ impl World {
         }
     }
 
-    fn replace(&mut self, files: std::collections::BTreeMap<String, Vec<u8>>) -> Event {
+    fn replace(&mut self, files: std::collections::BTreeMap<String, Vec<u8>>) -> Vec<Event> {
         let files = Files(files);
-        let full = |error: &StoreError| {
-            use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-            matches!(error.source.kind(), StorageFull | QuotaExceeded)
-        };
+        let full = |error: &StoreError| is_full(&error.source);
         let mut stored = self.store.replace(&files);
         if stored.as_ref().is_err_and(full) {
             self.shelf.reserve().release();
             stored = self.store.replace(&files);
         }
-        self.refill();
+        let whole = self.refill();
         if let Err(error) = &stored {
             tracing::error!("{}", ErrorChain(error));
         }
-        Event::CatalogueStored { ok: stored.is_ok() }
+        vec![Event::CatalogueStored { ok: stored.is_ok() }, Event::Reserve(whole)]
     }
 
-    fn tidy(&mut self, run: &RunId) -> Result<(), DriverError> {
+    fn tidy(&mut self, run: &RunId) -> Result<Vec<Event>, DriverError> {
         self.runs.forget(run);
         self.shelf.tidy(run)?;
         if !self.ledger.reserve()? {
@@ -159,7 +157,6 @@ impl World {
                 tracing::warn!("the disk is too full for the ledger's next segment");
             }
         }
-        self.refill();
-        Ok(())
+        Ok(vec![Event::Reserve(self.refill())])
     }
 }

@@ -5,20 +5,34 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 
 use hatch::cgroup::Home;
 use hatch::{Exceptions, ToGate};
-use protocol::Digest;
 use protocol::error_chain::ErrorChain;
+use protocol::{Bytes, Digest};
 use rustix::event::PollFlags;
 use trust::SealingSecret;
 use trust::catalogue::FolderStore;
+use zeroize::Zeroizing;
 
 use super::clock::Timer;
 use super::gate::Gate;
 use super::runs::Runs;
 use super::{DriverError, Shelf, Source, notify};
-use crate::core::Event;
+use crate::core::{Event, GateTrust};
 use crate::ledger::{FolderDisk, Ledger};
 use crate::spawn::Programs;
 use crate::state::Layout;
+
+/// What every gate is told of this endpoint.
+#[derive(Debug)]
+pub struct Door {
+    /// `ADDRESS:PORT`.
+    pub listen: String,
+    /// PKCS#8 DER of the TLS key.
+    pub key: Zeroizing<Vec<u8>>,
+    /// Certificate chain, leaf first.
+    pub certificates: Vec<Bytes>,
+    /// Uid and gid to become.
+    pub ids: Option<(u32, u32)>,
+}
 
 /// What the driver works with.
 #[derive(Debug)]
@@ -29,6 +43,7 @@ pub struct World {
     pub(super) store: FolderStore,
     pub(super) shelf: Shelf,
     pub(super) sealing: SealingSecret,
+    pub(super) door: Door,
     pub(super) cgroups: Option<Home>,
     /// Begins the name of every run's cgroup: this endpoint's and no other's.
     pub(super) prefix: String,
@@ -48,6 +63,7 @@ impl World {
         ledger: Ledger<FolderDisk>,
         layout: &Layout,
         sealing: SealingSecret,
+        door: Door,
     ) -> Result<Self, DriverError> {
         let missing = hatch::lock::missing(&exceptions);
         if !missing.is_empty() {
@@ -64,21 +80,20 @@ impl World {
                 Err(error) => tracing::error!("{}", ErrorChain(&error)),
             }
         }
-        let world = Self {
+        Ok(Self {
             programs,
             exceptions,
             ledger,
             store: FolderStore::open(layout.catalogue())?,
             shelf: Shelf::open(layout.clone())?,
             sealing,
+            door,
             cgroups,
             prefix,
             timer: Timer::new()?,
             gate: Gate::default(),
             runs: Runs::default(),
-        };
-        world.refill();
-        Ok(world)
+        })
     }
 
     /// Plans and what else runs left.
@@ -87,15 +102,29 @@ impl World {
         &self.shelf
     }
 
-    pub(super) fn refill(&self) {
-        let filled = self.shelf.reserve().refill();
-        if !filled.whole() {
+    /// Holds room for the next run; true where there is enough of it.
+    #[must_use]
+    pub fn refill(&self) -> bool {
+        let whole = self.shelf.reserve().refill().whole();
+        if !whole {
             tracing::warn!("the disk is too full to hold room for the next run");
         }
+        whole
     }
 
-    pub(super) fn start_gate(&mut self) {
-        self.gate.start(&self.programs);
+    pub(super) fn start_gate(&mut self, trust: GateTrust) {
+        let door = &self.door;
+        let serve = ToGate::Serve {
+            listen: door.listen.clone(),
+            key: Bytes(door.key.to_vec()),
+            certificates: door.certificates.clone(),
+            people_ca: trust.people_ca,
+            organisation: trust.organisation,
+            denied: trust.denied,
+            floor: trust.floor,
+            ids: door.ids,
+        };
+        self.gate.start(&self.programs, serve);
     }
 
     pub(super) const fn gate_due(&self) -> Option<u64> {

@@ -22,8 +22,13 @@ impl FileError {
     /// Whether the disk is full: no bytes, no inodes, or a quota.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        is_full(&self.source)
     }
+}
+
+/// No bytes, no inodes, or a quota.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 pub(crate) fn failed(what: &'static str, path: &Path) -> impl Fn(io::Error) -> FileError {

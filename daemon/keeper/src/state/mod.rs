@@ -14,7 +14,7 @@ use trust::{SealingSecret, Signer as _, SigningKey};
 use zeroize::Zeroizing;
 
 pub use files::{FileError, read, read_optional, write};
-pub(crate) use files::{failed, make_folder, remove, sync_folder};
+pub(crate) use files::{failed, is_full, make_folder, remove, sync_folder};
 pub use reserve::{Filled, Reserve};
 
 /// Where everything lies.

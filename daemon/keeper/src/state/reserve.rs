@@ -11,14 +11,17 @@ use std::path::{Path, PathBuf};
 use protocol::limits;
 use rustix::fs::{FallocateFlags, fallocate};
 
-use super::files::{FileError, failed, make_folder, remove, sync_folder};
+use super::files::{FileError, failed, is_full, make_folder, remove, sync_folder};
 
 /// Blocks for a catalogue's next generation and the small files of a run.
 const BALLAST_BYTES: u64 = 2 * limits::CATALOGUE_BYTES_MAX as u64;
 /// Inodes for the same: a catalogue of this many files is replaced at 0 inodes free.
 const BALLAST_INODES: usize = 128;
-/// The least scratch that is worth having, where the disk does not give all of it.
-const SCRATCH_LEAST: u64 = limits::SCRATCH_BYTES / 8;
+/// What a full disk may have taken of each and a run is still let in: part of it, spent on one
+/// run's files, is no reason to refuse the run that frees the disk.
+const PART_LEAST: u64 = 4;
+/// Steps in which less is asked for, where the disk does not give all of it.
+const STEP_BYTES: u64 = 1 << 20;
 
 /// Held room.
 #[derive(Debug)]
@@ -63,36 +66,72 @@ impl Reserve {
         self.folder.join(format!("inode-{number:03}"))
     }
 
-    /// What is held now.
+    fn inodes(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        (0..BALLAST_INODES).map(|number| self.inode(number))
+    }
+
+    /// What is held now, all of it or enough of it.
     #[must_use]
     pub fn filled(&self) -> Filled {
-        let inodes = (0..BALLAST_INODES).all(|number| self.inode(number).exists());
-        Filled { scratch: self.scratch().exists(), ballast: self.ballast().exists() && inodes }
+        let inodes = self.inodes().filter(|path| path.exists()).count();
+        let least = BALLAST_INODES / usize::try_from(PART_LEAST).unwrap_or(1);
+        Filled {
+            scratch: self.scratch().exists(),
+            ballast: self.ballast().exists() && inodes >= least,
+        }
     }
 
     /// Holds what is missing, as far as the disk gives it.
     pub fn refill(&self) -> Filled {
-        if !self.scratch().exists() {
-            let mut size = limits::SCRATCH_BYTES;
-            while size >= SCRATCH_LEAST && hold(&self.scratch(), size).is_err() {
-                size /= 2;
+        for path in self.inodes() {
+            if !path.exists() && File::create_new(&path).is_err() {
+                break;
             }
         }
-        if !self.ballast().exists() {
-            let _ = hold(&self.ballast(), BALLAST_BYTES);
-        }
-        for number in 0..BALLAST_INODES {
-            let path = self.inode(number);
-            if !path.exists() && hold(&path, 0).is_err() {
-                break;
+        for (path, whole) in
+            [(self.scratch(), limits::SCRATCH_BYTES), (self.ballast(), BALLAST_BYTES)]
+        {
+            let mut size = whole;
+            while !path.exists() && size >= whole / PART_LEAST {
+                if let Err(error) = self.hold(&path, size) {
+                    tracing::debug!("could not hold {size} bytes: {error}");
+                }
+                size -= STEP_BYTES;
             }
         }
         let _ = sync_folder(&self.folder);
         self.filled()
     }
 
+    /// An empty file with its blocks taken.
+    fn hold(&self, path: &Path, bytes: u64) -> std::io::Result<()> {
+        let making = path.with_extension("making");
+        let made = self.fresh(&making).and_then(|file| {
+            fallocate(&file, FallocateFlags::KEEP_SIZE, 0, bytes)?;
+            file.sync_all()
+        });
+        let held = made.and_then(|()| fs::rename(&making, path));
+        if held.is_err() {
+            let _ = fs::remove_file(&making);
+        }
+        held
+    }
+
+    /// A new file; where there is no inode for it, one of those that are held.
+    fn fresh(&self, path: &Path) -> std::io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true).mode(0o600);
+        match options.open(path) {
+            Err(error) if is_full(&error) => {
+                let spare = self.inodes().find(|spare| fs::rename(spare, path).is_ok());
+                if spare.is_some() { options.open(path) } else { Err(error) }
+            }
+            other => other,
+        }
+    }
+
     /// Turns the scratch into this file, which must not be there; makes a plain one where there
-    /// is no scratch, or where little will be written.
+    /// is no scratch, or where little will be written, at 0 inodes out of one that is held.
     ///
     /// # Errors
     /// [`FileError`]: neither scratch nor a new file.
@@ -100,9 +139,7 @@ impl Reserve {
         if much && fs::rename(self.scratch(), path).is_err() {
             tracing::debug!("no scratch is held for {}", path.display());
         }
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true).mode(0o600);
-        self.again(|| options.open(path).map_err(failed("open", path)))
+        self.fresh(path).map_err(failed("open", path))
     }
 
     /// Gives back what a file did not use of its scratch.
@@ -141,28 +178,10 @@ impl Reserve {
     /// Lets the ballast go.
     pub fn release(&self) {
         let _ = remove(&self.ballast());
-        for number in 0..BALLAST_INODES {
-            let _ = remove(&self.inode(number));
+        for path in self.inodes() {
+            let _ = remove(&path);
         }
     }
-}
-
-/// An empty file with its blocks taken.
-fn hold(path: &Path, bytes: u64) -> std::io::Result<()> {
-    let making = path.with_extension("making");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let made = options.open(&making).and_then(|file| {
-        if bytes > 0 {
-            fallocate(&file, FallocateFlags::KEEP_SIZE, 0, bytes)?;
-        }
-        file.sync_all()
-    });
-    let held = made.and_then(|()| fs::rename(&making, path));
-    if held.is_err() {
-        let _ = fs::remove_file(&making);
-    }
-    held
 }
 
 #[cfg(test)]
@@ -186,7 +205,7 @@ mod tests {
         drop(file);
         reserve.trim(&path).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"{}\n");
-        assert!(fs::metadata(&path).unwrap().blocks() * 512 < SCRATCH_LEAST);
+        assert!(fs::metadata(&path).unwrap().blocks() * 512 < limits::SCRATCH_BYTES / 8);
         assert!(reserve.refill().whole());
         // A run that writes little takes nothing of it.
         reserve.take(&folder.path().join("look.effects"), false).unwrap();
