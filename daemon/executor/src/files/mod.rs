@@ -147,7 +147,6 @@ fn source(run: &Run, number: &str) -> Option<String> {
 }
 
 /// Bytes that a file takes on the disk.
-#[expect(clippy::unnecessary_fallible_conversions, reason = "the type differs by architecture")]
 pub(crate) fn on_disk(stat: &rustix::fs::Stat) -> u64 {
     u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512)
 }

@@ -38,11 +38,7 @@ pub(crate) struct Identity {
 
 impl Identity {
     /// From what the kernel says.
-    #[expect(
-        clippy::unnecessary_fallible_conversions,
-        clippy::useless_conversion,
-        reason = "the fields' types differ by architecture"
-    )]
+    #[expect(clippy::useless_conversion, reason = "the fields' types differ by architecture")]
     pub(crate) fn of(stat: &rustix::fs::Stat) -> Self {
         let nanoseconds = u64::try_from(stat.st_mtime_nsec).unwrap_or(0);
         Self {
