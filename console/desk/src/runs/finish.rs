@@ -5,7 +5,7 @@ use std::time::Duration;
 use protocol::documents::Record;
 use protocol::frames::{Event, Stop};
 use protocol::{Digest, EndpointId, Envelope, Plan, RunId, TicketId, Time};
-use store::{EndpointRow, Seen};
+use store::{EndpointRow, RunState, Seen};
 use tokio::time::sleep;
 
 use super::{RunError, Wish, attest, order};
@@ -184,9 +184,13 @@ async fn again(
         sleep(pause).await;
         match resume(desk, agent, endpoint, which, now, news).await {
             Err(RunError::NotSent(_) | RunError::Unknown { .. }) => {}
-            // The order was lost on the way: the endpoint's ledger does not know it. What was
-            // sent may still lie in no queue, its dispatch died with the session.
             Err(RunError::NotTaken { stop: Stop::NoRun }) => {
+                let row = desk.store.run(&which.0)?;
+                if row.is_some_and(|row| row.state == RunState::Accepted) {
+                    // It took the order and has forgotten it: nobody knows what ran.
+                    return Err(lost);
+                }
+                // The order was lost on the way, and its dispatch died with the session.
                 desk.store.run_not_sent(&which.0, now())?;
                 return Err(RunError::NotTaken { stop: Stop::NoRun });
             }

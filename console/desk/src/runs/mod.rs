@@ -6,6 +6,8 @@
 mod error;
 mod finish;
 mod order;
+#[cfg(test)]
+mod tests;
 
 pub use error::RunError;
 pub use finish::{Live, News, RunResult, resume, run, tell_ticket};

@@ -4,9 +4,13 @@
 //! the card's key signed. Never decides what is sent.
 
 mod agent;
+#[cfg(test)]
+pub(crate) mod double;
 mod error;
 mod meet;
 mod talk;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

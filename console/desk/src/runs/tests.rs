@@ -1,0 +1,199 @@
+//! An order's way there and its record's way home, with a machine's double.
+
+use protocol::documents::Decision;
+use protocol::frames::{Event, Stop};
+use protocol::{Mode, Outcome, ParamValue, Refusal};
+use store::{RunFilter, RunState};
+
+use super::*;
+use crate::session::double::{House, Machine, Quirk, house, now};
+use crate::session::{Session, SessionError};
+
+fn wish(house: &House, mode: Mode) -> Wish {
+    let script = house.agent.catalogue.scripts().next().unwrap().clone();
+    let parameters = parameters(&script.manifest, &[], &house.agent.policy).unwrap();
+    Wish {
+        script,
+        mode,
+        endpoint: house.row.clone(),
+        parameters,
+        ticket: None,
+        ticket_row: None,
+        reason: "a test".into(),
+        identified: None,
+        consent: None,
+        plan: None,
+    }
+}
+
+/// Meets the machine and runs one wish.
+async fn go(
+    house: &House,
+    machine: Machine,
+    mode: Mode,
+) -> (Result<RunResult, RunError>, Vec<Event>) {
+    let mut events = Vec::new();
+    let work = async {
+        let session = Session::open(&house.agent, &house.row, now()).await.unwrap();
+        let mut news = |news: News<'_>| {
+            if let News::Event(event) = news {
+                events.push(event.clone());
+            }
+        };
+        let wish = wish(house, mode);
+        let result = run(&house.desk, &house.agent, &session, &wish, now, &mut news).await;
+        session.leave().await;
+        // The last word of a session is on its way when it ends.
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        result
+    };
+    let result = tokio::select! {
+        result = work => result,
+        () = machine.serve() => unreachable!("the machine serves for ever"),
+    };
+    (result, events)
+}
+
+fn states(house: &House) -> Vec<RunState> {
+    house.desk.store.runs(&RunFilter::default()).unwrap().iter().map(|run| run.state).collect()
+}
+
+#[tokio::test]
+async fn a_plan_comes_home_verified_filed_and_acknowledged() {
+    let (house, machine) = house(Quirk::None);
+    let (result, events) = go(&house, machine, Mode::Plan).await;
+    let result = result.unwrap();
+    assert!(result.filing.report.verified, "{:?}", result.filing.report);
+    assert_eq!(result.live, Live::Confirmed);
+    assert_eq!(result.record.predicate.outcome, Outcome::Succeeded);
+    let (digest, plan) = result.plan.unwrap();
+    assert_eq!((Some(digest), plan.found.as_str()), (result.record.predicate.plan, "full"));
+    assert_eq!(events.len(), 3);
+    assert_eq!(states(&house), [RunState::Ended]);
+    let seen = house.seen.lock().unwrap();
+    assert_eq!(seen.filed, [result.filing.report.record.unwrap()]);
+    assert_eq!(seen.dispatches[0].order, result.order);
+    assert_eq!(seen.orders[0].targets, [house.row.id]);
+    let row = house.desk.store.endpoint(&house.row.id).unwrap().unwrap();
+    assert!(row.last_seen.is_some(), "the hello was filed");
+}
+
+#[tokio::test]
+async fn a_record_by_another_key_is_filed_and_not_believed() {
+    let (house, machine) = house(Quirk::ForeignRecord);
+    let result = go(&house, machine, Mode::Check).await.0.unwrap();
+    assert!(!result.filing.report.verified);
+    assert_eq!(states(&house), [RunState::Ended]);
+    assert!(house.seen.lock().unwrap().filed.is_empty(), "acknowledged what nobody believes");
+}
+
+#[tokio::test]
+async fn events_that_were_not_signed_are_seen() {
+    let (house, machine) = house(Quirk::OtherEvents);
+    assert_eq!(go(&house, machine, Mode::Check).await.0.unwrap().live, Live::Differs);
+}
+
+#[tokio::test]
+async fn an_order_that_was_not_taken_certainly_did_not_run() {
+    let (house, machine) = house(Quirk::StopsOrder);
+    let error = go(&house, machine, Mode::Check).await.0.unwrap_err();
+    assert!(matches!(error, RunError::NotTaken { stop: Stop::Seal }), "{error:?}");
+    assert_eq!(states(&house), [RunState::NotSent]);
+}
+
+#[tokio::test]
+async fn a_refusal_is_an_answer_with_a_record() {
+    let (house, machine) = house(Quirk::RefusesOrder);
+    let result = go(&house, machine, Mode::Check).await.0.unwrap();
+    assert_eq!(result.record.predicate.outcome, Outcome::Refused);
+    let refusal = Refusal::RateLimited;
+    assert_eq!(result.record.predicate.decision, Decision::Refuse { refusal });
+    assert_eq!(states(&house), [RunState::Ended]);
+}
+
+#[tokio::test]
+async fn a_lost_line_is_dialled_again_and_the_record_comes_home() {
+    let (house, machine) = house(Quirk::LosesLineOnce);
+    let (result, events) = go(&house, machine, Mode::Check).await;
+    let result = result.unwrap();
+    assert!(result.filing.report.verified, "{:?}", result.filing.report);
+    assert_eq!(result.live, Live::Incomplete);
+    assert!(matches!(events[0], Event::Accepted { .. }));
+    assert_eq!(house.seen.lock().unwrap().sessions, 2);
+    assert_eq!(house.seen.lock().unwrap().orders.len(), 1, "an order was sent twice");
+    assert_eq!(states(&house), [RunState::Ended]);
+}
+
+/// It was accepted and is forgotten there: a rewound machine. That it ran is not known.
+#[tokio::test]
+async fn an_accepted_run_that_is_forgotten_stays_open_at_the_desk() {
+    let (house, machine) = house(Quirk::ForgetsRun);
+    let error = go(&house, machine, Mode::Check).await.0.unwrap_err();
+    assert!(matches!(error, RunError::Unknown { .. }), "{error:?}");
+    assert_eq!(states(&house), [RunState::Accepted]);
+}
+
+#[tokio::test]
+async fn nothing_is_stored_where_nobody_is_met() {
+    let (house, machine) = house(Quirk::ForeignCard);
+    let opened = tokio::select! {
+        opened = Session::open(&house.agent, &house.row, now()) => opened,
+        () = machine.serve() => unreachable!("the machine serves for ever"),
+    };
+    assert!(matches!(opened, Err(SessionError::Peer(_))));
+    assert!(states(&house).is_empty());
+}
+
+#[tokio::test]
+async fn a_recall_is_signed_by_the_agent_and_taken() {
+    let (house, machine) = house(Quirk::None);
+    let signed = recall(&house.agent, protocol::Digest([5; 32]), "wrong one", now()).unwrap();
+    let key = trust::Signer::public_key(&house.agent.signing);
+    let opened = trust::seal::open_one::<protocol::documents::Recall>(&signed, &key).unwrap();
+    assert_eq!(opened.agent, house.agent.name);
+    let work = async {
+        let session = Session::open(&house.agent, &house.row, now()).await.unwrap();
+        session.recall(&signed).await.unwrap()
+    };
+    let taken = tokio::select! {
+        taken = work => taken,
+        () = machine.serve() => unreachable!("the machine serves for ever"),
+    };
+    assert!(taken);
+    assert_eq!(house.seen.lock().unwrap().recalls, 1);
+}
+
+#[test]
+fn parameters_are_read_by_their_kind() {
+    let (house, _machine) = {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _inside = runtime.enter();
+        house(Quirk::None)
+    };
+    let mut manifest = wish(&house, Mode::Check).script.manifest;
+    let spec = |kind, max| protocol::ParamSpec {
+        kind,
+        ask: "?".into(),
+        preset: None,
+        min: Some(1),
+        max,
+        choices: None,
+    };
+    manifest.parameters = [
+        ("deep".to_owned(), spec(protocol::ParamKind::Bool, None)),
+        ("keep".to_owned(), spec(protocol::ParamKind::Int, Some(9))),
+    ]
+    .into();
+    let read = |given: &[(&str, &str)]| {
+        let given: Vec<_> = given.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        parameters(&manifest, &given, &house.agent.policy).map_err(|refusal| refusal.code())
+    };
+    let good = read(&[("deep", "yes"), ("keep", "3")]).unwrap();
+    assert_eq!(good["deep"], ParamValue::Bool(true));
+    assert_eq!(good["keep"], ParamValue::Int(3));
+    assert_eq!(read(&[("deep", "maybe"), ("keep", "3")]), Err("parameter-type"));
+    assert_eq!(read(&[("deep", "no"), ("keep", "x")]), Err("parameter-type"));
+    assert_eq!(read(&[("deep", "no"), ("keep", "10")]), Err("parameter-range"));
+    assert_eq!(read(&[("deep", "no")]), Err("parameter-missing"));
+    assert_eq!(read(&[("deep", "no"), ("keep", "3"), ("x", "1")]), Err("parameter-unknown"));
+}
