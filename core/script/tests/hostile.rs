@@ -114,7 +114,7 @@ fn growth_of_one_value_is_a_limit() {
         "let s = \"x\"; loop { s = `${s}${s}`; }",
         "let a = [1]; loop { a += a; }",
         "let a = [1]; loop { a = [a, a]; }",
-        "let m = #{}; let i = 0; loop { m[`k${i}`] = [1, 2, 3, 4]; i += 1; if i > 400000 { break; } }",
+        "let m = #{}; let i = 0; loop { m[`k${i}`] = [1, 2, 3, 4]; i += 1; }",
         "let a = []; a.pad(999_999_999, 1)",
         "let s = \"x\"; for i in 0..22 { s += s; } [s, s, s].join(s)",
         "let s = \"a,\"; for i in 0..20 { s += s; } s.split(\",\")",

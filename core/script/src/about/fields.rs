@@ -4,12 +4,10 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use protocol::{
-    AgentName, Choices, Consent, Manifest, ParamKind, ParamSpec, ParamValue, Risk, RunsOn, limits,
-};
+use protocol::{AgentName, Consent, Manifest, Risk, RunsOn, limits};
 
-use super::Author;
 use super::literal::{Entry, Kind, Literal};
+use super::{Author, params};
 use crate::fault::{At, Fault};
 
 const KEYS: &[&str] = &[
@@ -28,19 +26,18 @@ const KEYS: &[&str] = &[
     "permissions",
     "words",
 ];
-const PARAM_KEYS: &[&str] = &["kind", "ask", "preset", "min", "max", "of", "from"];
 const PLATFORMS: &[&str] = &["linux", "macos", "windows"];
 /// Numbers in documents lie below 2^53.
 const INT_MAX: i64 = (1 << 53) - 1;
 
 /// Faults of `ABOUT`, with the source they point into.
-struct Faults<'a> {
+pub(super) struct Faults<'a> {
     source: &'a str,
     list: &'a mut Vec<Fault>,
 }
 
 impl Faults<'_> {
-    fn value(&mut self, at: At, why: impl Into<String>) {
+    pub(super) fn value(&mut self, at: At, why: impl Into<String>) {
         self.list.push(Fault::at(self.source, "about-value", at, why));
     }
     fn key(&mut self, entry: &Entry, known: &[&str]) {
@@ -54,13 +51,13 @@ impl Faults<'_> {
 }
 
 /// A map's entries, each taken once; what is left is unknown.
-struct Keys<'a> {
+pub(super) struct Keys<'a> {
     entries: &'a [Entry],
-    at: At,
+    pub(super) at: At,
 }
 
 impl<'a> Keys<'a> {
-    fn open(value: &'a Literal, known: &[&str], what: &str, f: &mut Faults<'_>) -> Self {
+    pub(super) fn open(value: &'a Literal, known: &[&str], what: &str, f: &mut Faults<'_>) -> Self {
         let entries: &[Entry] = if let Kind::Map(entries) = &value.kind {
             entries
         } else {
@@ -72,7 +69,7 @@ impl<'a> Keys<'a> {
         }
         Self { entries, at: value.at }
     }
-    fn get(&self, key: &str) -> Option<&'a Literal> {
+    pub(super) fn get(&self, key: &str) -> Option<&'a Literal> {
         self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
     }
     fn must(&self, key: &str, f: &mut Faults<'_>) -> Option<&'a Literal> {
@@ -82,10 +79,10 @@ impl<'a> Keys<'a> {
         }
         value
     }
-    fn text(&self, key: &str, max: usize, f: &mut Faults<'_>) -> Option<String> {
+    pub(super) fn text(&self, key: &str, max: usize, f: &mut Faults<'_>) -> Option<String> {
         plain(self.must(key, f)?, key, max, f)
     }
-    fn text_or_none(&self, key: &str, max: usize, f: &mut Faults<'_>) -> Option<String> {
+    pub(super) fn text_or_none(&self, key: &str, max: usize, f: &mut Faults<'_>) -> Option<String> {
         plain(self.get(key)?, key, max, f)
     }
     fn name<T: FromStr<Err: std::fmt::Display>>(&self, key: &str, f: &mut Faults<'_>) -> Option<T> {
@@ -93,7 +90,12 @@ impl<'a> Keys<'a> {
         let text = plain(value, key, 64, f)?;
         text.parse().map_err(|error| f.value(value.at, format!("`{key}`: {error}"))).ok()
     }
-    fn word<T: Copy>(&self, key: &str, words: &[(&str, T)], f: &mut Faults<'_>) -> Option<T> {
+    pub(super) fn word<T: Copy>(
+        &self,
+        key: &str,
+        words: &[(&str, T)],
+        f: &mut Faults<'_>,
+    ) -> Option<T> {
         let value = self.must(key, f)?;
         let text = plain(value, key, 64, f)?;
         let found = words.iter().find(|(word, _)| *word == text).map(|(_, is)| *is);
@@ -103,10 +105,10 @@ impl<'a> Keys<'a> {
         }
         found
     }
-    fn texts(&self, key: &str, f: &mut Faults<'_>) -> Option<Vec<String>> {
+    pub(super) fn texts(&self, key: &str, f: &mut Faults<'_>) -> Option<Vec<String>> {
         self.get(key).map(|value| texts(value, key, f))
     }
-    fn int(&self, key: &str, f: &mut Faults<'_>) -> Option<i64> {
+    pub(super) fn int(&self, key: &str, f: &mut Faults<'_>) -> Option<i64> {
         let value = self.get(key)?;
         match value.kind {
             Kind::Int(n) if (-INT_MAX..=INT_MAX).contains(&n) => Some(n),
@@ -187,7 +189,7 @@ pub(super) fn manifest(
         Some(RunsOn::Endpoint)
     };
     let limit_seconds = limit(&keys, f);
-    let parameters = parameters(&keys, f);
+    let parameters = params::parameters(&keys, f);
     let permissions = permissions(&keys, f);
     let words = keys.texts("words", f).unwrap_or_default();
     let manifest = Manifest {
@@ -300,124 +302,4 @@ fn permissions(keys: &Keys<'_>, f: &mut Faults<'_>) -> BTreeMap<String, Vec<Stri
         }
     }
     entries.iter().map(|e| (e.key.clone(), texts(&e.value, &e.key, f))).collect()
-}
-
-fn parameters(keys: &Keys<'_>, f: &mut Faults<'_>) -> BTreeMap<String, ParamSpec> {
-    let Some(value) = keys.get("params") else { return BTreeMap::new() };
-    let Kind::Map(entries) = &value.kind else {
-        f.value(value.at, "`params` must be a map of names to maps");
-        return BTreeMap::new();
-    };
-    if entries.len() > limits::PARAMS_MAX {
-        f.value(value.at, format!("more than {} parameters", limits::PARAMS_MAX));
-    }
-    let mut out = BTreeMap::new();
-    for entry in entries {
-        let ok = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_';
-        let name = &entry.key;
-        if !name.bytes().all(ok)
-            || name.len() > 32
-            || name.starts_with(|c: char| !c.is_alphabetic())
-        {
-            f.value(entry.at, "a parameter's name is at most 32 of a-z 0-9 _, a letter first");
-        }
-        if let Some(spec) = parameter(&entry.value, f) {
-            out.insert(name.clone(), spec);
-        }
-    }
-    out
-}
-
-fn parameter(value: &Literal, f: &mut Faults<'_>) -> Option<ParamSpec> {
-    let keys = Keys::open(value, PARAM_KEYS, "a parameter", f);
-    let kinds = [
-        ("bool", ParamKind::Bool),
-        ("int", ParamKind::Int),
-        ("text", ParamKind::Text),
-        ("choice", ParamKind::Choice),
-        ("user", ParamKind::User),
-        ("path", ParamKind::Path),
-        ("hostname", ParamKind::Hostname),
-    ];
-    let kind = keys.word("kind", &kinds, f)?;
-    let ask = keys.text("ask", 120, f)?;
-    let (min, max) = (keys.int("min", f), keys.int("max", f));
-    let bounded = match kind {
-        ParamKind::Int => min.zip(max).is_some_and(|(min, max)| min <= max),
-        ParamKind::Text => min.is_none() && max.is_none_or(|max| (1..=4096).contains(&max)),
-        _ => min.is_none() && max.is_none(),
-    };
-    if !bounded {
-        let why =
-            "kind `int` needs min <= max; `text` may have max (1..=4096); others have neither";
-        f.value(value.at, why);
-    }
-    let choices = choices(&keys, kind, f);
-    let preset = keys.get("preset").and_then(|literal| {
-        let preset = preset(literal, kind, min.zip(max), max, choices.as_ref());
-        if preset.is_none() {
-            f.value(literal.at, "`preset` is not a value that this parameter takes");
-        }
-        preset
-    });
-    Some(ParamSpec { kind, ask, preset, min, max, choices })
-}
-
-fn choices(keys: &Keys<'_>, kind: ParamKind, f: &mut Faults<'_>) -> Option<Choices> {
-    let of = keys.texts("of", f);
-    let from = keys.text_or_none("from", 64, f);
-    let choices = match (kind, of, from) {
-        (ParamKind::Choice, Some(of), None) if !of.is_empty() => Some(Choices::Of(of)),
-        (ParamKind::Choice, None, Some(from))
-            if from.strip_prefix("site.").is_some_and(|name| {
-                !name.is_empty() && name.bytes().all(|c| c.is_ascii_lowercase() || c == b'_')
-            }) =>
-        {
-            Some(Choices::From(from))
-        }
-        _ => None,
-    };
-    let named = keys.get("of").is_some() || keys.get("from").is_some();
-    if (kind == ParamKind::Choice) != choices.is_some() || (named && choices.is_none()) {
-        f.value(
-            keys.at,
-            "kind `choice`, and no other, has either `of: [..]` or `from: \"site.NAME\"`",
-        );
-    }
-    choices
-}
-
-fn preset(
-    literal: &Literal,
-    kind: ParamKind,
-    range: Option<(i64, i64)>,
-    max: Option<i64>,
-    choices: Option<&Choices>,
-) -> Option<ParamValue> {
-    match (&literal.kind, kind) {
-        (Kind::Bool(yes), ParamKind::Bool) => Some(ParamValue::Bool(*yes)),
-        (Kind::Int(n), ParamKind::Int) => {
-            range.filter(|(min, max)| (min..=max).contains(&n)).map(|_| ParamValue::Int(*n))
-        }
-        (Kind::Text(text), _) if !text.chars().any(char::is_control) => {
-            let ok = match kind {
-                ParamKind::Bool | ParamKind::Int => false,
-                ParamKind::Choice => match choices {
-                    Some(Choices::Of(of)) => of.contains(text),
-                    _ => false,
-                },
-                ParamKind::Path => {
-                    text.starts_with('/')
-                        && !text.split('/').any(|part| part == "." || part == "..")
-                }
-                ParamKind::Text => {
-                    let most = max.and_then(|max| usize::try_from(max).ok()).unwrap_or(4096);
-                    text.chars().count() <= most
-                }
-                ParamKind::User | ParamKind::Hostname => !text.is_empty(),
-            };
-            ok.then(|| ParamValue::Text(text.clone()))
-        }
-        _ => None,
-    }
 }

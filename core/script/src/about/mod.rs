@@ -6,6 +6,7 @@
 mod fields;
 mod literal;
 mod outline;
+mod params;
 
 use protocol::{AgentName, Manifest};
 

@@ -231,7 +231,11 @@ fn mutated_scripts_never_break_the_reader() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, cases: 200, ..Default::default() })]
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        failure_persistence: None,
+        cases: 200,
+        ..Default::default()
+    })]
     #[test]
     fn any_text_is_read_to_an_end(source in ".{0,200}") {
         target(&source);

@@ -46,6 +46,7 @@ pub fn lint(source: &str) -> Vec<Fault> {
     if let Some(manifest) = lint.manifest.take() {
         lint.permissions(&manifest);
         nouns::check(&mut lint, &manifest);
+        nouns::calls(&mut lint, &manifest);
         lint.parameters(&manifest);
     }
     lint.faults.sort_by_key(|fault| (fault.line, fault.column, fault.rule));

@@ -5,6 +5,8 @@ use protocol::{Manifest, ParamKind};
 use surface::Noun;
 
 use super::Lint;
+use super::calls::Target;
+use crate::about::literal_value;
 
 pub(super) fn check(lint: &mut Lint<'_>, manifest: &Manifest) {
     for (name, nouns) in &manifest.permissions {
@@ -19,6 +21,28 @@ pub(super) fn check(lint: &mut Lint<'_>, manifest: &Manifest) {
                 lint.fault("noun", lint.place_of(noun), format!("`{noun}`: {why}"));
             }
         }
+    }
+}
+
+/// A noun that stands literally in a call must be one of the permission's.
+pub(super) fn calls(lint: &mut Lint<'_>, manifest: &Manifest) {
+    let mut wrong = Vec::new();
+    for call in lint.reached.values().flatten() {
+        let Target::Host(name) = &call.target else { continue };
+        let row = surface::find(name);
+        let Some((row, nouns)) = row.zip(manifest.permissions.get(name)) else { continue };
+        let arg = row.noun_arg.and_then(|index| call.args.get(index));
+        let arg = arg.and_then(|range| lint.tokens.get(range.clone())).unwrap_or_default();
+        let value = literal_value(arg, call.at);
+        let Some(text) = value.as_ref().and_then(surface::Value::as_text) else { continue };
+        let people = row.noun == Noun::Accounts && nouns.iter().any(|noun| noun == "humans");
+        if !people && !nouns.iter().any(|noun| noun == text) {
+            let at = arg.first().map_or(call.at, |token| token.at);
+            wrong.push((at, format!("`{text}` is not among the nouns of permission `{name}`")));
+        }
+    }
+    for (at, why) in wrong {
+        lint.fault("noun-call", at, why);
     }
 }
 

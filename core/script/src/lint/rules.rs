@@ -37,6 +37,7 @@ pub const RULES: &[Rule] = &[
     rule("permission-missing", "what is called is declared"),
     rule("permission-unused", "what is declared is called"),
     rule("noun", "nouns are of the kind that the permission takes"),
+    rule("noun-call", "nouns that stand literally in a call are declared"),
     rule("risk", "the risk covers every permission"),
     rule("parameter-unknown", "parameters that are read are declared"),
     rule("parameter-unused", "parameters that are declared are read"),
