@@ -59,7 +59,9 @@ fn tickets(out: &mut String, status: &Status, now: Time) {
     for one in &status.undelivered {
         let why = match (&one.state, &one.last_error) {
             (OutboxState::Waiting, _) => "waits for its record".to_owned(),
-            (_, Some(error)) => format!("{}, last: {}", count(one.tries, "try"), safe(error)),
+            (_, Some(error)) => {
+                format!("tried {}, last: {}", count(one.tries, "time"), safe(error))
+            }
             (_, None) => "due".to_owned(),
         };
         out.push_str(&format!(

@@ -93,7 +93,7 @@ pub fn page(page: &TicketPage, now: Time) -> String {
     let assignee = t.assignee.as_ref().map_or_else(|| unset.clone(), ToString::to_string);
     let endpoint = page.ticket.endpoint_name.as_ref().map_or_else(|| unset.clone(), |e| safe(e));
     out.push_str(&format!("  Person   {person}   Assigned {assignee}   Endpoint {endpoint}\n"));
-    out.push_str(&format!("  Opened   {}, {}", t.opened, ago(t.opened, now)));
+    out.push_str(&format!("  Opened   {} ({})", t.opened, ago(t.opened, now)));
     out.push_str(&format!(" by {}", safe(&t.channel)));
     if t.contacts > 1 {
         out.push_str(&format!(", {}", count(t.contacts, "contact")));

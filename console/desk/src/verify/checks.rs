@@ -216,7 +216,10 @@ fn effects(papers: &Papers, claimed: &Record) -> Line {
     if Digest::of(bytes) != here.digest {
         let words = match lines.cmp(&here.lines) {
             std::cmp::Ordering::Equal => "the file was altered".to_owned(),
-            _ => format!("the file has {lines} lines, the endpoint signed {}", here.lines),
+            _ => {
+                let word = if lines == 1 { "line" } else { "lines" };
+                format!("the file has {lines} {word}, the endpoint signed {}", here.lines)
+            }
         };
         return bad(about, words);
     }
