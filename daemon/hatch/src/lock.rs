@@ -5,7 +5,6 @@
 //! what must be open; then [`interpreter`], [`gate`] or [`executor`]; only then read input.
 
 use std::collections::BTreeSet;
-use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -107,9 +106,7 @@ pub fn begin(name: &str, keep: &[i32]) -> Result<(), LockError> {
     sys::ignore_file_size_signal().map_err(io("ignore a signal"))?;
     // The keeper is the last one to go where memory is short; its children are not.
     rights::expendable();
-    if let Ok(name) = CString::new(name) {
-        rustix::thread::set_name(&name).map_err(step("take a name"))?;
-    }
+    rights::named(name)?;
     rights::private()
 }
 
@@ -192,6 +189,8 @@ pub fn gate_at(
     newest: i32,
 ) -> Result<Defences, LockError> {
     alone()?;
+    rights::named("gate")?;
+    rights::expendable();
     rights::limit(Resource::As, GATE_MEMORY_BYTES, "limit memory")?;
     rights::limit(Resource::Nofile, GATE_FILES, "limit descriptors")?;
     rights::limit(Resource::Fsize, GATE_LOG_BYTES, "limit files")?;

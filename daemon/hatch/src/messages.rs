@@ -308,7 +308,8 @@ pub struct ExecutorStart {
     /// JSON of the `PlanLine`s that bind this fix.
     #[n(5)]
     pub plan: Option<Bytes>,
-    /// Secrets of the order by name, already open.
+    /// Secrets of the order by name, already open. Their handles are 0, 1, ... in the order of
+    /// their names; one-time secrets follow in the order they are made.
     #[n(6)]
     pub secrets: BTreeMap<String, Bytes>,
     /// The deadline, milliseconds from start.

@@ -87,3 +87,9 @@ pub(crate) fn expendable() {
         let _ = rustix::io::write(&file, b"0");
     }
 }
+
+/// What `ps` shows: without it, the number of the descriptor that was executed.
+pub(crate) fn named(name: &str) -> Result<(), LockError> {
+    let name = std::ffi::CString::new(name).unwrap_or_default();
+    rustix::thread::set_name(&name).map_err(step("take a name"))
+}

@@ -208,3 +208,6 @@ impl<'h, M: Mind> Driver<'h, M> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -192,15 +192,14 @@ impl World {
         Ok(())
     }
 
-    /// The last thing: what waits for the gate is written, then it is told to go, and nothing of
-    /// ours stays behind.
+    /// The last thing: what waits for the gate is written (the core's word to drain is the last of
+    /// it), and nothing of ours stays behind.
     pub(super) fn farewell(&mut self) {
         for run in self.runs.left() {
             self.runs.kill(&run);
             self.runs.forget(&run);
         }
         let mut events = VecDeque::new();
-        self.gate.tell(ToGate::Drain);
         self.gate.flush(&mut events);
         self.gate.wait_end();
     }

@@ -264,3 +264,6 @@ pub fn user(name: &str) -> Option<(u32, u32)> {
         found.then_some((uid, gid))
     })
 }
+
+#[cfg(test)]
+mod tests;

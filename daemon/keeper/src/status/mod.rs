@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use protocol::documents::Record;
-use protocol::{Digest, Envelope, RunId, Time};
+use protocol::{Digest, Envelope, Mode, Outcome, RunId, Time};
 use trust::catalogue::{Catalogue, FolderStore, TrustedStore as _};
 
 use crate::config::Config;
@@ -158,6 +158,15 @@ fn words(ledger: &Ledger<ReadOnly>, run: &RunId) -> Option<String> {
         told.mode.word(),
         told.script.name,
         told.agent,
-        told.outcome.for_people(),
+        ended(told.mode, told.outcome),
     ))
+}
+
+/// A look repairs nothing: where it went well it found work to do, or made a plan.
+fn ended(mode: Mode, outcome: Outcome) -> &'static str {
+    match (mode, outcome) {
+        (Mode::Check, Outcome::Succeeded) => "found something",
+        (Mode::Plan, Outcome::Succeeded) => "made a plan",
+        _ => outcome.for_people(),
+    }
 }
