@@ -59,12 +59,12 @@ pub static REGISTRY: &[Row] = &[
     },
     Row {
         name: "fs.remove",
-        doc: "Removes files that `fs.find` gave; skips one that changed since.",
+        doc: "Removes files that `fs.find` gave in this run; skips one that changed since.",
         noun: Noun::Paths,
         least_risk: Risk::Low,
         class: Class::Files,
         args: &[spec("files", Ty::List, "what `fs.find` gave")],
-        gives: "map: count, bytes, skipped",
+        gives: "map: count, bytes (none for a file with another name), skipped",
         errors: &["failed"],
         plan: PlanKey::Within,
         verify: "path gone, free space",
@@ -72,8 +72,9 @@ pub static REGISTRY: &[Row] = &[
     },
     Row {
         name: "pkg.cache_size",
-        doc: "Bytes of downloaded package archives.",
+        doc: "Bytes of downloaded package archives (`*.deb`, finished downloads).",
         gives: "bytes",
+        errors: &["failed"],
         ..QUERY
     },
     Row {
@@ -95,11 +96,12 @@ pub static REGISTRY: &[Row] = &[
     },
     Row {
         name: "proc.list",
-        doc: "Processes of a program, by the name of their executable.",
+        doc: "Processes of a program, by its name or the last part of the path it was started with.",
         noun: Noun::Programs,
         noun_arg: Some(0),
         args: &[spec("program", Ty::Text, "one of the permission's names")],
         gives: "list of maps: pid, user, started (seconds ago)",
+        errors: &["failed"],
         ..QUERY
     },
     Row {
@@ -108,7 +110,7 @@ pub static REGISTRY: &[Row] = &[
         args: &[spec("unit", Ty::Text, "as in `cups.service`")],
         gives: "map: unit, state (active, failed, inactive, activating, masked, missing), sub, \
                 result, since (text), restarts",
-        errors: &["no_bus"],
+        errors: &["no_bus", "failed"],
         ..QUERY
     },
     Row {
@@ -127,12 +129,12 @@ pub static REGISTRY: &[Row] = &[
             spec("seconds", Ty::Int, "1..=120"),
         ],
         gives: "map: held (yes or no), state, after (seconds), restarts",
-        errors: &["no_bus", "unknowable"],
+        errors: &["no_bus", "unknowable", "failed"],
         ..QUERY
     },
     Row {
         name: "service.log",
-        doc: "Last lines of a unit's log.",
+        doc: "Last lines of a unit's log, from the journal's files; very long lines are named only.",
         noun: Noun::Units,
         noun_arg: Some(0),
         args: &[
@@ -166,8 +168,8 @@ pub static REGISTRY: &[Row] = &[
         doc: "A local account, from the files.",
         args: &[spec("user", Ty::Text, "the account's name")],
         gives: "nothing, or map: name, uid, human, source (local), password (set, locked, none), \
-                locked, must_change, changed_days, failures, expired",
-        errors: &["unknowable"],
+                locked, must_change, changed_days, failures (both nothing where unknown), expired",
+        errors: &["unknowable", "failed"],
         ..QUERY
     },
     Row {
@@ -228,12 +230,14 @@ pub static REGISTRY: &[Row] = &[
         name: "host.info",
         doc: "Name, system, kernel, uptime in seconds, boot id.",
         gives: "map: name, system, kernel, uptime, boot",
+        errors: &["failed"],
         ..QUERY
     },
     Row {
         name: "host.memory",
         doc: "Memory and swap.",
         gives: "map: total, available, swap_total, swap_free (bytes)",
+        errors: &["failed"],
         ..QUERY
     },
     Row {
@@ -246,6 +250,7 @@ pub static REGISTRY: &[Row] = &[
         name: "host.disks",
         doc: "Mounted file systems that hold files of people or the system.",
         gives: "list of maps: mount, device, total, free, free_pct, inodes_free_pct, read_only",
+        errors: &["failed"],
         ..QUERY
     },
     Row {
