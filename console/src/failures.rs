@@ -4,7 +4,7 @@ use desk::catalogue::CatalogueTrouble;
 use desk::enrol::{EnrolError, JoinError};
 use desk::home::{FileError, HomeError};
 use desk::inventory::Unclear;
-use desk::org::{InitError, OpenError};
+use desk::org::{InitError, OpenError, WithdrawError};
 use protocol::frames::Stop;
 
 use crate::exit::{Exit, Failure};
@@ -122,7 +122,9 @@ impl From<EnrolError> for Failure {
             EnrolError::Home(error) => error.into(),
             EnrolError::Catalogue(trouble) => trouble.into(),
             EnrolError::NameTaken { ref name } => {
-                let next = format!("see it:  salve endpoints show {name}\nor choose another name");
+                let next = format!(
+                    "see it:  salve endpoints show {name}\nset up anew:  salve endpoints withdraw {name}, then enroll it again"
+                );
                 first(Exit::Usage, error).next(next)
             }
             EnrolError::PersonKnown { .. } => first(Exit::Usage, error).next("salve agents list"),
@@ -136,6 +138,19 @@ impl From<EnrolError> for Failure {
                 .next("say how others reach this machine:  --reach HOST, or --listen ADDR:PORT"),
             EnrolError::Line(_) | EnrolError::NotDelivered => first(Exit::Unreachable, error)
                 .next("run the command again for a new line to paste"),
+            other => first(Exit::Broken, other),
+        }
+    }
+}
+
+impl From<WithdrawError> for Failure {
+    fn from(error: WithdrawError) -> Self {
+        match error {
+            WithdrawError::Catalogue(trouble) => trouble.into(),
+            WithdrawError::Nobody { .. } => first(Exit::Usage, error).next("salve agents list"),
+            WithdrawError::Last { .. } => {
+                first(Exit::Refused, error).next("invite somebody first:  salve agents invite NAME")
+            }
             other => first(Exit::Broken, other),
         }
     }

@@ -29,6 +29,11 @@ pub struct AgentsArgs {
 pub enum What {
     /// People of the signed policy and what they may be
     List,
+    /// Withdraws a person: nothing that they sign counts any more
+    Withdraw {
+        /// The name in orders
+        name: AgentName,
+    },
     /// Prints one line for a colleague, waits, and signs a policy with their keys
     Invite {
         /// The colleague's name in orders, as in m.ruiz
@@ -49,6 +54,7 @@ pub enum What {
 pub async fn run(ctx: &Ctx, args: AgentsArgs) -> Result<Exit, Failure> {
     match args.what {
         What::List => list(ctx),
+        What::Withdraw { name } => withdraw(ctx, &name),
         What::Invite { name, waiting, roles } => invite(ctx, name, &waiting, roles).await,
     }
 }
@@ -95,6 +101,21 @@ fn words(lines: &[Line]) -> String {
         table.row([&name, &roles.join(" "), &keys.join(" "), line.state]);
     }
     table.render()
+}
+
+fn withdraw(ctx: &Ctx, name: &AgentName) -> Result<Exit, Failure> {
+    let desk = ctx.desk()?;
+    let me = &desk.organisation.me;
+    let passphrase = ctx.passphrase("Passphrase of your admin key (it signs the new policy)")?;
+    let admins = [desk.home.held_key(Held::Admin, me, &passphrase)?];
+    desk.withdraw_agent(name, &admins, ctx.now())?;
+    ctx.show(&serde_json::json!({ "withdrawn": name }), |_| {
+        format!(
+            "{name} is withdrawn: nothing signed with that key counts from now on.\n  \
+             Each endpoint learns of it with the next order or check that reaches it."
+        )
+    })?;
+    Ok(Exit::Fine)
 }
 
 async fn invite(

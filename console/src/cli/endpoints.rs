@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use desk::catalogue;
 use desk::enrol::{Door, ENROL_PORT, EndpointGuest, Joined, Place, Turned};
+use desk::home::Held;
 use desk::inventory::find_endpoint;
 use desk::org::renew_certificates;
 use protocol::documents::Card;
@@ -41,6 +42,11 @@ pub enum What {
     Show {
         /// Its name
         name: String,
+    },
+    /// Withdraws a machine: its card is denied, its name is free again, its records stay
+    Withdraw {
+        /// Its name
+        name: EndpointName,
     },
     /// Changes what the desk knows of a machine
     Set {
@@ -106,6 +112,7 @@ pub async fn run(ctx: &Ctx, args: EndpointsArgs) -> Result<Exit, Failure> {
         What::List => list(ctx),
         What::Find { words } => find(ctx, &words),
         What::Show { name } => show(ctx, &name),
+        What::Withdraw { name } => withdraw(ctx, &name),
         What::Set { name, at, owner } => set(ctx, &name, at.as_deref(), owner.as_deref()),
     }
 }
@@ -293,6 +300,26 @@ fn show_words(shown: &Shown, now: Time) -> String {
         lines.push(format!("  Record key {}", card.record_key));
     }
     lines.join("\n")
+}
+
+fn withdraw(ctx: &Ctx, name: &EndpointName) -> Result<Exit, Failure> {
+    let desk = ctx.desk()?;
+    // The whole name: a beginning of it must not withdraw another machine.
+    let row = desk
+        .store
+        .endpoint_named(name)?
+        .ok_or_else(|| Failure::usage(format!("there is no endpoint `{name}`")))?;
+    let me = &desk.organisation.me;
+    let passphrase = ctx.passphrase("Passphrase of your admin key (it signs the new policy)")?;
+    let admins = [desk.home.held_key(Held::Admin, me, &passphrase)?];
+    desk.withdraw_endpoint(&row, &admins, ctx.now())?;
+    ctx.show(&serde_json::json!({ "withdrawn": name, "id": row.id }), |_| {
+        format!(
+            "{name} is withdrawn: nobody here accepts its card any more. Its records stay.\n  \
+             Again  salve endpoints enroll {name}   (on the machine: remove /var/lib/salve first)"
+        )
+    })?;
+    Ok(Exit::Fine)
 }
 
 fn set(ctx: &Ctx, name: &str, at: Option<&str>, owner: Option<&str>) -> Result<Exit, Failure> {

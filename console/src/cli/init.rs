@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use desk::catalogue::ScriptFile;
-use desk::home::Home;
-use desk::org::{Founding, Ready, Step, profile_word};
+use desk::home::{Home, Organisation};
+use desk::org::{Founding, InitError, Ready, Step, profile_word};
 use protocol::{AgentName, Label};
 use serde::Serialize;
 
 use crate::cli::scripts::{ReadScript, read_all};
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
-use crate::view::{count, safe};
+use crate::view::safe;
 
 /// How duties are divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -79,7 +79,11 @@ pub async fn run(ctx: &Ctx, args: InitArgs) -> Result<Exit, Failure> {
     let home = Home::new(&ctx.home);
     if args.profile != ProfileWord::Solo {
         let word = profile_word(args.profile.into());
-        return Err(desk::org::InitError::NeedsMorePeople(word).into());
+        return Err(InitError::NeedsMorePeople(word).into());
+    }
+    if home.is_ready() && !home.init_marker().is_file() {
+        let name = Organisation::read(&home)?.name;
+        return Err(InitError::AlreadyReady { path: ctx.home.clone(), name }.into());
     }
     let folder = args.scripts.clone().or_else(|| ctx.scripts_beside.clone());
     let scripts = match folder.filter(|_| !args.no_scripts) {
@@ -139,23 +143,22 @@ fn words(view: &View) -> String {
     let name = safe(&view.organisation);
     let mut lines = vec![
         format!("Organisation \"{name}\" ({}) is {done} in {home}.", view.id),
-        format!("  {me} holds     the root, admin and vetter keys, under the passphrase: keys/{{root,admin,vetter}}/{me}.pem"),
-        format!("                the keys that sign orders and open secrets: agents/{me}/"),
-        "  This home too the keys used without a person, in clear: both CAs, enroller, ticket, freshness, desk (keys/online/)".to_owned(),
-        format!("  Scripts       {}", vetted_words(&view.scripts, me)),
+        format!("  You hold   the root, admin and vetter keys, under the passphrase (keys/*/{me}.pem);"),
+        format!("             the keys that sign your orders and open your secrets (agents/{me}/)"),
+        "  Also here  keys used without a person, in clear: two CAs, enroller, ticket, freshness, desk".to_owned(),
+        format!("  Scripts    {}", vetted_words(&view.scripts, me)),
     ];
-    let mut weak = view.weaknesses.iter();
-    if let Some(first) = weak.next() {
-        lines.push(format!("  Weak          {first}"));
+    let mut head = "  Weak       ";
+    for weakness in &view.weaknesses {
+        lines.push(format!("{head}{weakness}"));
+        head = "             ";
     }
-    lines.extend(weak.map(|weakness| format!("                {weakness}")));
-    lines.push(
-        "                every record says so; with a second person:  salve agents invite NAME"
-            .to_owned(),
-    );
-    lines.push(format!("  Do now        move keys/root/{me}.pem to a stick and keep it in a drawer: it is needed only to name other keys"));
-    lines.push("                without the passphrase nothing can be vetted or changed any more; nobody can get it back".to_owned());
-    lines.push("  Next          salve endpoints enroll NAME".to_owned());
+    if !view.weaknesses.is_empty() {
+        lines.push("             every record says so".to_owned());
+    }
+    lines.push(format!("  Do now     move keys/root/{me}.pem to a stick in a drawer: it is needed only to name other keys;"));
+    lines.push("             keep the passphrase safe: without it nothing can be vetted or changed any more".to_owned());
+    lines.push("  Next       salve endpoints enroll NAME".to_owned());
     lines.join("\n")
 }
 
@@ -163,8 +166,7 @@ fn vetted_words(scripts: &[String], me: &AgentName) -> String {
     if scripts.is_empty() {
         return "none yet:  salve scripts sign FILE, then  salve scripts publish".to_owned();
     }
-    let many = count(scripts.len() as u64, "script");
-    format!("{many} vetted by {me} alone: {}", scripts.join(", "))
+    format!("{} vetted by {me} alone: {}", scripts.len(), scripts.join(", "))
 }
 
 #[cfg(test)]
@@ -186,15 +188,15 @@ mod tests {
         assert_eq!(
             words(&view),
             "Organisation \"Demo Ltd\" (demo-ltd) is set up in /tmp/x.\n\
-             \x20 a.kaya holds     the root, admin and vetter keys, under the passphrase: keys/{root,admin,vetter}/a.kaya.pem\n\
-             \x20               the keys that sign orders and open secrets: agents/a.kaya/\n\
-             \x20 This home too the keys used without a person, in clear: both CAs, enroller, ticket, freshness, desk (keys/online/)\n\
-             \x20 Scripts       1 script vetted by a.kaya alone: cache.clear 1 (low)\n\
-             \x20 Weak          scripts of every risk need one signature of 1\n\
-             \x20               every record says so; with a second person:  salve agents invite NAME\n\
-             \x20 Do now        move keys/root/a.kaya.pem to a stick and keep it in a drawer: it is needed only to name other keys\n\
-             \x20               without the passphrase nothing can be vetted or changed any more; nobody can get it back\n\
-             \x20 Next          salve endpoints enroll NAME"
+             \x20 You hold   the root, admin and vetter keys, under the passphrase (keys/*/a.kaya.pem);\n\
+             \x20            the keys that sign your orders and open your secrets (agents/a.kaya/)\n\
+             \x20 Also here  keys used without a person, in clear: two CAs, enroller, ticket, freshness, desk\n\
+             \x20 Scripts    1 vetted by a.kaya alone: cache.clear 1 (low)\n\
+             \x20 Weak       scripts of every risk need one signature of 1\n\
+             \x20            every record says so\n\
+             \x20 Do now     move keys/root/a.kaya.pem to a stick in a drawer: it is needed only to name other keys;\n\
+             \x20            keep the passphrase safe: without it nothing can be vetted or changed any more\n\
+             \x20 Next       salve endpoints enroll NAME"
         );
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use trust::catalogue::{Catalogue, CatalogueError, Files, Lifetimes, is_plain};
 use trust::{Signer as _, seal};
 
+use super::book;
 use crate::home::{self, FileError, Home, HomeError, Organisation, is_there};
 use crate::org::{InitError, make_agent_keys};
 
@@ -160,7 +161,9 @@ fn take(
     if Digest::of(root) != invitation.root {
         return Err(JoinError::NotTheirs("its root is another one"));
     }
-    let (catalogue, kept) = Catalogue::update(&Files::new(), root, files, now)?;
+    let mut offered = files.clone();
+    let known = offered.0.remove(book::NAME).unwrap_or_default();
+    let (catalogue, kept) = Catalogue::update(&Files::new(), root, &offered, now)?;
     let policy: Policy = PolicyFile::read(catalogue.policy_text()).map_err(JoinError::Policy)?;
     let mine = policy.person(me).filter(|person| {
         home.agent_signing_key(me).is_ok_and(|key| key.public_key() == person.signing_key)
@@ -182,6 +185,7 @@ fn take(
     if !is_there(&home.database()) {
         store::Store::create(&home.database())?;
     }
+    book::read(&known, &policy, &store::Store::open(&home.database())?, now)?;
     let id = policy.organisation().parse();
     let organisation = Organisation {
         name: policy.organisation().to_owned(),

@@ -5,6 +5,7 @@
 //! signed by the key that it names.
 
 mod admit;
+mod book;
 mod door;
 mod endpoint;
 mod error;

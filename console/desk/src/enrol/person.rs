@@ -7,6 +7,7 @@ use store::{AgentState, TokenKind};
 use trust::SigningKey;
 
 use super::admit::{Granted, Joined, Refusing, Undo, holds_token};
+use super::book;
 use super::error::EnrolError;
 use crate::catalogue::{self, CatalogueTrouble};
 use crate::chance::fresh;
@@ -63,7 +64,8 @@ pub(super) fn admit(
     desk.store
         .put_agent(&guest.name, joined, Some(&document), Some(&certificate), now)
         .map_err(EnrolError::from)?;
-    let files = catalogue::files(&desk.home).map_err(EnrolError::from)?;
+    let mut files = catalogue::files(&desk.home).map_err(EnrolError::from)?;
+    files.insert(book::NAME, book::write(&desk.store)?);
     let joined = Joined::Agent { name: guest.name.clone() };
     Ok(Granted { files, answer, joined, undo: Undo::Nothing })
 }

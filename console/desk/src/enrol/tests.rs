@@ -247,10 +247,16 @@ fn colleague(desk: &Desk) -> AgentGuest {
 #[tokio::test]
 async fn a_colleague_joins_with_keys_that_never_travel() {
     let (dir, desk) = desk();
+    let mut nobody = |turned: &Turned| panic!("{turned:?}");
+    let mut door = Door::for_endpoint(desk.clone(), HERE, guest("lt-4411"), now).unwrap();
+    let machine = token(&door);
+    let bytes = sealed(&request(&machine, 1), 1);
+    let (known, answer) = tokio::join!(door.wait(&mut nobody), knock(&machine, &bytes));
+    assert!(known.is_ok() && answer.is_ok());
+
     let mut door = Door::for_agent(desk.clone(), HERE, colleague(&desk), now).unwrap();
     let invitation: Invitation = door.token().parse().unwrap();
     let home = Home::new(dir.path().join("theirs"));
-    let mut nobody = |turned: &Turned| panic!("{turned:?}");
     let (joined, organisation) =
         tokio::join!(door.wait(&mut nobody), join(&home, &invitation, NOW));
     let name = invitation.name.clone();
@@ -268,6 +274,9 @@ async fn a_colleague_joins_with_keys_that_never_travel() {
     let policy = catalogue::policy(&theirs.home, NOW).unwrap();
     assert_eq!(policy.person(&name).unwrap().signing_key, key);
     theirs.home.agent_identity(&name).unwrap();
+    let book = theirs.store.endpoint_named(&"lt-4411".parse().unwrap()).unwrap().unwrap();
+    assert_eq!(book.address.as_deref(), Some("127.0.0.1:7433"));
+    assert_eq!(book.person.as_deref(), Some("jo.meyer"));
     let again = Door::for_agent(desk.clone(), HERE, colleague(&desk), now);
     assert!(matches!(again, Err(EnrolError::PersonKnown { .. })));
     let twice = join(&theirs.home, &invitation, NOW).await;
@@ -285,4 +294,47 @@ async fn a_colleague_does_not_believe_another_organisations_root() {
     let (_, refused) = tokio::join!(door.wait(&mut hear), join(&home, &altered, NOW));
     assert!(matches!(refused, Err(JoinError::NotTheirs(_))), "{refused:?}");
     assert!(!home.is_ready());
+}
+
+#[tokio::test]
+async fn a_withdrawn_machine_is_denied_by_policy_and_its_name_is_free_again() {
+    let (_dir, desk) = desk();
+    let mut nobody = |turned: &Turned| panic!("{turned:?}");
+    let me = "a.kaya".parse().unwrap();
+    let admins = [desk.home.held_key(Held::Admin, &me, PASSPHRASE).unwrap()];
+    for (seed, serial) in [(1, 1), (2, 2)] {
+        let mut door = Door::for_endpoint(desk.clone(), HERE, guest("lt-4411"), now).unwrap();
+        let token = token(&door);
+        let bytes = sealed(&request(&token, seed), seed);
+        let (joined, answer) = tokio::join!(door.wait(&mut nobody), knock(&token, &bytes));
+        assert!(joined.is_ok() && answer.is_ok());
+        let row = desk.store.endpoint_named(&"lt-4411".parse().unwrap()).unwrap().unwrap();
+        desk.withdraw_endpoint(&row, &admins, NOW).unwrap();
+        let policy = catalogue::policy(&desk.home, NOW).unwrap();
+        assert!(policy.is_denied_card(serial));
+        assert!(desk.store.endpoint_named(&row.name).unwrap().is_none());
+    }
+    assert_eq!(desk.store.endpoints().unwrap().len(), 2);
+}
+
+#[test]
+fn a_withdrawn_person_signs_nothing_and_the_last_one_stays() {
+    let (_dir, desk) = desk();
+    let me = "a.kaya".parse().unwrap();
+    let admins = [desk.home.held_key(Held::Admin, &me, PASSPHRASE).unwrap()];
+    let last = desk.withdraw_agent(&me, &admins, NOW);
+    assert!(matches!(last, Err(crate::org::WithdrawError::Last { .. })), "{last:?}");
+    let nobody = desk.withdraw_agent(&"m.ruiz".parse().unwrap(), &admins, NOW);
+    assert!(matches!(nobody, Err(crate::org::WithdrawError::Nobody { .. })));
+    let mut file = catalogue::policy(&desk.home, NOW).unwrap().file().clone();
+    let key = SigningKey::from_seed([77; 32]).public_key();
+    let mut colleague = file.people[0].clone();
+    (colleague.name, colleague.signing_key) = ("m.ruiz".parse().unwrap(), key);
+    (colleague.vetter_key, colleague.admin_key, colleague.sealing_key) = (None, None, None);
+    file.people.push(colleague);
+    let text = catalogue::policy_text(&file).unwrap();
+    catalogue::publish_policy(&desk.home, &text, &admins, NOW).unwrap();
+    desk.withdraw_agent(&"m.ruiz".parse().unwrap(), &admins, NOW).unwrap();
+    let policy = catalogue::policy(&desk.home, NOW).unwrap();
+    assert!(policy.is_withdrawn(policy.person_of(&key).unwrap(), NOW));
 }

@@ -5,10 +5,12 @@
 mod keys;
 mod open;
 mod setup;
+mod withdraw;
 
 pub(crate) use keys::{agent as make_agent_keys, not_before};
 pub use open::{Desk, OpenError};
 pub use setup::{Founding, InitError, Ready, Step, init, profile_word};
+pub use withdraw::WithdrawError;
 
 /// Renews this home's own certificates where they are close to their end and the CA is here.
 ///

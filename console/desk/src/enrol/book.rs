@@ -1,0 +1,73 @@
+//! The address book that a colleague gets: cards as they were signed, and where machines are.
+//!
+//! Never believed by itself: a card counts only under an enroller of the signed policy.
+
+use policy::Policy;
+use protocol::documents::Card;
+use protocol::{Bytes, Envelope, Time};
+use serde::{Deserialize, Serialize};
+use store::{EndpointState, NewEndpoint, Store, StoreError};
+
+use super::error::EnrolError;
+
+/// The name under which it travels beside the catalogue's files; no catalogue has such a file.
+pub(super) const NAME: &str = "desk/endpoints.json";
+
+/// One machine.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    card: Bytes,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    person: Option<String>,
+}
+
+/// The book of a store: its active machines.
+pub(super) fn write(store: &Store) -> Result<Vec<u8>, EnrolError> {
+    let rows = store.endpoints()?.into_iter().filter(|row| row.state == EndpointState::Active);
+    let line = |row: store::EndpointRow| Line {
+        card: Bytes(row.card),
+        address: row.address,
+        person: row.person,
+    };
+    Ok(protocol::json::write(&rows.map(line).collect::<Vec<_>>())?)
+}
+
+/// Takes up a book; says how many machines it gave. What is no card of ours is left out.
+pub(super) fn read(
+    bytes: &[u8],
+    policy: &Policy,
+    store: &Store,
+    now: Time,
+) -> Result<usize, StoreError> {
+    let lines: Vec<Line> = protocol::json::read(bytes).unwrap_or_default();
+    let enrollers = policy.file().enrollers.iter().map(|enroller| enroller.key);
+    let keys: Vec<_> = enrollers.filter(|key| policy.enroller(key).is_some()).collect();
+    let mut taken = 0;
+    for line in lines {
+        let opened = Envelope::read(&line.card.0)
+            .ok()
+            .and_then(|envelope| trust::seal::open::<Card>(&envelope, &keys, 1).ok());
+        let Some(card) = opened.filter(|card| !policy.is_denied_card(card.serial)) else {
+            continue;
+        };
+        if store.endpoint(&card.endpoint)?.is_some() {
+            continue;
+        }
+        let new = NewEndpoint {
+            id: card.endpoint,
+            name: card.name.clone(),
+            card: line.card.0,
+            address: line.address,
+            person: line.person,
+            labels: card.labels.clone(),
+            host: None,
+            platform: None,
+        };
+        store.add_endpoint(&new, now)?;
+        taken += 1;
+    }
+    Ok(taken)
+}

@@ -1,0 +1,109 @@
+//! Taking trust back: a machine's card, a person. Both are lines of the signed policy, so endpoints
+//! act on them with the next update, and nothing is forgotten here.
+
+use policy::PolicyFile;
+use protocol::documents::Card;
+use protocol::{AgentName, Envelope, Time};
+use store::{AgentState, EndpointRow, EndpointState};
+use trust::SigningKey;
+
+use super::open::Desk;
+use crate::catalogue::{self, CatalogueTrouble};
+use crate::home::FileError;
+
+/// Why nothing was withdrawn.
+#[derive(Debug, thiserror::Error)]
+pub enum WithdrawError {
+    /// No such person in the policy.
+    #[error("`{name}` is not in the policy")]
+    Nobody {
+        /// As asked for.
+        name: AgentName,
+    },
+    /// Nobody would be left to sign orders.
+    #[error("`{name}` is the last one who may sign orders")]
+    Last {
+        /// As asked for.
+        name: AgentName,
+    },
+    /// The card in the store cannot be read.
+    #[error("the card of `{name}` is damaged")]
+    Card {
+        /// Of which machine.
+        name: protocol::EndpointName,
+    },
+    /// The catalogue.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueTrouble),
+    /// The home.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
+}
+
+impl Desk {
+    /// Withdraws a machine: its card's serial is denied by policy, its name is free again, its runs
+    /// stay.
+    ///
+    /// # Errors
+    /// [`WithdrawError`]; nothing has changed then.
+    pub fn withdraw_endpoint(
+        &self,
+        row: &EndpointRow,
+        admins: &[SigningKey],
+        now: Time,
+    ) -> Result<(), WithdrawError> {
+        let damaged = || WithdrawError::Card { name: row.name.clone() };
+        let envelope = Envelope::read(&row.card).map_err(|_| damaged())?;
+        // Only its serial is wanted, and denying a serial can only narrow.
+        let card = trust::seal::peek::<Card>(&envelope).map_err(|_| damaged())?;
+        self.change_policy(admins, now, |file| {
+            if !file.denied.cards.contains(&card.serial) {
+                file.denied.cards.push(card.serial);
+            }
+        })?;
+        Ok(self.store.set_endpoint_state(&row.id, EndpointState::Withdrawn)?)
+    }
+
+    /// Withdraws a person: nothing that they sign counts any more.
+    ///
+    /// # Errors
+    /// [`WithdrawError`]; nothing has changed then.
+    pub fn withdraw_agent(
+        &self,
+        name: &AgentName,
+        admins: &[SigningKey],
+        now: Time,
+    ) -> Result<(), WithdrawError> {
+        let policy = catalogue::policy(&self.home, now)?;
+        let people = &policy.file().people;
+        if !people.iter().any(|person| person.name == *name) {
+            return Err(WithdrawError::Nobody { name: name.clone() });
+        }
+        let stays =
+            |person: &&policy::Person| person.name != *name && !policy.is_withdrawn(person, now);
+        if people.iter().filter(stays).count() == 0 {
+            return Err(WithdrawError::Last { name: name.clone() });
+        }
+        self.change_policy(admins, now, |file| {
+            if !file.denied.people.contains(name) {
+                file.denied.people.push(name.clone());
+            }
+        })?;
+        Ok(self.store.put_agent(name, AgentState::Withdrawn, None, None, now)?)
+    }
+
+    fn change_policy(
+        &self,
+        admins: &[SigningKey],
+        now: Time,
+        change: impl FnOnce(&mut PolicyFile),
+    ) -> Result<(), CatalogueTrouble> {
+        let mut file = catalogue::policy(&self.home, now)?.file().clone();
+        change(&mut file);
+        let text = catalogue::policy_text(&file)?;
+        catalogue::publish_policy(&self.home, &text, admins, now)
+    }
+}
