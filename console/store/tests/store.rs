@@ -1,5 +1,5 @@
 //! The store's promises: whole or not at all, once, and never empty by accident.
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "tests say what they expect")]
+#![expect(clippy::unwrap_used, reason = "tests say what they expect")]
 
 use std::fs;
 use std::io::{Seek, SeekFrom, Write as _};

@@ -1,7 +1,7 @@
 use protocol::{Digest, EndpointId, Mode, OrderId, Time};
 use store::{NewEndpoint, NewOrder, NewTicketRow, Store};
 
-use super::*;
+use crate::inventory::*;
 
 const NOW: Time = Time(1_795_344_000);
 
