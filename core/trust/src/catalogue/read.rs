@@ -1,9 +1,10 @@
 //! Verifies a whole catalogue, from the pinned root to the last byte of the last script.
 //!
 //! Works on copies: what comes out is whole, or nothing comes out. TUF's own rules are
-//! `sigstore-tuf`'s; what TUF leaves open is `guard`'s. Every check runs as if it were 1970, so
-//! that an expired catalogue is still a floor that nothing rolls back below; whether something has
-//! expired is asked afterwards, by whom it concerns.
+//! `sigstore-tuf`'s; what TUF leaves open is `guard`'s. That library's `TrustedMetadataSet` is used
+//! without its `Updater`: everything is in memory already, so that there is nothing to fetch. Every
+//! check runs as if it were 1970, so that an expired catalogue is still a floor that nothing rolls
+//! back below; whether something has expired is asked afterwards, by whom it concerns.
 
 use std::collections::BTreeMap;
 
@@ -156,8 +157,8 @@ impl<'a> Walk<'a> {
         let early = Time(0).to_jiff();
         self.set.update_delegated_targets(bytes, role, "targets", early).map_err(tuf(&name))?;
         let metadata = Metadata::<Targets>::from_slice(bytes).map_err(tuf(&name))?;
-        let wanted = self.roles.get(role).map(|authority| authority.keys.as_slice());
-        let signers = signers(&metadata, wanted.unwrap_or_default());
+        let signers = self.roles.get(role).map(|keys| signers(&metadata, keys));
+        let signers = signers.unwrap_or_default();
         let targets = metadata.into_signed();
         guard::leaf(&name, &targets)?;
         self.ends.insert(role.to_owned(), as_time(targets.expires().as_second()));
@@ -273,16 +274,20 @@ fn missing(file: &str) -> CatalogueError {
     CatalogueError::Missing { file: file.to_owned() }
 }
 
-/// Which of the wanted keys signed, each once.
-fn signers(metadata: &Metadata<Targets>, wanted: &[PublicKey]) -> Vec<PublicKey> {
-    let signed = |key: &&PublicKey| {
-        let id = crate::key_id(key);
-        metadata.signatures().iter().filter(|s| s.keyid == id).any(|s| {
-            let bytes = hex_bytes(&s.sig).unwrap_or_default();
-            crate::keys::verify(key, metadata.signed_canonical(), &bytes)
-        })
+/// Which of a role's keys signed, each once. The threshold was met before this is asked, so that as
+/// many candidates as it needs are all good; only more than that are looked at again.
+fn signers(metadata: &Metadata<Targets>, role: &RoleKeys) -> Vec<PublicKey> {
+    let signed = metadata.signatures().iter().filter(|s| !s.sig.is_empty());
+    let by_id: BTreeMap<&str, &str> = signed.map(|s| (s.keyid.as_str(), s.sig.as_str())).collect();
+    let hex = |key: &PublicKey| by_id.get(crate::key_id(key).as_str()).copied();
+    let candidates = role.keys.iter().filter_map(|key| Some((*key, hex(key)?)));
+    let candidates: Vec<(PublicKey, &str)> = candidates.collect();
+    let all_good = candidates.len() == role.threshold;
+    let good = |(key, hex): &(PublicKey, &str)| {
+        let bytes = hex_bytes(hex).unwrap_or_default();
+        all_good || crate::keys::verify(key, metadata.signed_canonical(), &bytes)
     };
-    wanted.iter().filter(signed).copied().collect()
+    candidates.into_iter().filter(good).map(|(key, _)| key).collect()
 }
 
 pub(super) fn hex_bytes(text: &str) -> Option<Vec<u8>> {

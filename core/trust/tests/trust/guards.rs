@@ -164,6 +164,23 @@ fn one_vetter_is_never_two() {
 }
 
 #[test]
+fn only_good_signers_are_named() {
+    let mut forge = Forge::new();
+    let list = forge.signed("2.risk-medium.json");
+    forge.put("2.risk-medium.json", &list, &["vetter a", "vetter b", "vetter c"]);
+    let bytes = forge.files.get("2.risk-medium.json").unwrap();
+    let mut file: Value = serde_json::from_slice(bytes).unwrap();
+    for bad in ["", "zz", "00"] {
+        file["signatures"][1]["sig"] = json!(bad);
+        forge.files.insert("2.risk-medium.json", serde_json::to_vec(&file).unwrap());
+        let catalogue = forge.pin().read().unwrap();
+        let entry = catalogue.scripts().find(|entry| entry.risk == Risk::Medium).unwrap();
+        let good = ["vetter a", "vetter c"].map(|name| key(name).public_key());
+        assert_eq!(entry.signers, good, "{bad:?}");
+    }
+}
+
+#[test]
 fn thresholds_are_counted_over_people() {
     let (_folder, repository) = made();
     let catalogue = repository.catalogue(NOW).unwrap();

@@ -6,20 +6,22 @@ use trust::{KeyError, SealingSecret, Signer as _, SigningKey};
 
 use crate::sample;
 
-/// `openssl pkey -noout -text` of a PEM: its words, or its complaint.
 #[expect(clippy::disallowed_methods, reason = "the other reader is a program")]
-fn openssl(pem: &str, passphrase: &str) -> Result<String, String> {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(pem.as_bytes()).unwrap();
+fn run_openssl(arguments: &[&str]) -> Result<String, String> {
     let output = std::process::Command::new("openssl")
-        .args(["pkey", "-noout", "-text", "-passin"])
-        .arg(format!("pass:{passphrase}"))
-        .arg("-in")
-        .arg(file.path())
+        .args(arguments)
         .output()
         .expect("openssl is one of the packages that the tests need");
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+/// `openssl pkey -noout -text` of a PEM: its words, or its complaint.
+fn openssl(pem: &str, passphrase: &str) -> Result<String, String> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(pem.as_bytes()).unwrap();
+    let (path, passphrase) = (file.path().display().to_string(), format!("pass:{passphrase}"));
+    run_openssl(&["pkey", "-noout", "-text", "-passin", &passphrase, "-in", &path])
 }
 
 fn spaced(key: &SigningKey) -> String {
@@ -41,6 +43,19 @@ fn openssl_reads_our_keys_in_clear_and_encrypted() {
         assert!(text.contains(&spaced(&key)), "{text} has not {}", spaced(&key));
     }
     assert!(openssl(&key.to_encrypted_pem(b"a", [1; 16], [2; 16]).unwrap(), "b").is_err());
+}
+
+#[test]
+fn keys_that_openssl_makes_are_read() {
+    let made = run_openssl(&["genpkey", "-algorithm", "ed25519"]).unwrap();
+    let shown: String = openssl(&made, "").unwrap().split_whitespace().collect();
+    assert!(shown.contains(&spaced(&SigningKey::from_pem(&made, None).unwrap())));
+    let cipher = ["genpkey", "-algorithm", "ed25519", "-aes-256-cbc", "-pass", "pass:correct"];
+    let made = run_openssl(&cipher).unwrap();
+    let shown: String = openssl(&made, "correct").unwrap().split_whitespace().collect();
+    assert!(shown.contains(&spaced(&SigningKey::from_pem(&made, Some(b"correct")).unwrap())));
+    let other = run_openssl(&["genpkey", "-algorithm", "x25519"]).unwrap();
+    assert!(matches!(SigningKey::from_pem(&other, None), Err(KeyError::Malformed { .. })));
 }
 
 #[test]
