@@ -36,7 +36,7 @@ fn allowed(event: Live) -> Option<Live> {
 }
 
 impl Core {
-    pub(super) fn from_executor(
+    pub(super) fn executor_said(
         &mut self,
         run: RunId,
         message: FromExecutor,
@@ -82,7 +82,7 @@ impl Core {
         }
     }
 
-    pub(super) fn from_interpreter(&mut self, run: RunId, message: FromInterpreter) {
+    pub(super) fn interpreter_said(&mut self, run: RunId, message: FromInterpreter) {
         let Some(found) = self.runs.get_mut(&run).filter(|run| run.stage == Stage::Running) else {
             return;
         };

@@ -95,8 +95,8 @@ impl Core {
             Event::GateGone => self.gate_gone(),
             Event::GateSlow(slow) => self.gate_slow = slow,
             Event::Reserve(whole) => self.reserve = whole,
-            Event::Executor { run, message } => self.from_executor(run, message, now, &mut out),
-            Event::Interpreter { run, message } => self.from_interpreter(run, message),
+            Event::Executor { run, message } => self.executor_said(run, message, now, &mut out),
+            Event::Interpreter { run, message } => self.interpreter_said(run, message),
             Event::Garbled { run, child } => self.garbled(run, child, now, &mut out),
             Event::Spawned { .. } => {}
             Event::SpawnFailed { run, why, reason } => {

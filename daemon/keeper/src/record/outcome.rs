@@ -93,7 +93,8 @@ mod tests {
     fn only_a_verified_change_is_a_success() {
         use Outcome::{Failed, Partial, Succeeded, Unchanged};
         use Phase::{Detect, Verify};
-        let table: &[(Mode, &[(Phase, bool)], bool, Outcome)] = &[
+        type Row<'a> = (Mode, &'a [(Phase, bool)], bool, Outcome);
+        let table: &[Row<'_>] = &[
             (Mode::Check, &[(Detect, true)], false, Succeeded),
             (Mode::Check, &[(Detect, false)], false, Unchanged),
             (Mode::Plan, &[(Detect, true)], false, Succeeded),

@@ -1,0 +1,25 @@
+//! The simulation: the core in a fake world, killed after every effect, fed replays and garbage.
+//! Never sleeps, never touches a machine; the same seed is the same day.
+
+#[cfg(test)]
+#[path = "support/desk.rs"]
+mod desk;
+#[cfg(test)]
+#[path = "support/mem_disk.rs"]
+mod mem_disk;
+#[cfg(test)]
+#[path = "support/world.rs"]
+mod world;
+
+#[cfg(test)]
+#[path = "../../../tests/sim/chaos.rs"]
+mod chaos;
+#[cfg(test)]
+#[path = "../../../tests/sim/kill_points.rs"]
+mod kill_points;
+#[cfg(test)]
+#[path = "../../../tests/sim/refusals.rs"]
+mod refusals;
+#[cfg(test)]
+#[path = "../../../tests/sim/runs.rs"]
+mod runs;

@@ -1,0 +1,255 @@
+//! An organisation with people, a policy, a catalogue and consoles: everything a desk would send.
+//! Never talks to a network; keys come from names, so that every run is the same.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use keeper::core::{Setup, Stamp};
+use keeper::ledger::Index;
+use keeper::plans::Plans;
+use policy::{Initial, Person, PolicyFile, Profile};
+use protocol::documents::{
+    Card, CatalogueVersions, ConsentAnswer, ConsentStatement, Dispatch, Identified, Order, Recall,
+    RecallScope, ScriptRef, SealingKey,
+};
+use protocol::frames::Ask;
+use protocol::{
+    Bytes, Consent, Digest, EndpointId, Envelope, Manifest, Mode, OrderId, ParamKind, ParamSpec,
+    Params, PublicKey, Risk, RunsOn, Time,
+};
+use trust::catalogue::{Files, Lifetimes, Repository, RepositoryPlan, RoleKeys};
+use trust::{Signer, SigningKey, seal};
+
+pub(crate) const START: Time = Time(1_795_000_000);
+pub(crate) const HERE: EndpointId = EndpointId([4; 16]);
+
+pub(crate) fn key(name: &str) -> SigningKey {
+    SigningKey::from_seed(Digest::of(name.as_bytes()).0)
+}
+fn public(name: &str) -> PublicKey {
+    key(name).public_key()
+}
+
+pub(crate) fn script(name: &str, risk: Risk, permissions: &[(&str, &[&str])]) -> Manifest {
+    let nouns = |list: &[&str]| list.iter().map(|n| (*n).to_owned()).collect();
+    let target = ParamSpec {
+        kind: ParamKind::User,
+        ask: "whose?".into(),
+        preset: Some(protocol::ParamValue::Text("jo".into())),
+        min: None,
+        max: None,
+        choices: None,
+    };
+    Manifest {
+        name: name.parse().unwrap(),
+        version: 1,
+        title: name.into(),
+        does: "does".into(),
+        author: "a.kaya".parse().unwrap(),
+        risk,
+        consent: if risk == Risk::High { Consent::Identity } else { Consent::Ask },
+        question: Some("May I?".into()),
+        platforms: vec!["linux".into()],
+        runs_on: RunsOn::Endpoint,
+        limit_seconds: 60,
+        parameters: BTreeMap::from([("user".to_owned(), target)]),
+        permissions: permissions.iter().map(|(k, v)| ((*k).to_owned(), nouns(v))).collect(),
+        words: vec![],
+    }
+}
+
+pub(crate) fn source(name: &str) -> Vec<u8> {
+    format!("// {name}\n").into_bytes()
+}
+
+/// The organisation. Its signatures are deterministic, so what it publishes is kept by what it says.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    base: (Files, Vec<u8>),
+    pub(crate) policy: PolicyFile,
+    pub(crate) card: Card,
+    next: u8,
+}
+
+type Published = (Files, Vec<u8>);
+static PUBLISHED: Mutex<BTreeMap<(String, u64), Published>> = Mutex::new(BTreeMap::new());
+
+/// Files and first root of a repository with this first policy, or with it published later.
+fn published(first: &str, then: Option<&str>, now: Time) -> Published {
+    let name = (format!("{first}\n{then:?}"), now.0);
+    if let Some(found) = PUBLISHED.lock().unwrap().get(&name) {
+        return found.clone();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let one = |name: &str| RoleKeys::new(1, [public(name)]);
+    let plan = RepositoryPlan {
+        root: one("root"),
+        targets: one("admin"),
+        policy: one("admin"),
+        risks: Risk::ALL.into_iter().map(|risk| (risk, one("vetter"))).collect(),
+        online: public("online"),
+        lifetimes: Lifetimes::small(),
+        policy_text: first.to_owned(),
+    };
+    let keys = [key("root"), key("admin"), key("vetter"), key("online")];
+    let signers: Vec<&dyn Signer> = keys.iter().map(|k| k as &dyn Signer).collect();
+    let path = folder.path().join("repository");
+    let mut repository = Repository::create(path, plan, &signers, START).unwrap();
+    let reset: [(&str, &[&str]); 2] =
+        [("secret.one_time", &[]), ("user.set_password", &["{user}"])];
+    let scripts = [
+        script("cache.clear", Risk::Low, &[("fs.remove", &["/tmp/**"])]),
+        script("user.reset", Risk::High, &reset),
+    ];
+    for manifest in scripts {
+        let source = source(manifest.name.as_str());
+        repository.add_script(&source, &manifest, &signers, START).unwrap();
+    }
+    if let Some(text) = then {
+        repository.set_policy(text, &signers, now).unwrap();
+    }
+    let made = (repository.files().unwrap(), repository.first_root().unwrap());
+    PUBLISHED.lock().unwrap().insert(name, made.clone());
+    made
+}
+
+fn person(name: &str, roles: &[&str]) -> Person {
+    Person {
+        name: name.parse().unwrap(),
+        roles: roles.iter().map(|r| r.parse().unwrap()).collect(),
+        signing_key: public(name),
+        sealing_key: Some(SealingKey { algorithm: "a".into(), key: vec![7; 8].into() }),
+        vetter_key: None,
+        admin_key: None,
+        valid_until: None,
+    }
+}
+
+impl Desk {
+    pub(crate) fn new() -> Self {
+        let mut policy = PolicyFile::initial(Initial {
+            organisation: "Sim Ltd".into(),
+            profile: Profile::Small,
+            people: vec![person("a.kaya", &[]), person("m.ruiz", &["lead"]), person("t.new", &[])],
+            enroller_key: public("enroller"),
+            ticket_key: public("ticket"),
+            people_ca: vec![1],
+            endpoints_ca: vec![2],
+            units: vec!["nginx.service".into()],
+        });
+        policy.limits.orders_a_minute = 1000;
+        let base = published(&policy.write().unwrap(), None, START);
+        let card = Card {
+            endpoint: HERE,
+            name: "lt-4411".parse().unwrap(),
+            tls_key: Digest([1; 32]),
+            record_key: public("record"),
+            sealing_key: SealingKey { algorithm: "a".into(), key: vec![1].into() },
+            labels: BTreeMap::new(),
+            serial: 1,
+            issued: START,
+            not_after: START.plus(90 * 86_400),
+        };
+        Self { base, policy, card, next: 0 }
+    }
+
+    /// Publishes a changed policy; gives all files.
+    pub(crate) fn publish(&mut self, change: impl FnOnce(&mut PolicyFile), now: Time) -> Files {
+        let first = self.policy.write().unwrap();
+        change(&mut self.policy);
+        published(&first, Some(&self.policy.write().unwrap()), now).0
+    }
+    pub(crate) fn files(&self) -> Files {
+        self.base.0.clone()
+    }
+
+    pub(crate) fn setup(&self, files: Files, index: Index, plans: Plans, now: Stamp) -> Setup {
+        Setup {
+            card: seal::seal(&self.card, &[&key("enroller") as &dyn Signer]).unwrap(),
+            card_document: self.card.clone(),
+            signer: Box::new(key("record")),
+            root: self.base.1.clone(),
+            files,
+            index,
+            plans,
+            platform: "linux".into(),
+            version: "0.1.0".into(),
+            exceptions: hatch::messages::Exceptions::default(),
+            nobody: (65534, 65534),
+            defences: BTreeMap::from([("cgroup".into(), "on".into())]),
+            reserve: true,
+            now,
+        }
+    }
+
+    /// A good order by a.kaya; change it before sealing.
+    pub(crate) fn order(&mut self, script: &str, mode: Mode, now: Time) -> Order {
+        self.next += 1;
+        let high = script == "user.reset";
+        Order {
+            id: OrderId([self.next; 16]),
+            agent: "a.kaya".parse().unwrap(),
+            dispatch_key: public("a.kaya"),
+            script: ScriptRef {
+                name: script.parse().unwrap(),
+                version: 1,
+                digest: Digest::of(&source(script)),
+            },
+            mode,
+            parameters: Params::new(),
+            targets: vec![HERE],
+            ticket: Some("1482".parse().unwrap()),
+            reason: "test".into(),
+            identified: high.then_some(Identified::Code),
+            consent: Some(ConsentStatement {
+                answer: ConsentAnswer::Spoken,
+                question: "May I?".into(),
+            }),
+            plan: None,
+            catalogue: CatalogueVersions::default(),
+            not_before: now,
+            not_after: now.plus(3600),
+        }
+    }
+}
+
+pub(crate) fn bytes(envelope: &Envelope) -> Bytes {
+    Bytes(envelope.write().unwrap())
+}
+
+pub(crate) fn sealed<T: protocol::PayloadType>(document: &T, by: &str) -> Envelope {
+    seal::seal(document, &[&key(by) as &dyn Signer]).unwrap()
+}
+
+/// A dispatch of this order for this challenge.
+pub(crate) fn dispatch(order: &Envelope, challenge: Digest, number: u64, now: Time) -> Dispatch {
+    Dispatch {
+        order: order.digest(),
+        endpoint: HERE,
+        challenge,
+        number,
+        secrets: None,
+        issued: now,
+        not_after: now.plus(120),
+    }
+}
+
+pub(crate) fn submit(order: &Envelope, dispatch: &Envelope) -> Ask {
+    Ask::Submit {
+        order: bytes(order),
+        dispatch: bytes(dispatch),
+        attestation: None,
+        approvals: vec![],
+    }
+}
+
+pub(crate) fn recall(order: Digest, by: &str, now: Time) -> Ask {
+    let recall = Recall {
+        order,
+        agent: by.parse().unwrap(),
+        scope: RecallScope::CancelRun,
+        reason: "test".into(),
+        issued: now,
+    };
+    Ask::Recall { recall: bytes(&sealed(&recall, by)) }
+}

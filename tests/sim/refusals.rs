@@ -1,0 +1,304 @@
+//! What must not run: replays in every guise, wrong seals, wrong times, wrong places.
+
+use protocol::documents::Order;
+use protocol::frames::{Answer, Ask, Stop};
+use protocol::{Digest, EndpointId, Mode, PublicKey};
+use trust::Signer as _;
+
+use crate::desk::{dispatch, key, sealed, submit};
+use crate::world::World;
+
+/// Submits one changed order on a fresh session; gives the code of the refusal, if it was one.
+fn code_of(
+    world: &mut World,
+    mode: Mode,
+    signer: &str,
+    change: impl FnOnce(&mut Order),
+) -> Option<String> {
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let mut order = world.desk.order("cache.clear", mode, now);
+    change(&mut order);
+    let dispatcher = if order.dispatch_key == key("other").public_key() { "other" } else { signer };
+    let order = sealed(&order, signer);
+    let dispatch = sealed(&dispatch(&order, challenge, 1, now), dispatcher);
+    world.ask(session, 1, &submit(&order, &dispatch));
+    world.wait(61_000);
+    match world.on(session, 1).last() {
+        Some(Answer::Stop { code }) => Some(format!("{code:?}")),
+        _ => world.record_on(session, 1).unwrap().predicate.reason,
+    }
+}
+
+fn other() -> PublicKey {
+    key("other").public_key()
+}
+
+#[test]
+fn every_wrong_order_is_refused_by_its_own_reason() {
+    let mut world = World::new();
+    type Change = fn(&mut Order);
+    let later = |seconds: u64| {
+        move |o: &mut Order| {
+            o.not_before = o.not_before.plus(seconds);
+        }
+    };
+    assert_eq!(code_of(&mut world, Mode::Fix, "a.kaya", later(1)), None);
+    assert_eq!(code_of(&mut world, Mode::Fix, "a.kaya", later(119)), None);
+    let far = code_of(&mut world, Mode::Fix, "a.kaya", later(121));
+    assert_eq!(far.as_deref(), Some("not-yet-valid"));
+    let table: &[(&str, &str, Change)] = &[
+        ("order-expired", "a.kaya", |o| {
+            o.not_before = o.not_before.minus(100);
+            o.not_after = o.not_before.plus(99);
+        }),
+        ("order-too-long", "a.kaya", |o| o.not_after = o.not_before.plus(86_401)),
+        ("wrong-endpoint", "a.kaya", |o| o.targets = vec![EndpointId([1; 16])]),
+        ("wrong-endpoint", "a.kaya", |o| o.targets = vec![o.targets[0]; 65]),
+        ("signer-mismatch", "t.new", |o| o.dispatch_key = key("t.new").public_key()),
+        ("Seal", "stranger", |_| {}),
+        ("Seal", "stranger", |o| o.agent = "stranger".parse().unwrap()),
+        ("catalogue-behind", "a.kaya", |o| o.catalogue.policy = 99),
+        ("script-unknown", "a.kaya", |o| o.script.version = 2),
+        ("script-digest", "a.kaya", |o| o.script.digest = Digest([0; 32])),
+        ("parameter-unknown", "a.kaya", |o| {
+            o.parameters.insert("x".into(), protocol::ParamValue::Bool(true));
+        }),
+        ("parameter-range", "a.kaya", |o| {
+            o.parameters.insert("user".into(), protocol::ParamValue::Text("../x".into()));
+        }),
+        ("ticket-required", "a.kaya", |o| o.ticket = None),
+        ("consent-required", "a.kaya", |o| o.consent = None),
+        ("consent-required", "a.kaya", |o| {
+            if let Some(consent) = &mut o.consent {
+                consent.question = "something else".into();
+            }
+        }),
+        ("plan-unknown", "a.kaya", |o| o.plan = Some(Digest([3; 32]))),
+    ];
+    for (code, signer, change) in table {
+        let got = code_of(&mut world, Mode::Fix, signer, change);
+        assert_eq!(got.as_deref(), Some(*code), "{signer}");
+    }
+    assert_eq!(code_of(&mut world, Mode::Undo, "a.kaya", |_| {}).unwrap(), "mode-unsupported");
+    let high = |o: &mut Order| {
+        o.script.name = "user.reset".parse().unwrap();
+        o.script.digest = Digest::of(&crate::desk::source("user.reset"));
+    };
+    assert_eq!(code_of(&mut world, Mode::Fix, "a.kaya", high).unwrap(), "identity-required");
+    let borrowed = |o: &mut Order| {
+        high(o);
+        o.dispatch_key = other();
+    };
+    assert_eq!(code_of(&mut world, Mode::Fix, "a.kaya", borrowed).unwrap(), "dispatch-key");
+    let low = |o: &mut Order| o.dispatch_key = other();
+    assert_eq!(code_of(&mut world, Mode::Fix, "a.kaya", low), None, "low risk, a key of its own");
+    assert_eq!(world.started(), 3);
+    world.settle_and_check();
+}
+
+#[test]
+fn a_dispatch_is_bound_to_its_order_endpoint_challenge_and_number() {
+    let mut world = World::new();
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let order = sealed(&world.desk.order("cache.clear", Mode::Fix, now), "a.kaya");
+    let other = sealed(&world.desk.order("cache.clear", Mode::Fix, now), "a.kaya");
+    let good = dispatch(&order, challenge, 1, now);
+    let mut table = vec![("dispatch-mismatch", dispatch(&other, challenge, 1, now)); 5];
+    table[1] = ("dispatch-mismatch", good.clone());
+    table[1].1.endpoint = EndpointId([1; 16]);
+    table[2] = ("challenge-unknown", good.clone());
+    table[2].1.challenge = Digest([0; 32]);
+    table[3] = ("challenge-used", good.clone());
+    table[3].1.number = 0;
+    table[4] = ("dispatch-expired", good);
+    table[4].1.not_after = now.plus(301);
+    table[4].1.number = 5;
+    for (n, (code, dispatch)) in table.iter().enumerate() {
+        let stream = u32::try_from(n).unwrap() + 1;
+        world.ask(session, stream, &submit(&order, &sealed(dispatch, "a.kaya")));
+        let record = world.record_on(session, stream).unwrap().predicate;
+        assert_eq!(record.reason.as_deref(), Some(*code), "{n}");
+    }
+    let forged = sealed(&dispatch(&order, challenge, 6, now), "t.new");
+    world.ask(session, 9, &submit(&order, &forged));
+    assert_eq!(world.on(session, 9), [&Answer::Stop { code: Stop::Seal }]);
+    // None of it spent the order.
+    let good = sealed(&dispatch(&order, challenge, 7, now), "a.kaya");
+    world.ask(session, 10, &submit(&order, &good));
+    assert_eq!(world.record_on(session, 10).unwrap().predicate.reason, None);
+    world.settle_and_check();
+}
+
+#[test]
+fn captured_bytes_never_run_again() {
+    let mut world = World::new();
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let order = sealed(&world.desk.order("cache.clear", Mode::Fix, now), "a.kaya");
+    let bytes = submit(&order, &sealed(&dispatch(&order, challenge, 1, now), "a.kaya"));
+    world.ask(session, 1, &bytes);
+    let first = world.record_on(session, 1).unwrap().predicate;
+    assert_eq!(first.reason, None);
+    let refused = |world: &mut World, session: u32, stream: u32| {
+        world.ask(session, stream, &bytes);
+        let record = world.record_on(session, stream).unwrap().predicate;
+        assert_eq!(record.reason.as_deref(), Some("already-run"));
+        assert_ne!(record.run, first.run, "a refusal never stands in for the run's record");
+    };
+    refused(&mut world, session, 2);
+    let (new, _) = world.session();
+    refused(&mut world, new, 1);
+    world.restart();
+    world.settle_and_check();
+    let (after, _) = world.session();
+    refused(&mut world, after, 1);
+    world.wait(61_000);
+    refused(&mut world, after, 2);
+    world.ask(after, 3, &Ask::Fetch { run: first.run });
+    assert_eq!(world.record_on(after, 3).unwrap().predicate, first);
+    assert_eq!(world.spawns.values().sum::<u32>(), 1);
+    world.settle_and_check();
+}
+
+#[test]
+fn an_order_that_was_captured_unused_dies_with_its_challenge() {
+    let mut world = World::new();
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let order = sealed(&world.desk.order("cache.clear", Mode::Fix, now), "a.kaya");
+    let bytes = submit(&order, &sealed(&dispatch(&order, challenge, 1, now), "a.kaya"));
+    let code = |world: &mut World, session: u32| {
+        world.ask(session, 1, &bytes);
+        world.record_on(session, 1).unwrap().predicate.reason.unwrap()
+    };
+    let (other, _) = world.session();
+    assert_eq!(code(&mut world, other), "challenge-unknown", "another session's challenge");
+    world.wait(61_000);
+    assert_eq!(code(&mut world, session), "challenge-unknown", "after a minute");
+    world.restart();
+    let (after, _) = world.session();
+    assert_eq!(code(&mut world, after), "challenge-unknown", "after a restart");
+    assert!(world.spawns.is_empty());
+    world.settle_and_check();
+}
+
+#[test]
+fn an_order_id_is_used_once() {
+    let mut world = World::new();
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let mut order = world.desk.order("cache.clear", Mode::Fix, now);
+    for (n, code) in [(1, None), (2, Some("order-id-reused"))] {
+        order.reason = format!("try {n}");
+        let order = sealed(&order, "a.kaya");
+        let dispatch = sealed(&dispatch(&order, challenge, u64::from(n), now), "a.kaya");
+        world.ask(session, n, &submit(&order, &dispatch));
+        assert_eq!(world.record_on(session, n).unwrap().predicate.reason.as_deref(), code);
+    }
+    world.settle_and_check();
+}
+
+#[test]
+fn a_clock_that_is_set_back_revives_nothing() {
+    let mut world = World::new();
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let mut order = world.desk.order("cache.clear", Mode::Fix, now);
+    order.not_after = now.plus(60);
+    let order = sealed(&order, "a.kaya");
+    world.wait(50_000);
+    world.now.wall = world.now.wall.minus(365 * 86_400);
+    world.now.mono_ms += 11_000;
+    world.ask(session, 5, &Ask::Challenge);
+    let fresh = world.on(session, 5).into_iter().find_map(|answer| match answer {
+        Answer::Challenge { hello } => Some(hello.clone()),
+        _ => None,
+    });
+    let hello = protocol::Envelope::read(&fresh.unwrap().0).unwrap();
+    let hello: protocol::documents::Hello = trust::seal::peek(&hello).unwrap();
+    assert_ne!(hello.challenge, challenge);
+    let dispatch = sealed(&dispatch(&order, hello.challenge, 1, now), "a.kaya");
+    world.ask(session, 1, &submit(&order, &dispatch));
+    let record = world.record_on(session, 1).unwrap().predicate;
+    assert_eq!(record.reason.as_deref(), Some("order-expired"));
+    assert!(record.accepted > now, "{:?}", record.accepted);
+}
+
+#[test]
+fn too_many_orders_and_too_many_refusals_are_not_recorded_for_ever() {
+    let mut world = World::new();
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let order = sealed(&world.desk.order("cache.clear", Mode::Undo, now), "a.kaya");
+    for n in 1..=12u32 {
+        let dispatch = sealed(&dispatch(&order, challenge, u64::from(n), now), "a.kaya");
+        world.ask(session, n, &submit(&order, &dispatch));
+    }
+    assert_eq!(world.records.len(), 10);
+    assert_eq!(world.on(session, 11), [&Answer::Stop { code: Stop::Rate }]);
+    world.wait(60_000);
+    let (session, challenge) = world.session();
+    let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
+    world.ask(session, 1, &submit(&order, &dispatch));
+    assert_eq!(world.records.len(), 11);
+    world.settle_and_check();
+}
+
+#[test]
+fn a_session_that_sends_bad_seals_is_closed() {
+    let mut world = World::new();
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let order = sealed(&world.desk.order("cache.clear", Mode::Fix, now), "stranger");
+    let dispatch = sealed(&dispatch(&order, challenge, 1, now), "stranger");
+    for n in 1..=9 {
+        world.ask(session, n, &submit(&order, &dispatch));
+    }
+    assert_eq!(world.closed, [session]);
+    assert_eq!(world.core.unsealed(), 8);
+    assert!(world.records.is_empty());
+}
+
+#[test]
+fn a_withdrawn_person_and_a_denied_script_stop_with_the_next_update() {
+    let mut world = World::new();
+    let now = world.time().plus(20);
+    world.wait(20_000);
+    let files = world.desk.publish(
+        |policy| {
+            policy.denied.people.push("a.kaya".parse().unwrap());
+            policy.denied.scripts.push(Digest::of(&crate::desk::source("cache.clear")));
+        },
+        now,
+    );
+    let (session, _) = world.session();
+    crate::kill_points::update(&mut world, session, 1, &files);
+    let taken =
+        world.on(session, 1).into_iter().any(|a| matches!(a, Answer::CatalogueTaken { .. }));
+    assert!(taken, "{:?}", world.on(session, 1));
+    assert_eq!(code_of(&mut world, Mode::Fix, "a.kaya", |_| {}).unwrap(), "signer-withdrawn");
+    let ruiz = |o: &mut Order| {
+        o.agent = "m.ruiz".parse().unwrap();
+        o.dispatch_key = key("m.ruiz").public_key();
+    };
+    assert_eq!(code_of(&mut world, Mode::Fix, "m.ruiz", ruiz).unwrap(), "script-withdrawn");
+    world.settle_and_check();
+}
+
+#[test]
+fn an_expired_catalogue_runs_nothing_and_an_update_brings_it_back() {
+    let mut world = World::new();
+    world.wait(8 * 86_400_000);
+    assert_eq!(code_of(&mut world, Mode::Fix, "a.kaya", |_| {}).unwrap(), "catalogue-expired");
+    let now = world.time();
+    let files = world.desk.publish(|_| {}, now);
+    let (session, _) = world.session();
+    crate::kill_points::update(&mut world, session, 1, &files);
+    assert_eq!(code_of(&mut world, Mode::Fix, "a.kaya", |_| {}), None);
+    // At once again from the same session is too early.
+    crate::kill_points::update(&mut world, session, 2, &files);
+    assert_eq!(code_of(&mut world, Mode::Fix, "a.kaya", |_| {}), None);
+    world.settle_and_check();
+}

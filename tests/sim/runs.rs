@@ -1,0 +1,236 @@
+//! Whole runs: good ones, hanging ones, dying ones, recalled ones. Each ends in one record.
+
+use protocol::frames::{Answer, Ask, Stop};
+use protocol::{Mode, Outcome};
+
+use crate::desk::{dispatch, key, recall, sealed, submit};
+use crate::world::{Manner, World};
+
+fn go(world: &mut World, script: &str, mode: Mode) -> (u32, protocol::Digest) {
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let order = sealed(&world.desk.order(script, mode, now), "a.kaya");
+    let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
+    world.ask(session, 1, &submit(&order, &dispatch));
+    (session, order.digest())
+}
+
+#[test]
+fn a_fix_runs_once_and_its_record_is_the_last_frame() {
+    let mut world = World::new();
+    let (session, order) = go(&mut world, "cache.clear", Mode::Fix);
+    let record = world.record_on(session, 1).unwrap().predicate;
+    assert_eq!(record.outcome, Outcome::Succeeded, "{record:?}");
+    assert_eq!(record.effects.by_function["fs.remove"].done, 1);
+    assert_eq!((record.output.bytes, record.output.kept), (11, 11));
+    assert!(record.kernel_held && record.classes == ["look", "files"], "{record:?}");
+    assert!(record.weaknesses.iter().any(|w| w.contains("every risk")), "{record:?}");
+    assert!(record.defences.contains_key("keeper cgroup"));
+    assert!(matches!(world.on(session, 1).last(), Some(Answer::Record { .. })));
+    assert!(world.core.index().accepted(&order).is_some());
+    world.settle_and_check();
+}
+
+#[test]
+fn the_record_confirms_the_events_that_were_sent() {
+    let mut world = World::new();
+    let (session, _) = go(&mut world, "cache.clear", Mode::Fix);
+    let mut sent = Vec::new();
+    for answer in world.on(session, 1) {
+        if let Answer::Event { event } = answer {
+            sent.extend(minicbor::to_vec(event).unwrap());
+        }
+    }
+    let record = world.record_on(session, 1).unwrap().predicate;
+    assert_eq!(record.events.digest, protocol::Digest::of(&sent));
+    assert!(record.events.count >= 2 && record.events.dropped == 0);
+}
+
+#[test]
+fn a_plan_is_kept_and_a_fix_may_be_bound_to_it_for_an_hour() {
+    for (wait, parameter, code) in [
+        (0, false, None),
+        (3_700_000, false, Some("plan-unknown")),
+        (0, true, Some("plan-mismatch")),
+    ] {
+        let mut world = World::new();
+        let (session, _) = go(&mut world, "cache.clear", Mode::Plan);
+        let plan = world.record_on(session, 1).unwrap().predicate.plan.unwrap();
+        world.wait(wait);
+        let (session, challenge) = world.session();
+        let now = world.time();
+        let mut order = world.desk.order("cache.clear", Mode::Fix, now);
+        order.plan = Some(plan);
+        if parameter {
+            let text = protocol::ParamValue::Text("root".into());
+            order.parameters.insert("user".into(), text);
+        }
+        let order = sealed(&order, "a.kaya");
+        let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
+        world.ask(session, 1, &submit(&order, &dispatch));
+        let record = world.record_on(session, 1).unwrap().predicate;
+        assert_eq!(record.reason.as_deref(), code, "{record:?}");
+        assert_eq!(record.plan, Some(plan));
+        world.settle_and_check();
+    }
+}
+
+#[test]
+fn a_run_that_hangs_ends_at_its_deadline_and_one_that_dies_says_what_was_in_flight() {
+    let mut world = World::new();
+    world.manner = Manner::Hangs;
+    let (session, _) = go(&mut world, "cache.clear", Mode::Fix);
+    world.wait(59_000);
+    assert!(world.record_on(session, 1).is_none());
+    world.wait(1_000);
+    world.wait(2_000);
+    let record = world.record_on(session, 1).unwrap().predicate;
+    assert_eq!(record.outcome, Outcome::TimedOut, "{record:?}");
+    assert!((60_000..=63_000).contains(&record.duration_ms), "{record:?}");
+    world.settle_and_check();
+
+    let mut world = World::new();
+    world.manner = Manner::Dies;
+    let (session, _) = go(&mut world, "cache.clear", Mode::Fix);
+    let record = world.record_on(session, 1).unwrap().predicate;
+    assert_eq!(record.reason.as_deref(), Some("executor-died"), "{record:?}");
+    assert_eq!(record.in_flight.unwrap().noun, "/tmp/a");
+    world.settle_and_check();
+
+    let mut world = World::new();
+    world.manner = Manner::Unborn;
+    let (session, _) = go(&mut world, "cache.clear", Mode::Fix);
+    let record = world.record_on(session, 1).unwrap().predicate;
+    assert_eq!((record.outcome, record.reason.as_deref()), (Outcome::Failed, Some("spawn")));
+    world.settle_and_check();
+}
+
+#[test]
+fn a_one_time_secret_is_in_escrow_before_anybody_has_it() {
+    let mut world = World::new();
+    let (session, _) = go(&mut world, "user.reset", Mode::Fix);
+    let record = world.record_on(session, 1).unwrap().predicate;
+    assert_eq!(record.outcome, Outcome::Succeeded, "{record:?}");
+    assert!(!record.kernel_held);
+    world.settle_and_check();
+}
+
+#[test]
+fn only_who_may_recalls_a_run_and_a_recalled_order_never_starts() {
+    let mut world = World::new();
+    world.manner = Manner::Hangs;
+    let (session, order) = go(&mut world, "cache.clear", Mode::Fix);
+    let now = world.time();
+    world.ask(session, 2, &recall(order, "t.new", now));
+    assert_eq!(world.on(session, 2), [&Answer::Stop { code: Stop::NotYours }]);
+    world.ask(session, 3, &recall(order, "m.ruiz", now));
+    assert_eq!(world.on(session, 3), [&Answer::Recalled { was_running: true }]);
+    world.wait(3_000);
+    let record = world.record_on(session, 1).unwrap().predicate;
+    assert_eq!(record.outcome, Outcome::Cancelled);
+    assert!(record.summary.contains("m.ruiz"), "{record:?}");
+
+    world.manner = Manner::Good;
+    for (by, code) in [("t.new", None), ("m.ruiz", Some("recalled")), ("a.kaya", Some("recalled"))]
+    {
+        let (session, challenge) = world.session();
+        let now = world.time();
+        let order = sealed(&world.desk.order("cache.clear", Mode::Fix, now), "a.kaya");
+        world.ask(session, 2, &recall(order.digest(), by, now));
+        assert_eq!(world.on(session, 2), [&Answer::Recalled { was_running: false }]);
+        if by == "m.ruiz" {
+            world.restart();
+            world.settle_and_check();
+            let (session, challenge) = world.session();
+            let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
+            world.ask(session, 1, &submit(&order, &dispatch));
+            assert_eq!(world.record_on(session, 1).unwrap().predicate.reason.as_deref(), code);
+            continue;
+        }
+        let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
+        world.ask(session, 1, &submit(&order, &dispatch));
+        let record = world.record_on(session, 1).unwrap().predicate;
+        assert_eq!(record.reason.as_deref(), code, "{by}");
+    }
+    world.settle_and_check();
+}
+
+#[test]
+fn one_change_at_a_time_several_looks_a_queue_of_eight_then_busy() {
+    let mut world = World::new();
+    world.manner = Manner::Hangs;
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let send = |world: &mut World, mode: Mode, n: u32| {
+        let order = sealed(&world.desk.order("cache.clear", mode, now), "a.kaya");
+        let dispatch = sealed(&dispatch(&order, challenge, u64::from(n), now), "a.kaya");
+        world.ask(session, n, &submit(&order, &dispatch));
+    };
+    for n in 1..=9 {
+        send(&mut world, Mode::Fix, n);
+    }
+    assert_eq!(world.started(), 1);
+    send(&mut world, Mode::Check, 10);
+    assert_eq!(world.started(), 2, "a look runs beside a change");
+    send(&mut world, Mode::Fix, 11);
+    let record = world.record_on(session, 11).unwrap().predicate;
+    assert_eq!(record.reason.as_deref(), Some("busy"), "{record:?}");
+    assert!(record.summary.contains("a.kaya"), "{record:?}");
+    world.manner = Manner::Good;
+    world.wait(60_000);
+    world.wait(2_000);
+    assert!(world.record_on(session, 9).is_some());
+    world.settle_and_check();
+}
+
+#[test]
+fn a_slow_line_gets_no_progress_and_the_record_says_so() {
+    let mut world = World::new();
+    world.feed(keeper::core::Event::GateSlow(true));
+    let (session, _) = go(&mut world, "cache.clear", Mode::Fix);
+    let record = world.record_on(session, 1).unwrap().predicate;
+    assert_eq!(record.events.dropped, 0, "nothing droppable was sent");
+    assert!(record.events.count > 0);
+}
+
+#[test]
+fn a_stopping_daemon_takes_no_orders_and_ends_what_runs() {
+    let mut world = World::new();
+    world.manner = Manner::Hangs;
+    let (session, _) = go(&mut world, "cache.clear", Mode::Fix);
+    world.feed(keeper::core::Event::Drain);
+    let (late, _) = (session, ());
+    let now = world.time();
+    let order = sealed(&world.desk.order("cache.clear", Mode::Fix, now), "a.kaya");
+    let dispatch = sealed(&dispatch(&order, protocol::Digest([0; 32]), 1, now), "a.kaya");
+    world.ask(late, 7, &submit(&order, &dispatch));
+    assert_eq!(world.on(late, 7), [&Answer::Stop { code: Stop::Drain }]);
+    world.wait(3_000);
+    assert!(world.stopped);
+    assert_eq!(world.record_on(session, 1).unwrap().predicate.outcome, Outcome::Cancelled);
+    world.settle_and_check();
+}
+
+#[test]
+fn records_are_offered_until_they_are_filed() {
+    let mut world = World::new();
+    let (session, _) = go(&mut world, "cache.clear", Mode::Check);
+    let run = world.record_on(session, 1).unwrap().predicate.run;
+    let record = world.records[0].digest();
+    assert_eq!(world.core.index().unfiled(64), [run]);
+    world.ask(session, 2, &Ask::Filed { record: protocol::Digest([1; 32]) });
+    assert_eq!(world.core.index().unfiled(64), [run]);
+    world.restart();
+    let (session, _) = world.session();
+    let hello = world.on(session, 0);
+    assert!(matches!(hello[0], Answer::Hello { unfiled, .. } if *unfiled == [run]), "{hello:?}");
+    world.ask(session, 1, &Ask::Fetch { run });
+    assert_eq!(world.record_on(session, 1).unwrap().predicate.run, run);
+    world.ask(session, 2, &Ask::Filed { record });
+    assert!(world.core.index().unfiled(64).is_empty());
+    world.ask(session, 3, &Ask::Fetch { run });
+    assert!(world.record_on(session, 3).is_some(), "kept for who asks again");
+    world.ask(session, 4, &Ask::Fetch { run: protocol::RunId([0; 16]) });
+    assert_eq!(world.on(session, 4), [&Answer::Stop { code: Stop::NoRun }]);
+    let _ = key("x");
+}
