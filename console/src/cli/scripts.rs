@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use desk::catalogue::{self, CatalogueTrouble, Pending, PendingScript, ScriptFile};
 use desk::home::{Held, Organisation};
 use desk::org::Desk;
-use protocol::{AgentName, Consent, Manifest, Risk, ScriptName};
+use protocol::{AgentName, Consent, Manifest, ScriptName};
 use serde::Serialize;
 
 use crate::ctx::Ctx;
@@ -386,6 +386,8 @@ fn show_words(shown: &Shown) -> String {
 
 #[cfg(test)]
 mod tests {
+    use protocol::Risk;
+
     use super::*;
 
     fn manifest() -> Manifest {
