@@ -86,14 +86,15 @@ fn unit(line: &PlanLine) -> &'static str {
 }
 
 fn plan_line(line: &PlanLine) -> String {
-    let label =
-        if line.label.is_empty() || line.label == line.key { &line.function } else { &line.label };
-    let what = match line.reach {
-        PlanReach::Exact => safe(&line.key),
-        PlanReach::Within => format!("{} {}", line.count, unit(line)),
+    let named = !line.label.is_empty() && line.label != line.key;
+    let (name, what) = match line.reach {
+        PlanReach::Exact if named => (&line.label, safe(&line.key)),
+        PlanReach::Exact => (&line.function, safe(&line.key)),
+        PlanReach::Within if named => (&line.label, format!("{} {}", line.count, unit(line))),
+        PlanReach::Within => (&line.key, format!("{} {}", line.count, unit(line))),
     };
     let size = if line.bytes > 0 { bytes(line.bytes) } else { String::new() };
-    format!("           {:<24} {what:<16} {size:>9}", safe(label)).trim_end().to_owned()
+    format!("           {:<24} {what:<16} {size:>9}", safe(name)).trim_end().to_owned()
 }
 
 /// The plan's lines, as the fix will be held to them.
@@ -236,7 +237,10 @@ impl RunView {
             out.push_str(&found(sentence, self.duration_ms));
             out.push('\n');
         }
-        if let Some(plan) = &self.plan {
+        let planned = self.plan.as_ref().filter(|plan| {
+            !(plan.lines.is_empty() && self.outcome == Outcome::Unchanged)
+        });
+        if let Some(plan) = planned {
             out.push_str(&plan_words(plan, &self.endpoint));
             out.push('\n');
         }
