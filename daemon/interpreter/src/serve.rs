@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
 
 use hatch::{Finding, ScriptFault};
@@ -48,7 +49,11 @@ pub(crate) fn serve(job: &Job, peer: Peer) -> Served {
     let peer = Rc::new(RefCell::new(peer));
     let shared: SharedHost = Rc::clone(&peer) as SharedHost;
     let report = match Script::compile(&job.source) {
-        Ok(script) => run(&script, job.mode, &job.parameters, job.limit_ms, &shared),
+        Ok(script) => {
+            // The process ends next: taking the engine apart would only cost time.
+            let script = ManuallyDrop::new(script);
+            run(&script, job.mode, &job.parameters, job.limit_ms, &shared)
+        }
         Err(fault) => RunReport {
             findings: Vec::new(),
             fault: Some(script::ScriptFault {
