@@ -27,6 +27,9 @@ pub struct VerifyArgs {
 /// What the command says; a record that does not verify is a result, exit code 3.
 pub fn run(ctx: &Ctx, args: VerifyArgs) -> Result<Exit, Failure> {
     let path = Path::new(&args.what);
+    if let Some(lines) = many(path)? {
+        return each(ctx, &args, &lines);
+    }
     // A bare word may be both; a file that is there is what was meant.
     let given = if path.exists() { Some(verify::read_folder(path)?) } else { None };
     let looks_like_path = args.what.contains('/') || args.what.contains(".json");
@@ -52,6 +55,37 @@ pub fn run(ctx: &Ctx, args: VerifyArgs) -> Result<Exit, Failure> {
     let verified = copy.report.verified;
     ctx.show(&copy, verdict)?;
     Ok(if verified { Exit::Fine } else { Exit::NotVerified })
+}
+
+/// The records of a file that holds several, one a line, as tickets carry it.
+fn many(path: &Path) -> Result<Option<Vec<Papers>>, Failure> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let papers = verify::read_folder(path)?;
+    let lines: Vec<Papers> = papers
+        .record
+        .split(|byte| *byte == b'\n')
+        .filter(|line| line.starts_with(b"{\"payload\""))
+        .map(|line| Papers { record: line.to_vec(), ..Papers::default() })
+        .collect();
+    Ok((lines.len() > 1).then_some(lines))
+}
+
+/// Verifies several records; one that does not verify is enough to say no.
+fn each(ctx: &Ctx, args: &VerifyArgs, lines: &[Papers]) -> Result<Exit, Failure> {
+    let desk = ctx.desk()?;
+    let anchors = match &args.keys {
+        Some(keys) => anchors_from(keys)?,
+        None => verify::own_anchors(&desk.home, ctx.now())?,
+    };
+    let copies = lines
+        .iter()
+        .map(|papers| verify::verify_copy(Some(&desk.store), papers.clone(), &anchors))
+        .collect::<Result<Vec<_>, _>>()?;
+    ctx.show(&copies, |copies| copies.iter().map(verdict).collect::<Vec<_>>().join("\n"))?;
+    let all = copies.iter().all(|copy| copy.report.verified);
+    Ok(if all { Exit::Fine } else { Exit::NotVerified })
 }
 
 fn filed(desk: &desk::org::Desk, typed: &str) -> Result<Papers, Failure> {

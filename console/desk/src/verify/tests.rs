@@ -155,7 +155,8 @@ fn a_withdrawn_agents_order_still_verifies_and_says_so() {
 #[test]
 fn a_record_that_says_other_things_than_its_order_is_bad() {
     let f = Fixture::default();
-    let changes: [(&str, fn(&mut Record)); 4] = [
+    type Change = fn(&mut Record);
+    let changes: [(&str, Change); 4] = [
         ("ticket", |r| r.predicate.ticket = None),
         ("mode", |r| r.predicate.mode = protocol::Mode::Check),
         ("consent", |r| r.predicate.consent = None),
