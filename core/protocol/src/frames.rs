@@ -452,6 +452,63 @@ pub fn encode<M: Encode<()>>(message: &M, max: usize) -> Result<Vec<u8>, FrameEr
     Ok(out)
 }
 
+/// Deepest nesting of a message: a script's value of 16 levels is three to four a level.
+const DEPTH_MAX: usize = 96;
+
+/// Whether no part of these bytes is nested deeper than a message may be. Goes through them once
+/// and keeps one number a level, so that a decoder that calls itself cannot be led down a hole.
+fn is_shallow(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    let mut open: Vec<u64> = Vec::new();
+    while let Some((head, tail)) = rest.split_first() {
+        rest = tail;
+        let width = match head & 31 {
+            24 => 1,
+            25 => 2,
+            26 => 4,
+            27 => 8,
+            28..=31 => return false,
+            _ => 0,
+        };
+        let Some((number, tail)) = rest.split_at_checked(width) else { return true };
+        rest = tail;
+        let small = u64::from(head & 31);
+        let argument = match width {
+            0 => small,
+            _ => number.iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte)),
+        };
+        let inside = match head >> 5 {
+            2 | 3 => {
+                let Ok(len) = usize::try_from(argument) else { return true };
+                // What is cut short is refused by the decoder.
+                let Some(tail) = rest.get(len..) else { return true };
+                rest = tail;
+                0
+            }
+            4 => argument,
+            5 => argument.saturating_mul(2),
+            6 => 1,
+            _ => 0,
+        };
+        if inside > 0 {
+            open.push(inside);
+            if open.len() > DEPTH_MAX {
+                return false;
+            }
+            continue;
+        }
+        // One item is over, and with it every list that it was the last of.
+        while let Some(left) = open.last_mut() {
+            *left -= 1;
+            if *left > 0 {
+                break;
+            }
+            open.pop();
+        }
+    }
+    true
+}
+
 /// One message from exactly these bytes (without the length).
 ///
 /// # Errors
@@ -459,6 +516,9 @@ pub fn encode<M: Encode<()>>(message: &M, max: usize) -> Result<Vec<u8>, FrameEr
 pub fn decode<M: for<'b> Decode<'b, ()>>(bytes: &[u8]) -> Result<M, FrameError> {
     if bytes.is_empty() {
         return Err(FrameError::Empty);
+    }
+    if !is_shallow(bytes) {
+        return Err(FrameError::Unknown);
     }
     let mut decoder = minicbor::Decoder::new(bytes);
     let message = decoder.decode().map_err(|_| FrameError::Unknown)?;
@@ -532,6 +592,23 @@ mod tests {
         let mut deframer = Deframer::default();
         deframer.push(&[0; 4]);
         assert_eq!(deframer.next_frame(1024), Err(FrameError::Empty));
+    }
+
+    #[test]
+    fn nesting_is_bounded_before_anything_is_decoded() {
+        for head in [0x81u8, 0xa1, 0xc1, 0x9f] {
+            let mut deep = vec![head; 4_000_000];
+            deep.push(0);
+            assert!(!is_shallow(&deep), "{head:#x}");
+        }
+        let nested = |depth: usize| [vec![0x82u8; depth], vec![0; depth + 1]].concat();
+        assert!(is_shallow(&nested(DEPTH_MAX)) && !is_shallow(&nested(DEPTH_MAX + 1)));
+        // Many that are over are not deep, and bytes that look like lists are bytes.
+        let wide = [vec![0x9a, 0, 0x01, 0x86, 0xa0], [0x81, 0x80].repeat(100_000)].concat();
+        assert!(is_shallow(&wide));
+        assert!(is_shallow(&[vec![0x59, 0x10, 0], vec![0x81; 0x1000]].concat()));
+        let cut = [0x5b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+        assert!(is_shallow(&cut) && decode::<Ask>(&cut).is_err());
     }
 
     #[test]

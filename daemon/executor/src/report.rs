@@ -125,6 +125,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_skipped_fits_a_plan_however_it_is_escaped() {
+        let tree = testing::machine();
+        let mut made = testing::open(&tree, testing::start(Mode::Check, &[], &[]));
+        for _ in 0..90 {
+            let text = Value::text("\u{1}".repeat(limits::SAY_CHARS_MAX));
+            made.call("report.skipped", &[text]).unwrap();
+        }
+        let json = serde_json::to_vec(&made.run.report.skipped).unwrap();
+        assert!(json.len() < limits::PLAN_BYTES_MAX / 3, "{}", json.len());
+        assert_eq!(made.run.report.limits_hit, ["skipped"]);
+    }
+
+    #[test]
     fn output_arrives_whole_in_parts_that_fit() {
         let tree = testing::machine();
         let mut made = testing::open(&tree, testing::start(Mode::Check, &[], &[]));

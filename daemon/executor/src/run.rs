@@ -28,6 +28,9 @@ use crate::{files, host, pkg, proc, report, secrets, service, user};
 /// Most sentences of one kind that a run may say; more are counted as a limit.
 const SENTENCES_MAX: usize = 100;
 
+/// Most bytes of what was skipped: a plan and a record hold all of it beside their other words.
+const SKIPPED_BYTES_MAX: usize = 16 * 1024;
+
 /// What a run is made of beside its start message.
 #[derive(Debug)]
 pub(crate) struct Parts {
@@ -68,6 +71,7 @@ pub(crate) struct Run {
     pub(crate) keeper: Box<dyn Keeper>,
     pub(crate) bus: Option<Bus>,
     pub(crate) sentences: BTreeMap<&'static str, usize>,
+    skipped_bytes: usize,
     pub(crate) report: ExecutorReport,
 }
 
@@ -129,6 +133,7 @@ impl Run {
             keeper: parts.keeper,
             bus: parts.bus,
             sentences: BTreeMap::new(),
+            skipped_bytes: 0,
             report: ExecutorReport::default(),
         })
     }
@@ -168,7 +173,12 @@ impl Run {
 
     /// Left alone, and why.
     pub(crate) fn skipped(&mut self, text: String) -> Result<(), Fail> {
-        if self.may_say("skipped") {
+        let bytes = serde_json::to_vec(&text).map_or(usize::MAX, |json| json.len() + 1);
+        let sum = self.skipped_bytes.saturating_add(bytes);
+        if sum > SKIPPED_BYTES_MAX {
+            self.limit("skipped");
+        } else if self.may_say("skipped") {
+            self.skipped_bytes = sum;
             self.report.skipped.push(text.clone());
             self.news(Event::Skipped { text })?;
         }
@@ -301,7 +311,7 @@ pub(crate) fn unwritten(error: std::io::Error) -> Fail {
     Fail::fatal("effects", format!("the effects file could not be written: {error}"))
 }
 
-const _: () = assert!(SENTENCES_MAX * limits::SAY_CHARS_MAX * 4 < limits::RECORD_BYTES_MAX);
+const _: () = assert!(SKIPPED_BYTES_MAX < limits::PLAN_BYTES_MAX / 3);
 
 #[cfg(test)]
 mod tests {

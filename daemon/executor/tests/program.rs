@@ -175,9 +175,17 @@ mod tests {
         keeper.finished();
         assert_eq!(keeper.child.wait().unwrap(), End::Exited(0));
 
-        let (mut keeper, _) = Keeper::begin(start(Mode::Check, &[], &[]));
-        rustix::io::write(&keeper.call, &[0, 0, 0, 3, 9, 9, 9]).unwrap();
-        keeper.finished();
-        assert_eq!(keeper.child.wait().unwrap(), End::Exited(1));
+        // No message, and one that is nested deep enough to break a decoder's stack.
+        let deep = [vec![0x00, 0x3d, 0x09, 0x00], vec![0x81; 4_000_000]].concat();
+        for babble in [vec![0, 0, 0, 3, 9, 9, 9], deep] {
+            let (mut keeper, _) = Keeper::begin(start(Mode::Check, &[], &[]));
+            let mut rest = babble.as_slice();
+            while !rest.is_empty() {
+                let len = rustix::io::write(&keeper.call, rest).unwrap();
+                rest = &rest[len..];
+            }
+            keeper.finished();
+            assert_eq!(keeper.child.wait().unwrap(), End::Exited(1));
+        }
     }
 }
