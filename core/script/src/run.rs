@@ -115,7 +115,15 @@ impl Run<'_> {
             return Ok(());
         }
         // What remediate gives back means nothing: verify looks for itself.
-        let _ = self.call(Phase::Remediate, Some(&found))?;
+        match self.call(Phase::Remediate, Some(&found)) {
+            // From here it depends on what only the action could tell; the plan says so itself.
+            Err(stop)
+                if mode == Mode::Plan && stop.final_word && stop.fault.code == "unknowable" =>
+            {
+                return Ok(());
+            }
+            ended => drop(ended.map_err(|stop| stop.fault)?),
+        }
         if mode == Mode::Fix {
             self.looked(Phase::Verify, Some(&found))?;
         }
@@ -124,7 +132,7 @@ impl Run<'_> {
 
     /// A phase that ends in a finding.
     fn looked(&mut self, phase: Phase, found: Option<&Map>) -> Result<Map, ScriptFault> {
-        let value = self.call(phase, found)?;
+        let value = self.call(phase, found).map_err(|stop| stop.fault)?;
         let wrong = || ScriptFault {
             phase,
             code: "no_finding".to_owned(),
@@ -141,7 +149,7 @@ impl Run<'_> {
         Ok(map)
     }
 
-    fn call(&mut self, phase: Phase, found: Option<&Map>) -> Result<Dynamic, ScriptFault> {
+    fn call(&mut self, phase: Phase, found: Option<&Map>) -> Result<Dynamic, Stop> {
         self.host.borrow_mut().phase(phase);
         let params = self.params.iter().map(|(k, v)| (k.as_str().into(), to_dynamic(v.clone())));
         let mut args = vec![Dynamic::from_map(params.collect())];
@@ -152,15 +160,23 @@ impl Run<'_> {
         let (engine, ast) = (&self.script.engine, &self.script.ast);
         engine
             .call_fn_with_options(options, &mut scope, ast, phase_word(phase), args)
-            .map_err(|error| fault(phase, *error))
+            .map_err(|error| stop(phase, *error))
     }
 }
 
-fn fault(phase: Phase, error: EvalAltResult) -> ScriptFault {
+/// Why a phase stopped.
+struct Stop {
+    fault: ScriptFault,
+    /// The host ended it; a script cannot.
+    final_word: bool,
+}
+
+fn stop(phase: Phase, error: EvalAltResult) -> Stop {
     let (error, position) = innermost(error, Position::NONE);
     let (code, message) = reason(&error);
     let message = line(&message, MESSAGE_CHARS_MAX);
-    ScriptFault { phase, code, message, line: place(position).line }
+    let fault = ScriptFault { phase, code, message, line: place(position).line };
+    Stop { fault, final_word: matches!(error, EvalAltResult::ErrorTerminated(..)) }
 }
 
 /// The error that began it, and the deepest position that is known.

@@ -9,18 +9,19 @@ use std::time::{Duration, Instant};
 
 use protocol::{Manifest, Mode};
 use script::fake::{FakeHost, Heard, Machine};
-use script::{RunReport, Script, ScriptFault, SharedHost, about, run};
+use script::{Ending, RunReport, Script, ScriptFault, SharedHost, about, run};
 use surface::Value;
 
 const ABOUT: &str = r#"const ABOUT = #{
     id: "test.hostile", version: 1, title: "Test", does: "tests", author: "m.allory",
     risk: "high", consent: "none", platforms: ["linux"],
     params: #{ user: #{ kind: "user", preset: "jo", ask: "Who?" } },
-    permissions: #{ "secret.one_time": [], "user.set_password": ["humans"], "fs.find": ["/x/**"] },
+    permissions: #{ "service.restart": ["x.service"], "secret.one_time": [], "user.set_password": ["humans"], "fs.find": ["/x/**"] },
 };
 "#;
 const MACHINE: &str = r#"
     clock = { synced = true }
+    services = { "x.service" = { state = "failed" } }
     users = { jo = { uid = 1000, human = true, password = "set" } }
 "#;
 
@@ -81,7 +82,7 @@ fn a_deadline_stops_a_loop_and_waiting_calls() {
     let looping = format!("fn detect(p) {{ loop {{ }} }} {tail}");
     assert_eq!(fault(&play(&looping, Mode::Check, 20).0).code, "limit_time");
     let waiting = format!(
-        "fn detect(p) {{ loop {{ try {{ service::stays(\"x.service\", \"missing\", 60); }} \
+        "fn detect(p) {{ loop {{ try {{ service::stays(\"y.service\", \"missing\", 60); }} \
          catch (e) {{ print(e.code); }} }} }} {tail}"
     );
     let (report, heard) = play(&waiting, Mode::Check, 3_600_000);
@@ -323,4 +324,25 @@ fn one_run_leaves_nothing_for_the_next() {
         drop(shared);
         assert_eq!(Rc::strong_count(&host), 1, "the script keeps its host");
     }
+}
+
+#[test]
+fn a_plan_ends_where_only_the_action_could_tell() {
+    let functions = "fn detect(p) { needed(\"x\") } fn verify(p, found) { healthy(\"done\") }
+        fn remediate(p, found) {
+            service::restart(\"x.service\");
+            try { service::stays(\"x.service\", \"active\", 5); } catch (e) { print(e.code); }
+            user::set_password(p.user, secret::one_time());
+        }";
+    let (plan, heard) = play(functions, Mode::Plan, 600_000);
+    assert_eq!((plan.ending(), plan.fault), (Ending::Needed, None));
+    assert_eq!(heard.actions, ["service.restart x.service"]);
+    assert!(heard.printed.is_empty(), "it was caught");
+    let (fix, heard) = play(functions, Mode::Fix, 600_000);
+    assert_eq!(fix.ending(), Ending::Fixed);
+    assert_eq!(heard.actions.len(), 3);
+    // A script's own word for it is a fault like any other.
+    let own =
+        functions.replace("service::restart", "throw #{ code: \"unknowable\" }; service::restart");
+    assert_eq!(fault(&play(&own, Mode::Plan, 600_000).0).code, "unknowable");
 }

@@ -127,6 +127,12 @@ impl FakeHost {
         }
         let missing = Service { state: "missing".to_owned(), ..Service::default() };
         let unit = self.machine.services.get(&name).unwrap_or(&missing).clone();
+        if row.name != "service.status" && self.planned.contains(&name) {
+            let why = format!("what {name} does after its restart");
+            let mut error = error(row, "unknowable", &why);
+            error.fatal = true;
+            return Err(error);
+        }
         Ok(match row.name {
             "service.status" => Value::map([
                 ("unit", Value::text(name)),
@@ -293,6 +299,9 @@ impl FakeHost {
             return Err(error(row, "masked", "the unit is masked"));
         }
         self.heard.actions.push(format!("service.restart {name}"));
+        if plan {
+            self.planned.insert(name.to_owned());
+        }
         // A plan says what we would do, never what it would help.
         let after = unit.after_restart.clone().filter(|_| !plan);
         unit.state = after.unwrap_or_else(|| "active".to_owned());

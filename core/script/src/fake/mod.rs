@@ -49,6 +49,7 @@ pub struct FakeHost {
     clock: Cell<u64>,
     secrets: u32,
     given: BTreeSet<String>,
+    planned: BTreeSet<String>,
     /// What was done and said.
     pub heard: Heard,
 }
@@ -78,6 +79,7 @@ impl FakeHost {
             clock: Cell::new(0),
             secrets: 0,
             given: BTreeSet::new(),
+            planned: BTreeSet::new(),
             heard: Heard::default(),
         }
     }
