@@ -3,7 +3,7 @@
 use protocol::frames::{Answer, Ask, Stop};
 use protocol::{Mode, Outcome};
 
-use crate::desk::{dispatch, key, recall, sealed, submit};
+use crate::desk::{dispatch, recall, sealed, submit};
 use crate::world::{Manner, World};
 
 fn go(world: &mut World, script: &str, mode: Mode) -> (u32, protocol::Digest) {
@@ -199,7 +199,7 @@ fn a_stopping_daemon_takes_no_orders_and_ends_what_runs() {
     world.manner = Manner::Hangs;
     let (session, _) = go(&mut world, "cache.clear", Mode::Fix);
     world.feed(keeper::core::Event::Drain);
-    let (late, _) = (session, ());
+    let late = session;
     let now = world.time();
     let order = sealed(&world.desk.order("cache.clear", Mode::Fix, now), "a.kaya");
     let dispatch = sealed(&dispatch(&order, protocol::Digest([0; 32]), 1, now), "a.kaya");
@@ -232,5 +232,4 @@ fn records_are_offered_until_they_are_filed() {
     assert!(world.record_on(session, 3).is_some(), "kept for who asks again");
     world.ask(session, 4, &Ask::Fetch { run: protocol::RunId([0; 16]) });
     assert_eq!(world.on(session, 4), [&Answer::Stop { code: Stop::NoRun }]);
-    let _ = key("x");
 }

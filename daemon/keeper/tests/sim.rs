@@ -18,6 +18,9 @@ mod chaos;
 #[path = "../../../tests/sim/kill_points.rs"]
 mod kill_points;
 #[cfg(test)]
+#[path = "../../../tests/sim/narrowing.rs"]
+mod narrowing;
+#[cfg(test)]
 #[path = "../../../tests/sim/refusals.rs"]
 mod refusals;
 #[cfg(test)]

@@ -124,9 +124,9 @@ pub struct OutputDigest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventsDigest {
-    /// SHA-256 over the encoded events in order.
+    /// SHA-256 over the encoded events in order, as the line of the submission got them.
     pub digest: Digest,
-    /// How many there were.
+    /// How many there were, those that were dropped too.
     pub count: u64,
     /// How many a slow line did not get.
     pub dropped: u64,
@@ -146,7 +146,7 @@ pub struct InFlight {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordPredicate {
-    /// The run.
+    /// The run; see [`RecordPredicate::run_fits`].
     pub run: RunId,
     /// The order's id (its digest is the subject).
     pub order: OrderId,
@@ -222,4 +222,15 @@ pub struct RecordPredicate {
     pub previous: Digest,
     /// Version of the daemon.
     pub version: String,
+}
+
+impl RecordPredicate {
+    /// Whether [`Self::run`] is the id of this order on this endpoint. A run and a first refusal have
+    /// occurrence 0; a refusal of an order that already has a record has the record's own counter
+    /// as its occurrence, so that it can be fetched and never stands in for the run's record.
+    #[must_use]
+    pub fn run_fits(&self, order: &Digest) -> bool {
+        let of = |occurrence| RunId::of(order, &self.endpoint.id, occurrence) == self.run;
+        of(0) || self.outcome == Outcome::Refused && of(self.counter)
+    }
 }

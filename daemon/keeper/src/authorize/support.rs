@@ -9,7 +9,8 @@ use trust::{Verified, seal};
 
 use super::State;
 
-/// Whether a good attestation came. One that does not fit is a refusal, whatever the rules want.
+/// Whether an attestation came that vouches for this agent and endpoint. One that does not fit is a
+/// refusal, whatever the rules want.
 pub(super) fn attested(
     envelope: Option<&Envelope>,
     order: &Order,
@@ -35,13 +36,16 @@ pub(super) fn attested(
     if state.now > said.not_after {
         return Err(bad("it has expired"));
     }
-    if said.assignee.as_ref() != Some(&order.agent) {
+    let mine = said.assignee.as_ref() == Some(&order.agent);
+    if said.assignee.is_some() && !mine {
         return Err(bad("the ticket is assigned to somebody else"));
     }
-    if !said.endpoints.contains(&state.card.endpoint) {
+    let here = said.endpoints.contains(&state.card.endpoint);
+    if !said.endpoints.is_empty() && !here {
         return Err(bad("the ticket names another endpoint"));
     }
-    Ok(true)
+    // One that names nobody or nothing narrows nothing, and vouches for nothing either.
+    Ok(mine && here)
 }
 
 /// Other people whose approval of this very order and plan holds. A good no is a refusal.

@@ -1,0 +1,270 @@
+//! What narrows an order: attestations, approvals, risk, platform, rates, room. Each check has a
+//! case that fails without it.
+
+use policy::PolicyFile;
+use protocol::documents::{Approval, Order, TicketAttestation, TicketState};
+use protocol::frames::{Answer, Ask};
+use protocol::{Digest, EndpointId, Envelope, Mode, Risk};
+use trust::Signer as _;
+
+use crate::desk::{HERE, bytes, dispatch, key, sealed};
+use crate::kill_points::update;
+use crate::world::World;
+
+/// A world whose catalogue has this policy.
+fn world(change: impl FnOnce(&mut PolicyFile)) -> World {
+    let mut world = World::new();
+    world.wait(20_000);
+    let now = world.time();
+    let files = world.desk.publish(change, now);
+    let (session, _) = world.session();
+    update(&mut world, session, 1, &files);
+    let taken =
+        world.on(session, 1).into_iter().any(|a| matches!(a, Answer::CatalogueTaken { .. }));
+    assert!(taken, "{:?}", world.on(session, 1));
+    world
+}
+
+/// Submits an order with what supports it; gives the reason where it was refused.
+fn reason(
+    world: &mut World,
+    change: impl FnOnce(&mut Order),
+    support: impl FnOnce(&Envelope) -> (Option<Envelope>, Vec<Envelope>),
+) -> Option<String> {
+    world.wait(61_000);
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let mut order = world.desk.order("cache.clear", Mode::Fix, now);
+    change(&mut order);
+    let order = sealed(&order, "a.kaya");
+    let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
+    let (attestation, approvals) = support(&order);
+    let ask = Ask::Submit {
+        order: bytes(&order),
+        dispatch: bytes(&dispatch),
+        attestation: attestation.as_ref().map(bytes),
+        approvals: approvals.iter().map(bytes).collect(),
+    };
+    world.ask(session, 1, &ask);
+    world.record_on(session, 1).unwrap().predicate.reason
+}
+
+fn attestation(world: &World) -> TicketAttestation {
+    // The order is sealed a minute from now.
+    let issued = world.time().plus(61);
+    TicketAttestation {
+        ticket: "1482".parse().unwrap(),
+        assignee: Some("a.kaya".parse().unwrap()),
+        endpoints: vec![HERE],
+        state: TicketState::Open,
+        issued,
+        not_after: issued.plus(600),
+    }
+}
+
+#[test]
+fn an_attestation_narrows_and_vouches_only_when_it_fits() {
+    let wants = |policy: &mut PolicyFile| {
+        policy.rules.iter_mut().for_each(|rule| rule.attestation_required = rule.ticket_required);
+    };
+    type Change = fn(&mut TicketAttestation);
+    let bad: &[(&str, &str, Change)] = &[
+        ("ticket-attestation", "ticket", |a| a.ticket = "1483".parse().unwrap()),
+        ("ticket-attestation", "ticket", |a| a.assignee = Some("m.ruiz".parse().unwrap())),
+        ("ticket-attestation", "ticket", |a| a.endpoints = vec![EndpointId([1; 16])]),
+        ("ticket-attestation", "ticket", |a| a.not_after = a.issued.minus(1)),
+        ("ticket-attestation", "ticket", |a| a.not_after = a.issued.plus(601)),
+        ("ticket-attestation", "ticket", |a| {
+            a.issued = a.issued.plus(121);
+            a.not_after = a.issued.plus(60);
+        }),
+        ("ticket-closed", "ticket", |a| a.state = TicketState::Closed),
+        ("ticket-attestation", "a.kaya", |_| {}),
+    ];
+    let silent: &[Change] = &[|a| a.assignee = None, |a| a.endpoints = vec![]];
+    for needed in [false, true] {
+        let mut world = if needed { world(wants) } else { World::new() };
+        for (code, by, change) in bad {
+            let mut said = attestation(&world);
+            change(&mut said);
+            let said = sealed(&said, by);
+            let got = reason(&mut world, |_| {}, |_| (Some(said), vec![]));
+            assert_eq!(got.as_deref(), Some(*code), "{needed} {by}");
+        }
+        for change in silent {
+            let mut said = attestation(&world);
+            change(&mut said);
+            let said = sealed(&said, "ticket");
+            let got = reason(&mut world, |_| {}, |_| (Some(said), vec![]));
+            assert_eq!(got.is_some(), needed, "{got:?}");
+        }
+        let none = reason(&mut world, |_| {}, |_| (None, vec![]));
+        assert_eq!(none.as_deref(), needed.then_some("ticket-attestation"));
+        let good = sealed(&attestation(&world), "ticket");
+        assert_eq!(reason(&mut world, |_| {}, |_| (Some(good), vec![])), None);
+        world.settle_and_check();
+    }
+}
+
+#[test]
+fn only_another_person_with_the_role_approves_this_order_and_plan() {
+    let mut world = world(|policy| {
+        policy.rules.iter_mut().for_each(|rule| rule.approvals = u32::from(rule.ticket_required));
+    });
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let look = sealed(&world.desk.order("cache.clear", Mode::Plan, now), "a.kaya");
+    let first = sealed(&dispatch(&look, challenge, 1, now), "a.kaya");
+    world.ask(session, 1, &crate::desk::submit(&look, &first));
+    let plan = world.record_on(session, 1).unwrap().predicate.plan.unwrap();
+    let until = now.plus(3000);
+    let approval = move |order: &Envelope, by: &str| Approval {
+        order: order.digest(),
+        plan,
+        person: by.parse().unwrap(),
+        yes: true,
+        not_after: until,
+    };
+    let bound = move |order: &mut Order| order.plan = Some(plan);
+    type Change = fn(&mut Approval);
+    let table: &[(&str, &str, Option<&str>, Change)] = &[
+        ("m.ruiz", "m.ruiz", None, |_| {}),
+        ("a.kaya", "a.kaya", Some("approval-required"), |_| {}),
+        ("t.new", "t.new", Some("approval-required"), |_| {}),
+        ("m.ruiz", "t.new", Some("approval-required"), |_| {}),
+        ("m.ruiz", "m.ruiz", Some("approval-required"), |a| a.order = Digest([0; 32])),
+        ("m.ruiz", "m.ruiz", Some("approval-required"), |a| a.plan = Digest([0; 32])),
+        ("m.ruiz", "m.ruiz", Some("approval-required"), |a| a.not_after = a.not_after.minus(3000)),
+        ("m.ruiz", "m.ruiz", Some("not-allowed"), |a| a.yes = false),
+    ];
+    for (person, by, code, change) in table {
+        let got = reason(&mut world, bound, |order| {
+            let mut said = approval(order, person);
+            change(&mut said);
+            (None, vec![sealed(&said, by)])
+        });
+        assert_eq!(got.as_deref(), *code, "{person} by {by}");
+    }
+    let twice = reason(&mut world, bound, |_| (None, vec![]));
+    assert_eq!(twice.as_deref(), Some("approval-required"));
+    world.settle_and_check();
+}
+
+#[test]
+fn policy_may_raise_a_permission_above_a_script() {
+    let mut world = world(|policy| {
+        policy.least_risk.insert("fs.remove".into(), Risk::Medium);
+    });
+    let got = reason(&mut world, |_| {}, |_| (None, vec![]));
+    assert_eq!(got.as_deref(), Some("script-risk"));
+}
+
+#[test]
+fn a_denied_key_stops_its_person() {
+    let mut world = world(|policy| policy.denied.keys.push(key("a.kaya").public_key()));
+    let got = reason(&mut world, |_| {}, |_| (None, vec![]));
+    assert_eq!(got.as_deref(), Some("signer-withdrawn"));
+}
+
+#[test]
+fn more_orders_in_a_minute_than_policy_allows_are_refused() {
+    let mut world = world(|policy| policy.limits.orders_a_minute = 2);
+    let (session, challenge) = world.session();
+    let now = world.time();
+    for (n, code) in [(1, None), (2, None), (3, Some("rate-limited"))] {
+        let order = sealed(&world.desk.order("cache.clear", Mode::Check, now), "a.kaya");
+        let dispatch = sealed(&dispatch(&order, challenge, u64::from(n), now), "a.kaya");
+        world.ask(session, n, &crate::desk::submit(&order, &dispatch));
+        assert_eq!(world.record_on(session, n).unwrap().predicate.reason.as_deref(), code);
+    }
+    assert_eq!(reason(&mut world, |_| {}, |_| (None, vec![])), None, "a minute later");
+}
+
+#[test]
+fn without_room_for_what_a_run_does_nothing_runs() {
+    let mut world = World::new();
+    world.feed(keeper::core::Event::Reserve(false));
+    let got = reason(&mut world, |_| {}, |_| (None, vec![]));
+    assert_eq!(got.as_deref(), Some("no-reserve"));
+    world.feed(keeper::core::Event::Reserve(true));
+    assert_eq!(reason(&mut world, |_| {}, |_| (None, vec![])), None);
+}
+
+#[test]
+fn a_refused_update_changes_nothing() {
+    let mut world = World::new();
+    let before = world.core.index().head();
+    let good = world.desk.files();
+    let now = world.time().plus(60);
+    let newer = world.desk.publish(|policy| policy.limits.orders_a_minute = 7, now);
+    world.wait(60_000);
+    let spoil: &[(&str, fn(&str, &mut Vec<u8>))] = &[
+        ("timestamp.json", |_, bytes| bytes[40] ^= 1),
+        ("policy", |_, bytes| bytes.push(b'#')),
+        ("snapshot", |_, bytes| bytes.truncate(10)),
+    ];
+    for (part, change) in spoil {
+        let mut files = newer.clone();
+        for (name, bytes) in &mut files.0 {
+            if name.contains(part) && !good.0.contains_key(name) || name == part {
+                change(name, bytes);
+            }
+        }
+        let (session, _) = world.session();
+        update(&mut world, session, 1, &files);
+        let refused =
+            world.on(session, 1).into_iter().any(|a| matches!(a, Answer::CatalogueRefused { .. }));
+        assert!(refused, "{part}: {:?}", world.on(session, 1));
+    }
+    let (session, _) = world.session();
+    update(&mut world, session, 1, &newer);
+    let last = world.on(session, 1).into_iter().next().cloned();
+    assert!(matches!(last, Some(Answer::CatalogueTaken { .. })), "{last:?}");
+    // And never back again.
+    let (session, _) = world.session();
+    update(&mut world, session, 1, &good);
+    let back = world.on(session, 1).into_iter().next().cloned();
+    assert!(
+        matches!(&back, Some(Answer::CatalogueRefused { code, .. }) if code == "rollback"),
+        "{back:?}"
+    );
+    assert_eq!(world.core.index().head(), before);
+}
+
+#[test]
+fn parts_of_an_update_out_of_place_are_refused() {
+    let mut world = World::new();
+    let part = |name: &str, last: bool| Ask::CatalogueFile {
+        name: name.into(),
+        part: vec![1].into(),
+        last,
+    };
+    let table: &[&[Ask]] = &[
+        &[part("../x", true)],
+        &[part("a.json", false), part("b.json", true)],
+        &[part("a.json", true), part("a.json", true)],
+        &[part("a.json", false), Ask::CatalogueEnd],
+        &[Ask::CatalogueEnd],
+    ];
+    for asks in table {
+        let (session, _) = world.session();
+        for ask in *asks {
+            world.ask(session, 1, ask);
+        }
+        let last = world.on(session, 1).into_iter().next().cloned();
+        assert!(
+            matches!(last, Some(Answer::CatalogueRefused { .. } | Answer::Stop { .. })),
+            "{asks:?}: {last:?}"
+        );
+        world.gate(hatch::messages::FromGate::Closed { session });
+    }
+    // Nobody else's update waits for one that stalled, and nobody is overtaken before that.
+    let (first, _) = world.session();
+    world.ask(first, 1, &part("a.json", false));
+    let (second, _) = world.session();
+    world.ask(second, 1, &part("a.json", false));
+    assert!(matches!(world.on(second, 1)[..], [Answer::Stop { .. }]));
+    world.wait(31_000);
+    world.ask(second, 2, &part("a.json", false));
+    assert!(world.on(second, 2).is_empty());
+}
