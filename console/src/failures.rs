@@ -127,7 +127,9 @@ impl From<EnrolError> for Failure {
                 );
                 first(Exit::Usage, error).next(next)
             }
-            EnrolError::PersonKnown { .. } => first(Exit::Usage, error).next("salve agents list"),
+            EnrolError::PersonUnknown { .. } | EnrolError::PersonWithdrawn { .. } => {
+                first(Exit::Usage, error).next("salve agents list")
+            }
             EnrolError::LabelNotAllowed { .. } => first(Exit::Refused, error)
                 .next("labels a desk may give stand in the policy under [[enrollers]]"),
             EnrolError::Expired { .. } => first(Exit::NeedsPerson, error)
@@ -185,6 +187,10 @@ impl From<JoinError> for Failure {
         let again = "run the same command again; your keys are kept";
         match error {
             JoinError::Home(error) => error.into(),
+            JoinError::Held(trouble) => trouble.into(),
+            JoinError::Refused(Stop::Seal) => first(Exit::Refused, error).next(
+                "that name belongs to other keys: use the home that joined first, or another name",
+            ),
             JoinError::Dial(ref dial) => {
                 let step = dial.step();
                 first(Exit::Unreachable, error).next(format!(

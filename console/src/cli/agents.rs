@@ -34,7 +34,8 @@ pub enum What {
         /// The name in orders
         name: AgentName,
     },
-    /// Prints one line for a colleague, waits, and signs a policy with their keys
+    /// Prints one line for a colleague, waits, and signs a policy with their keys; for one who has
+    /// joined, renews certificate and catalogue
     Invite {
         /// The colleague's name in orders, as in m.ruiz
         name: AgentName,
@@ -128,8 +129,16 @@ async fn invite(
     let me = desk.organisation.me.clone();
     catalogue::renew_if_old(&desk.home, ctx.now())?;
     renew_certificates(&desk.home, &me, ctx.now())?;
-    let passphrase = ctx.passphrase("Passphrase of your admin key (it signs the new policy)")?;
-    let admins = vec![desk.home.held_key(Held::Admin, &me, &passphrase)?];
+    let known = catalogue::policy(&desk.home, ctx.now())?.person(&name).is_some();
+    let admins = if known {
+        ctx.note(format!(
+            "{name} has joined: this renews certificate and catalogue for the same keys."
+        ));
+        Vec::new()
+    } else {
+        let what = "Passphrase of your admin key (it signs the new policy)";
+        vec![desk.home.held_key(Held::Admin, &me, &ctx.passphrase(what)?)?]
+    };
     let roles = if roles.is_empty() { vec![agent_role()?] } else { roles };
     let guest = AgentGuest { name: name.clone(), roles, admins };
     let listen = waiting.listen();
@@ -146,12 +155,22 @@ async fn invite(
     if ctx.json {
         ctx.json(&serde_json::json!({ "joined": name }))?;
     } else {
-        ctx.say(format!(
-            "{name} joined and may sign orders; the keys were made there and never left.\n  \
-             Endpoints learn of it with the next order that reaches them."
-        ));
+        ctx.say(if known {
+            format!(
+                "{name} is renewed: certificate for 30 days, newest catalogue and address book."
+            )
+        } else {
+            joined_words(&name)
+        });
     }
     Ok(Exit::Fine)
+}
+
+fn joined_words(name: &AgentName) -> String {
+    format!(
+        "{name} joined and may sign orders; the keys were made there and never left.\n  \
+             Endpoints learn of it with the next order that reaches them."
+    )
 }
 
 fn agent_role() -> Result<Label, Failure> {

@@ -15,9 +15,15 @@ pub enum EnrolError {
         /// Its name.
         name: EndpointName,
     },
-    /// Such a person is there already.
-    #[error("`{name}` has joined already")]
-    PersonKnown {
+    /// The policy does not list this person, and no administrator is there to do it.
+    #[error("`{name}` is not in the policy")]
+    PersonUnknown {
+        /// The name.
+        name: protocol::AgentName,
+    },
+    /// The policy denies this person.
+    #[error("`{name}` was withdrawn")]
+    PersonWithdrawn {
         /// The name.
         name: protocol::AgentName,
     },

@@ -14,6 +14,7 @@ use trust::catalogue::{Catalogue, CatalogueError, Files, Lifetimes, is_plain};
 use trust::{Signer as _, seal};
 
 use super::book;
+use crate::catalogue::{self, CatalogueTrouble};
 use crate::home::{self, FileError, Home, HomeError, Organisation, is_there};
 use crate::org::{InitError, make_agent_keys};
 
@@ -44,6 +45,9 @@ pub enum JoinError {
     /// The catalogue that came does not verify.
     #[error("the catalogue that came does not verify")]
     Catalogue(#[from] CatalogueError),
+    /// The catalogue that is here already.
+    #[error(transparent)]
+    Held(#[from] CatalogueTrouble),
     /// The policy that came has faults.
     #[error("the policy that came has {} faults", .0.len())]
     Policy(Vec<Fault>),
@@ -67,16 +71,17 @@ pub enum JoinError {
     Store(#[from] store::StoreError),
 }
 
-/// Joins: makes keys, sends their public halves, checks the answer, fills the home.
+/// Joins: makes keys, sends their public halves, checks the answer, fills the home. In a home that
+/// has joined before it renews certificate, catalogue and address book for the same keys.
 ///
 /// # Errors
-/// [`JoinError`]; nothing but the keys stays in the home.
+/// [`JoinError`]; nothing but the keys stays in a new home, an old one is as it was.
 pub async fn join(
     home: &Home,
     invitation: &Invitation,
     now: Time,
 ) -> Result<Organisation, JoinError> {
-    if home.is_ready() {
+    if home.is_ready() && !is_renewal(home, invitation)? {
         return Err(JoinError::AlreadyReady { path: home.path().to_owned() });
     }
     let me = &invitation.name;
@@ -88,6 +93,13 @@ pub async fn join(
     let (files, answer) = ask(invitation, &request).await?;
     let _lock = home.lock()?;
     take(home, invitation, &files, &answer, now)
+}
+
+/// Whether the home is this person's in this organisation: then its certificate, catalogue and
+/// address book are renewed.
+fn is_renewal(home: &Home, invitation: &Invitation) -> Result<bool, JoinError> {
+    let mine = Organisation::read(home)?.me == invitation.name;
+    Ok(mine && Digest::of(&home.first_root()?) == invitation.root)
 }
 
 fn request(home: &Home, invitation: &Invitation) -> Result<Vec<u8>, JoinError> {
@@ -163,7 +175,9 @@ fn take(
     }
     let mut offered = files.clone();
     let known = offered.0.remove(book::NAME).unwrap_or_default();
-    let (catalogue, kept) = Catalogue::update(&Files::new(), root, &offered, now)?;
+    // What a renewed home trusts already is a floor.
+    let held = if home.is_ready() { catalogue::files(home)? } else { Files::new() };
+    let (catalogue, kept) = Catalogue::update(&held, root, &offered, now)?;
     let policy: Policy = PolicyFile::read(catalogue.policy_text()).map_err(JoinError::Policy)?;
     let mine = policy.person(me).filter(|person| {
         home.agent_signing_key(me).is_ok_and(|key| key.public_key() == person.signing_key)
@@ -186,6 +200,9 @@ fn take(
         store::Store::create(&home.database())?;
     }
     book::read(&known, &policy, &store::Store::open(&home.database())?, now)?;
+    if home.is_ready() {
+        return Ok(Organisation::read(home)?);
+    }
     let id = policy.organisation().parse();
     let organisation = Organisation {
         name: policy.organisation().to_owned(),

@@ -1,4 +1,7 @@
 //! Admits a colleague: an administrator signs a policy that lists the new person's public keys.
+//!
+//! A person whom the policy lists already gets a new certificate and the newest catalogue, for the
+//! same keys only; that needs no administrator.
 
 use protocol::documents::{JoinAnswer, JoinRequest};
 use protocol::frames::Stop;
@@ -20,17 +23,22 @@ pub struct AgentGuest {
     pub name: AgentName,
     /// What rules call the person.
     pub roles: Vec<Label>,
-    /// Administrators' keys, opened for as long as the door is.
+    /// Administrators' keys, opened for as long as the door is; none for a person who is known.
     pub admins: Vec<SigningKey>,
 }
 
 impl AgentGuest {
     /// Refuses before anything is printed what would be refused at the end.
     pub(super) fn check(&self, desk: &Desk, now: Time) -> Result<(), EnrolError> {
-        if catalogue::policy(&desk.home, now)?.person(&self.name).is_some() {
-            return Err(EnrolError::PersonKnown { name: self.name.clone() });
+        let policy = catalogue::policy(&desk.home, now)?;
+        let name = || self.name.clone();
+        match policy.person(&self.name) {
+            Some(person) if policy.is_withdrawn(person, now) => {
+                Err(EnrolError::PersonWithdrawn { name: name() })
+            }
+            None if self.admins.is_empty() => Err(EnrolError::PersonUnknown { name: name() }),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -50,7 +58,13 @@ pub(super) fn admit(
     holds_token(desk, &secret, TokenKind::Agent, request.name.as_str(), now)?;
 
     let certificate = certificate(desk, &request, now)?;
-    let policy = policy_with(desk, guest, &request, now)?;
+    let known = catalogue::policy(&desk.home, now).map_err(EnrolError::from)?;
+    let policy = match known.person(&guest.name) {
+        // The same person with other keys is somebody else until an administrator says so.
+        Some(person) if person.signing_key != request.signing_key => return Err(Stop::Seal.into()),
+        Some(_) => None,
+        None => Some(policy_with(&known, guest, &request)?),
+    };
     let answer = JoinAnswer {
         certificates: vec![Bytes(certificate.clone())],
         organisation: desk.organisation.id.to_string(),
@@ -59,7 +73,10 @@ pub(super) fn admit(
     let answer = protocol::json::write(&answer).map_err(EnrolError::from)?;
     let document = envelope.write().map_err(EnrolError::from)?;
     desk.store.take_token(&secret, TokenKind::Agent, now).map_err(|_| Stop::Token)?;
-    catalogue::publish_policy(&desk.home, &policy, &guest.admins, now).map_err(EnrolError::from)?;
+    if let Some(text) = policy {
+        catalogue::publish_policy(&desk.home, &text, &guest.admins, now)
+            .map_err(EnrolError::from)?;
+    }
     let joined = AgentState::Joined;
     desk.store
         .put_agent(&guest.name, joined, Some(&document), Some(&certificate), now)
@@ -83,12 +100,10 @@ fn certificate(desk: &Desk, request: &JoinRequest, now: Time) -> Result<Vec<u8>,
 
 /// The policy with the new person. A key that somebody has already is not a new person's.
 fn policy_with(
-    desk: &Desk,
+    policy: &policy::Policy,
     guest: &AgentGuest,
     request: &JoinRequest,
-    now: Time,
 ) -> Result<String, Refusing> {
-    let policy = catalogue::policy(&desk.home, now).map_err(EnrolError::from)?;
     if policy.person_of(&request.signing_key).is_some() {
         return Err(Stop::Seal.into());
     }

@@ -277,9 +277,8 @@ async fn a_colleague_joins_with_keys_that_never_travel() {
     let book = theirs.store.endpoint_named(&"lt-4411".parse().unwrap()).unwrap().unwrap();
     assert_eq!(book.address.as_deref(), Some("127.0.0.1:7433"));
     assert_eq!(book.person.as_deref(), Some("jo.meyer"));
-    let again = Door::for_agent(desk.clone(), HERE, colleague(&desk), now);
-    assert!(matches!(again, Err(EnrolError::PersonKnown { .. })));
-    let twice = join(&theirs.home, &invitation, NOW).await;
+    let elsewhere = Invitation { name: "s.okafor".parse().unwrap(), ..invitation };
+    let twice = join(&theirs.home, &elsewhere, NOW).await;
     assert!(matches!(twice, Err(JoinError::AlreadyReady { .. })));
 }
 
@@ -337,4 +336,48 @@ fn a_withdrawn_person_signs_nothing_and_the_last_one_stays() {
     desk.withdraw_agent(&"m.ruiz".parse().unwrap(), &admins, NOW).unwrap();
     let policy = catalogue::policy(&desk.home, NOW).unwrap();
     assert!(policy.is_withdrawn(policy.person_of(&key).unwrap(), NOW));
+}
+
+fn in_three_weeks() -> protocol::Time {
+    NOW.plus(21 * certs::DAY)
+}
+
+#[tokio::test]
+async fn a_colleague_is_renewed_with_the_same_keys_and_nobody_else_under_that_name() {
+    let (dir, desk) = desk();
+    let mut nobody = |turned: &Turned| panic!("{turned:?}");
+    let home = Home::new(dir.path().join("theirs"));
+    let mut door = Door::for_agent(desk.clone(), HERE, colleague(&desk), now).unwrap();
+    let invitation: Invitation = door.token().parse().unwrap();
+    let (a, b) = tokio::join!(door.wait(&mut nobody), join(&home, &invitation, NOW));
+    assert!(a.is_ok() && b.is_ok());
+    let end = || {
+        let pem = crate::home::read_text(&home.agent_certificate(&invitation.name)).unwrap();
+        certs::read(&certs::from_pem(&pem).unwrap()[0]).unwrap().not_after
+    };
+    let first = (end(), catalogue::open(&home, NOW).unwrap().versions().timestamp);
+
+    catalogue::renew_if_old(&desk.home, in_three_weeks()).unwrap();
+    let again = || AgentGuest { admins: Vec::new(), ..colleague(&desk) };
+    let mut door = Door::for_agent(desk.clone(), HERE, again(), in_three_weeks).unwrap();
+    let code: Invitation = door.token().parse().unwrap();
+    let (a, b) = tokio::join!(door.wait(&mut nobody), join(&home, &code, in_three_weeks()));
+    assert!(a.is_ok(), "{a:?}");
+    assert_eq!(b.unwrap().me, invitation.name);
+    assert_eq!(end(), in_three_weeks().plus(certs::AGENT_DAYS * certs::DAY));
+    assert!(end() > first.0);
+    assert!(catalogue::open(&home, NOW).unwrap().versions().timestamp > first.1);
+
+    let thief = Home::new(dir.path().join("thief"));
+    let mut hear = |_: &Turned| {};
+    let mut door = Door::for_agent(desk.clone(), HERE, again(), in_three_weeks).unwrap();
+    let code: Invitation = door.token().parse().unwrap();
+    let refused = tokio::select! {
+        refused = join(&thief, &code, in_three_weeks()) => refused,
+        joined = door.wait(&mut hear) => panic!("{joined:?}"),
+    };
+    assert!(matches!(refused, Err(JoinError::Refused(Stop::Seal))), "{refused:?}");
+    let stranger = AgentGuest { name: "x".parse().unwrap(), ..again() };
+    let unknown = Door::for_agent(desk.clone(), HERE, stranger, now);
+    assert!(matches!(unknown, Err(EnrolError::PersonUnknown { .. })));
 }
