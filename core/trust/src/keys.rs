@@ -111,11 +111,11 @@ pub fn is_weak(key: &PublicKey) -> bool {
     ed25519_dalek::VerifyingKey::from_bytes(&key.0).map_or(true, |key| key.is_weak())
 }
 
-/// Whether `key` signed `message`: `verify_strict`, 64 bytes, no weak key. Every signature that
-/// this crate believes went through here.
+/// Whether `key` signed `message`: 64 bytes, and `verify_strict`, which refuses weak keys too. Every
+/// signature that this crate believes went through here.
 #[must_use]
 pub fn verify(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
     let Ok(key) = ed25519_dalek::VerifyingKey::from_bytes(&key.0) else { return false };
     let Ok(signature) = ed25519_dalek::Signature::from_slice(signature) else { return false };
-    !key.is_weak() && key.verify_strict(message, &signature).is_ok()
+    key.verify_strict(message, &signature).is_ok()
 }

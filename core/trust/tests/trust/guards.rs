@@ -262,6 +262,46 @@ fn delegations_have_one_layout() {
         }),
         "layout: `1.targets.json`: role `policy` is not delegated",
     );
+    // Another way to delegate that TUF knows.
+    starts(
+        &forged_top(|top| top["delegations"]["succinct_roles"] = json!({})),
+        "layout: `1.targets.json`: delegations have keys and roles and nothing else",
+    );
+}
+
+#[test]
+fn a_root_has_one_layout_and_its_own_key_ids() {
+    type Change = fn(&mut Value);
+    let cases: [(&str, Change); 5] = [
+        ("layout: `1.root.json`: snapshots must be consistent", |root| {
+            root["consistent_snapshot"] = json!(false);
+        }),
+        ("layout: `1.root.json`: a root has the four roles", |root| {
+            root["roles"]["mirrors"] = root["roles"]["root"].clone();
+        }),
+        ("layout: `1.root.json`: a threshold is zero", |root| {
+            root["roles"]["timestamp"]["threshold"] = json!(0);
+        }),
+        ("layout: `1.root.json`: a role lists one key twice", |root| {
+            let first = root["roles"]["targets"]["keyids"][0].clone();
+            root["roles"]["targets"]["keyids"].as_array_mut().unwrap().push(first);
+        }),
+        ("key: `1.root.json` lists a key that is not taken: a key under another id", |root| {
+            let id = root["roles"]["targets"]["keyids"][0].as_str().unwrap().to_owned();
+            let alias = "33".repeat(32);
+            root["keys"][&alias] = root["keys"][&id].clone();
+            root["roles"]["targets"]["keyids"].as_array_mut().unwrap().push(json!(alias));
+        }),
+    ];
+    for (wanted, change) in cases {
+        let refusal = forged(|forge| {
+            let mut root = forge.signed("1.root.json");
+            change(&mut root);
+            forge.put("1.root.json", &root, &["root a", "root b"]);
+            forge.root = forge.files.get("1.root.json").unwrap().to_vec();
+        });
+        starts(&refusal, wanted);
+    }
 }
 
 #[test]
@@ -418,6 +458,18 @@ fn pins_have_length_and_digest_and_a_timestamp_its_issue() {
         forge.put("3.snapshot.json", &snapshot, &["online"]).stamp(3);
     });
     starts(&extra, "layout: `3.snapshot.json`: a snapshot names a role that salve does not know");
+    let zero = forged(|forge| {
+        let mut snapshot = forge.signed("3.snapshot.json");
+        snapshot["meta"]["risk-low.json"]["version"] = json!(0);
+        forge.put("3.snapshot.json", &snapshot, &["online"]).stamp(3);
+    });
+    starts(&zero, "layout: `3.snapshot.json`: versions begin at 1");
+    let more = forged(|forge| {
+        let mut timestamp = forge.signed("timestamp.json");
+        timestamp["meta"]["other.json"] = timestamp["meta"]["snapshot.json"].clone();
+        forge.put("timestamp.json", &timestamp, &["online"]);
+    });
+    starts(&more, "layout: `timestamp.json`: a timestamp names the snapshot and nothing else");
 }
 
 #[test]
