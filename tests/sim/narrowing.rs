@@ -198,7 +198,8 @@ fn a_refused_update_changes_nothing() {
     let now = world.time().plus(60);
     let newer = world.desk.publish(|policy| policy.limits.orders_a_minute = 7, now);
     world.wait(60_000);
-    let spoil: &[(&str, fn(&str, &mut Vec<u8>))] = &[
+    type Spoil = fn(&str, &mut Vec<u8>);
+    let spoil: &[(&str, Spoil)] = &[
         ("timestamp.json", |_, bytes| bytes[40] ^= 1),
         ("policy", |_, bytes| bytes.push(b'#')),
         ("snapshot", |_, bytes| bytes.truncate(10)),

@@ -172,7 +172,7 @@ impl World {
         match effect {
             Effect::AppendLedger(entry) => self.append(&entry),
             Effect::Spawn(plan) => self.spawn(&plan),
-            Effect::ToExecutor { run, message } => self.to_executor(run, message),
+            Effect::ToExecutor { run, message } => self.executor_hears(run, message),
             Effect::End { run, child } => self.end(run, &[child]),
             Effect::Kill { run } => self.end(run, &[Child::Interpreter, Child::Executor]),
             Effect::ReadEffects { run } => {
@@ -208,7 +208,7 @@ impl World {
                 self.files = Files(files);
                 self.events.push_back(Event::CatalogueStored { ok: true });
             }
-            Effect::ToGate(message) => self.to_gate(message),
+            Effect::ToGate(message) => self.gate_hears(message),
             Effect::RestartGate => {
                 self.restarts_of_gate += 1;
                 self.events.push_back(Event::GateGone);
@@ -334,7 +334,7 @@ impl World {
         }
     }
 
-    fn to_executor(&mut self, run: RunId, message: ToExecutor) {
+    fn executor_hears(&mut self, run: RunId, message: ToExecutor) {
         let ToExecutor::Secret { handle, clear } = message else { return };
         if clear.is_some() {
             assert!(self.escrow.contains(&(run, handle)), "clear bytes before the escrow");
@@ -353,7 +353,7 @@ impl World {
         }
     }
 
-    fn to_gate(&mut self, message: ToGate) {
+    fn gate_hears(&mut self, message: ToGate) {
         match message {
             ToGate::Frame { session, stream, bytes } => {
                 let answer = decode::<Answer>(&bytes.0).unwrap();
