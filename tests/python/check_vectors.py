@@ -127,7 +127,7 @@ def main():
     check_catalogue(checks, VECTORS / "catalogue")
     if arguments.reader:
         written.check(checks, arguments.reader)
-    print(f"{differ} odd envelopes and {unlike} odd signatures are taken otherwise here than by salve, as the tables say")
+    print(f"{differ} odd envelopes and {unlike} odd signatures are taken otherwise here, as the tables say")
     return checks.report()
 
 

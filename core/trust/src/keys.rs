@@ -111,8 +111,8 @@ pub fn is_weak(key: &PublicKey) -> bool {
     ed25519_dalek::VerifyingKey::from_bytes(&key.0).map_or(true, |key| key.is_weak())
 }
 
-/// Whether `key` signed `message`: 64 bytes, and `verify_strict`, which refuses weak keys too. Every
-/// signature that this crate believes went through here.
+/// Whether `key` signed `message`: 64 bytes, and `verify_strict`, which refuses weak keys too.
+/// Every signature that this crate believes went through here.
 #[must_use]
 pub fn verify(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
     let Ok(key) = ed25519_dalek::VerifyingKey::from_bytes(&key.0) else { return false };

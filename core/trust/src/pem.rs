@@ -144,7 +144,7 @@ pub(crate) fn read(
         (ENCRYPTED, Some(passphrase)) => {
             let info = EncryptedPrivateKeyInfoRef::from_der(document.as_bytes())
                 .map_err(|_| kind.malformed())?;
-            // A wrong passphrase shows as bad padding or, one time in 256, as bytes that are no key.
+            // A wrong passphrase shows as bad padding or, once in 256, as bytes that are no key.
             let clear = info.decrypt(passphrase).map_err(|_| KeyError::PassphraseWrong)?;
             PrivateKeyInfoRef::from_der(clear.as_bytes()).map_err(|_| KeyError::PassphraseWrong)?;
             unwrap(kind, clear.as_bytes()).ok_or(kind.malformed())

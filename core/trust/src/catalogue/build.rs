@@ -1,4 +1,4 @@
-//! Builds TUF role files: the signed part as a value, its canonical bytes, the signatures around it.
+//! Builds TUF role files: the signed part, its canonical bytes, the signatures around it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -104,7 +104,10 @@ pub(super) fn pin(version: u64, bytes: &[u8]) -> Value {
 
 fn keys<'a>(roles: impl Iterator<Item = &'a RoleKeys>) -> Map<String, Value> {
     let all: BTreeSet<&PublicKey> = roles.flat_map(|role| &role.keys).collect();
-    let value = |key: &PublicKey| json!({ "keytype": "ed25519", "scheme": "ed25519", "keyval": { "public": key } });
+    let value = |key: &PublicKey| {
+        let keyval = json!({ "public": key });
+        json!({ "keytype": "ed25519", "scheme": "ed25519", "keyval": keyval })
+    };
     all.into_iter().map(|key| (key_id(key), value(key))).collect()
 }
 

@@ -18,7 +18,7 @@ impl Files {
     pub const fn new() -> Self {
         Self(BTreeMap::new())
     }
-    /// Every plainly named file in a folder and the folders in it; links and others are passed over.
+    /// Every plainly named file in a folder and the folders in it; links are passed over.
     ///
     /// # Errors
     /// [`StoreError`] where one cannot be read.
