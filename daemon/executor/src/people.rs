@@ -143,14 +143,20 @@ const TALLY_BYTES: usize = 64;
 /// Bit of its status: the record counts.
 const TALLY_VALID: u8 = 1;
 
-/// Failed sign-ins on record; none where the tally cannot be read.
-pub(crate) fn failures(root: &Root, account: &Account) -> Option<u64> {
+/// The folder of the tallies.
+pub(crate) fn tallies(root: &Root) -> String {
     let conf = root.text("/etc/security/faillock.conf").unwrap_or_default();
     let folder = conf.lines().find_map(|line| {
         let (key, value) = line.split('#').next()?.split_once('=')?;
         (key.trim() == "dir").then(|| value.trim().to_owned())
     });
-    let folder = folder.unwrap_or_else(|| "/var/run/faillock".to_owned());
+    let absolute = folder.filter(|folder| folder.starts_with('/'));
+    absolute.unwrap_or_else(|| "/var/run/faillock".to_owned())
+}
+
+/// Failed sign-ins on record; none where the tally cannot be read.
+pub(crate) fn failures(root: &Root, account: &Account) -> Option<u64> {
+    let folder = tallies(root);
     let path = root.at(&format!("{folder}/{}", account.name));
     let bytes = match read_tally(&path, account) {
         Ok(bytes) => bytes,

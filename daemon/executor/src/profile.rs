@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use hatch::lock::ExecutorProfile;
 use surface::Class;
 
+use crate::people;
 use crate::process::Program;
 use crate::run::Run;
 
 /// What the free queries read: the machine's condition.
-const CONDITION: [&str; 14] = [
+const CONDITION: [&str; 13] = [
     "/proc",
     "/etc/passwd",
     "/etc/shadow",
@@ -23,7 +24,6 @@ const CONDITION: [&str; 14] = [
     "/var/lib/dpkg/status",
     "/var/lib/apt/lists",
     "/run/reboot-required.pkgs",
-    "/run/faillock",
 ];
 /// What `service.log` reads beside that.
 const JOURNALS: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
@@ -39,7 +39,7 @@ const ACCOUNTS_READ: [&str; 7] = [
 ];
 /// What they write: the files of `/etc` are replaced by renames, tallies are emptied, and their
 /// output goes nowhere.
-const ACCOUNTS_WRITE: [&str; 4] = ["/etc", "/run/faillock", "/run/lock", "/dev/null"];
+const ACCOUNTS_WRITE: [&str; 3] = ["/etc", "/run/lock", "/dev/null"];
 
 /// The profile of an opened run.
 pub(crate) fn profile(run: &Run) -> ExecutorProfile {
@@ -52,6 +52,8 @@ pub(crate) fn profile(run: &Run) -> ExecutorProfile {
         exec: Vec::new(),
     };
     profile.read.extend(held);
+    let tallies = run.root.at(&people::tallies(&run.root));
+    profile.read.push(tallies.clone());
     if run.guard.nouns("service.log").is_some() {
         profile.read.extend(own(&JOURNALS));
     }
@@ -61,6 +63,7 @@ pub(crate) fn profile(run: &Run) -> ExecutorProfile {
     if run.classes.contains(&Class::Accounts) {
         profile.read.extend(own(&ACCOUNTS_READ));
         profile.write.extend(own(&ACCOUNTS_WRITE));
+        profile.write.push(tallies);
         let programs =
             Program::ALL.iter().filter(|program| run.guard.nouns(program.function()).is_some());
         let paths: Vec<PathBuf> = programs.map(|program| run.root.at(program.path())).collect();

@@ -60,22 +60,30 @@ impl Walk<'_> {
         while let Some(Ok(entry)) = folder.read() {
             match entry.file_name().to_str() {
                 Ok("." | "..") => {}
-                Ok(name) => entries.push(name.to_owned()),
+                Ok(name) => entries.push((name.to_owned(), entry.file_type())),
                 Err(_) => self.walked.odd += 1,
             }
         }
-        entries.sort_unstable();
+        entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         let Ok(fd) = folder.fd() else { return Ok(()) };
-        for (count, name) in entries.into_iter().enumerate() {
+        for (count, (name, kind)) in entries.into_iter().enumerate() {
             if count % 512 == 511 {
                 self.clock.check()?;
             }
-            let flags = AtFlags::SYMLINK_NOFOLLOW;
-            let Ok(stat) = rustix::fs::statat(fd, name.as_str(), flags) else { continue };
-            let kind = FileType::from_raw_mode(stat.st_mode);
+            // A folder that is only passed through is not asked about: it may be a mount of its
+            // owner's making, whose answer never comes.
+            let stat = if kind == FileType::Directory && !self.folders {
+                None
+            } else {
+                let flags = AtFlags::SYMLINK_NOFOLLOW;
+                let Ok(stat) = rustix::fs::statat(fd, name.as_str(), flags) else { continue };
+                Some(stat)
+            };
+            let kind = stat.as_ref().map_or(kind, |stat| FileType::from_raw_mode(stat.st_mode));
             let is_folder = kind == FileType::Directory;
             names.push(name);
-            if (kind == FileType::RegularFile && !self.folders) || (is_folder && self.folders) {
+            let wanted = if self.folders { FileType::Directory } else { FileType::RegularFile };
+            if let Some(stat) = stat.filter(|_| kind == wanted) {
                 self.consider(&stat, names, is_folder)?;
             }
             if is_folder && names.len() < DEPTH_MAX && self.pattern.may_hold(&view(names)) {
