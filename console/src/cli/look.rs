@@ -52,7 +52,7 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 /// A refusal before anything was sent.
-pub fn not_sent(refusal: &Refusal) -> Failure {
+pub fn not_sent(refusal: &Refusal, script: &str) -> Failure {
     let parameter = matches!(
         refusal,
         Refusal::ParameterUnknown { .. }
@@ -61,7 +61,11 @@ pub fn not_sent(refusal: &Refusal) -> Failure {
             | Refusal::ParameterRange { .. }
     );
     let exit = if parameter { Exit::Usage } else { Exit::Refused };
-    Failure::new(exit, format!("not sent: {}", refusal.sentence())).next(refusal.next_step())
+    Failure::new(exit, format!("not sent: {}", refusal.sentence())).next(if parameter {
+        format!("salve scripts show {script}")
+    } else {
+        refusal.next_step().to_owned()
+    })
 }
 
 impl Job {
@@ -74,7 +78,8 @@ impl Job {
         let ticket = work.ticket(named.ticket)?;
         let endpoint = work.endpoint(named.on, ticket.as_ref())?;
         let checked = parameters(&script.manifest, named.args, &work.agent.policy);
-        let parameters = checked.map_err(|refusal| not_sent(&refusal))?;
+        let parameters =
+            checked.map_err(|refusal| not_sent(&refusal, script.manifest.name.as_str()))?;
         let about = |row: &TicketRow| row.subject.clone();
         let reason = named.reason.map(str::to_owned);
         let reason = reason.or_else(|| ticket.as_ref().map(|(_, row)| about(row)));
@@ -115,7 +120,7 @@ pub fn foresee(ctx: &Ctx, work: &Work, wish: &Wish) -> Result<(), Failure> {
         .map_err(|e| Failure::broken("could not attest the ticket").because(e))?
         .is_some();
     match forecast(&work.agent, wish, attested).refusal {
-        Some(refusal) => Err(not_sent(&refusal)),
+        Some(refusal) => Err(not_sent(&refusal, wish.script.manifest.name.as_str())),
         None => Ok(()),
     }
 }

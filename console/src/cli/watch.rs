@@ -15,6 +15,9 @@ use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::{bytes, safe};
 
+/// Progress shown on a terminal, characters: one line of the narrowest.
+const PROGRESS_CHARS: usize = 70;
+
 /// How watching ended.
 #[derive(Debug)]
 pub enum Watched {
@@ -31,17 +34,24 @@ pub enum Watched {
 pub struct Watch {
     current: Cell<Option<(RunId, Digest)>>,
     taken: Cell<bool>,
+    /// A progress line stands on the terminal and is to be written over.
+    standing: Cell<bool>,
 }
 
 impl Watch {
     /// For a run that was sent before.
     #[must_use]
     pub const fn of(run: RunId, order: Digest) -> Self {
-        Self { current: Cell::new(Some((run, order))), taken: Cell::new(true) }
+        Self {
+            current: Cell::new(Some((run, order))),
+            taken: Cell::new(true),
+            standing: Cell::new(false),
+        }
     }
 
     /// Tells a piece of news: output to stdout, the rest beside it.
     pub fn tell(&self, ctx: &Ctx, news: &News<'_>) {
+        self.wipe();
         match news {
             News::Stored { run, order } => self.current.set(Some((*run, *order))),
             News::Lost(error) => ctx.note(format!(
@@ -55,7 +65,24 @@ impl Watch {
                 }
             }
             _ if ctx.json => {}
+            News::Event(Event::Progress { text }) => self.stand(&safe(text)),
+            News::Event(Event::Phase { phase: Phase::Verify }) => self.stand("looking again"),
             News::Event(event) => live(ctx, event),
+        }
+    }
+
+    /// Progress is one line on a terminal, written over by the next; elsewhere it is left out.
+    fn stand(&self, words: &str) {
+        let mut err = std::io::stderr();
+        if err.is_terminal() {
+            let words: String = words.chars().take(PROGRESS_CHARS).collect();
+            self.standing.set(write!(err, "  ... {words}").is_ok());
+        }
+    }
+    fn wipe(&self) {
+        if self.standing.replace(false) {
+            // To the left edge, and clear the line.
+            let _ = write!(std::io::stderr(), "\r\x1b[2K");
         }
     }
 
@@ -74,7 +101,10 @@ impl Watch {
         let mut work = pin!(work);
         loop {
             let asked = tokio::select! {
-                done = &mut work => return Ok(ended(done)),
+                done = &mut work => {
+                    self.wipe();
+                    return Ok(ended(done));
+                }
                 _ = tokio::signal::ctrl_c() => match self.current.get() {
                     Some(run) if self.taken.get() => run,
                     // Nothing was taken yet: there is nothing to leave behind.
@@ -132,15 +162,14 @@ fn ended(done: Result<RunResult, RunError>) -> Watched {
 fn live(ctx: &Ctx, event: &Event) {
     match event {
         Event::Line { text } => ctx.say(format!("           {}", safe(text))),
-        Event::Progress { text } => ctx.note(format!("  ... {}", safe(text))),
         Event::Effect { function, key, count, bytes: size, ok } => {
             let mark = if *ok { "·" } else { "! not done:" };
             let size = if *size > 0 { format!(" {}", bytes(*size)) } else { String::new() };
             ctx.note(format!("  {mark} {} {} ({count}{size})", safe(function), safe(key)));
         }
         Event::Skipped { text } => ctx.note(format!("  - left alone: {}", safe(text))),
-        Event::Phase { phase: Phase::Verify } => ctx.note("  ... looking again"),
-        Event::Phase { .. }
+        Event::Progress { .. }
+        | Event::Phase { .. }
         | Event::Found { .. }
         | Event::Ended { .. }
         | Event::Accepted { .. } => {}

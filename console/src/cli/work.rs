@@ -31,6 +31,7 @@ impl Work {
         let desk = Desk::open(Home::new(ctx.home.clone()))?;
         let agent = Agent::load(&desk, ctx.now()).map_err(|error| match error {
             NoAgent::Catalogue(trouble) => trouble.into(),
+            NoAgent::Renew { source, .. } => (*source).into(),
             NoAgent::Keys { agent, source } => {
                 Failure::broken(format!("could not take up the keys of {agent}")).because(source)
             }

@@ -110,12 +110,15 @@ pub async fn run(
     news(News::Stored { run, order: digest });
     let parcel = Parcel { order: envelope, dispatch, attestation, approvals: Vec::new() };
     let mut trouble = None;
+    let mut begins_by = order.not_after;
     let mut hear = |event: &Event| {
-        if let Event::Accepted { run: named, .. } = event
+        if let Event::Accepted { run: named, ahead, .. } = event
             && *named == run
-            && let Err(error) = desk.store.run_accepted(&run)
         {
-            trouble = Some(error);
+            trouble = desk.store.run_accepted(&run).err();
+            if *ahead == 0 {
+                begins_by = now();
+            }
         }
         news(News::Event(event));
     };
@@ -136,7 +139,7 @@ pub async fn run(
         Err(source) => {
             news(News::Lost(&source));
             let limit = wish.script.manifest.limit_seconds.saturating_add(AFTER_DEADLINE);
-            let ended_by = order.not_after.plus(limit);
+            let ended_by = begins_by.plus(limit);
             let lost = RunError::Unknown { run, ended_by, source };
             again(desk, agent, &wish.endpoint, (run, digest), now, news, lost).await
         }

@@ -8,7 +8,7 @@ use trust::catalogue::{Catalogue, Files};
 
 use crate::catalogue::{self, CatalogueTrouble};
 use crate::home::HomeError;
-use crate::org::Desk;
+use crate::org::{Desk, InitError, renew_certificates};
 
 /// What an agent's console needs to work.
 #[derive(Debug)]
@@ -41,14 +41,23 @@ pub enum NoAgent {
         #[source]
         source: HomeError,
     },
+    /// The agent's certificate was due and could not be renewed.
+    #[error("could not renew the certificate of {agent}")]
+    Renew {
+        /// Whose.
+        agent: AgentName,
+        /// Why.
+        #[source]
+        source: Box<InitError>,
+    },
     /// The catalogue.
     #[error(transparent)]
     Catalogue(#[from] CatalogueTrouble),
 }
 
 impl Agent {
-    /// Reads what the home's owner needs; renews timestamp and snapshot where they are old and
-    /// the home holds the key for it.
+    /// Reads what the home's owner needs; renews timestamp, snapshot and the own certificate where
+    /// they are old and the home holds the keys for it.
     ///
     /// # Errors
     /// [`NoAgent`].
@@ -58,6 +67,8 @@ impl Agent {
         let policy =
             policy::PolicyFile::read(catalogue.policy_text()).map_err(CatalogueTrouble::Policy)?;
         let name = desk.organisation.me.clone();
+        renew_certificates(&desk.home, &name, now)
+            .map_err(|source| NoAgent::Renew { agent: name.clone(), source: Box::new(source) })?;
         let keys = |source| NoAgent::Keys { agent: name.clone(), source };
         Ok(Self {
             identity: desk.home.agent_identity(&name).map_err(keys)?,
