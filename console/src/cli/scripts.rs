@@ -39,6 +39,8 @@ pub enum What {
     },
     /// Publishes what waits, once enough people signed
     Publish,
+    /// Gives the policy and all lists of scripts a new end, as they are
+    Renew,
     /// Scripts in force, and what waits
     List,
     /// What a script may do, who vetted it, and its text
@@ -114,6 +116,7 @@ pub async fn run(ctx: &Ctx, args: ScriptsArgs) -> Result<Exit, Failure> {
         What::Lint { path } => lint(ctx, &path),
         What::Sign { files, vetter } => sign(ctx, &files, vetter),
         What::Publish => publish(ctx),
+        What::Renew => renew(ctx),
         What::List => list(ctx),
         What::Show { name, source } => show(ctx, &name, source),
         What::Search { words } => search(ctx, &words.join(" ")),
@@ -231,6 +234,21 @@ fn publish(ctx: &Ctx) -> Result<Exit, Failure> {
     ctx.show(&published, |published| {
         let names: Vec<String> = published.iter().map(name_version).collect();
         format!("Published: {}. Endpoints take it with the next order or hello.", names.join(", "))
+    })?;
+    Ok(Exit::Fine)
+}
+
+fn renew(ctx: &Ctx) -> Result<Exit, Failure> {
+    let desk = ctx.desk()?;
+    let me = &desk.organisation.me;
+    let passphrase = ctx.passphrase("Passphrase of your admin and vetter keys")?;
+    let key = |kind| desk.home.held_key(kind, me, &passphrase);
+    let signers = [key(Held::Admin)?, key(Held::Vetter)?];
+    let ends = catalogue::renew_lists(&desk.home, &signers, ctx.now())?;
+    ctx.show(&ends, |ends| {
+        let line = |(role, end): &(String, protocol::Time)| format!("  {role:<12} until {end}");
+        let lines: Vec<String> = ends.iter().map(line).collect();
+        format!("Renewed, nothing else changed:\n{}", lines.join("\n"))
     })?;
     Ok(Exit::Fine)
 }

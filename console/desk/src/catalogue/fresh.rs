@@ -1,8 +1,9 @@
 //! Freshness without a server: timestamp and snapshot renewed by whoever talks to endpoints.
 
-use protocol::Time;
+use protocol::{Risk, Time};
+use trust::{Signer, SigningKey};
 
-use super::{CatalogueTrouble, repository};
+use super::{CatalogueTrouble, open, repository};
 use crate::home::{Home, Online, is_there};
 
 /// Renews timestamp and snapshot where they are older than a day; says whether it did. Does
@@ -17,4 +18,28 @@ pub fn renew_if_old(home: &Home, now: Time) -> Result<bool, CatalogueTrouble> {
     let key = home.online_key(Online::SnapshotTimestamp)?;
     let _lock = home.lock()?;
     Ok(repository(home)?.renew_online(&key, now)?)
+}
+
+/// Gives the policy and the lists of scripts a new end, as they are. `signers` are administrators
+/// and vetters. Answers with each role and its end.
+///
+/// # Errors
+/// [`CatalogueTrouble`]; roles before the one that failed are renewed.
+pub fn renew_lists(
+    home: &Home,
+    signers: &[SigningKey],
+    now: Time,
+) -> Result<Vec<(String, Time)>, CatalogueTrouble> {
+    let online = home.online_key(Online::SnapshotTimestamp)?;
+    let _lock = home.lock()?;
+    let all: Vec<&dyn Signer> =
+        signers.iter().chain([&online]).map(|key| key as &dyn Signer).collect();
+    let roles: Vec<&str> =
+        ["policy"].into_iter().chain(Risk::ALL.into_iter().map(Risk::role)).collect();
+    for role in &roles {
+        repository(home)?.renew(role, &all, now)?;
+    }
+    let catalogue = open(home, now)?;
+    let end = |role: &str| catalogue.end_of(role).map(|end| (role.to_owned(), end));
+    Ok(roles.into_iter().filter_map(end).collect())
 }

@@ -125,3 +125,23 @@ fn too_few_people_publish_nothing() {
     assert!(publish(&home, NOW).is_err_and(|e| few(1)(&e)));
     assert_eq!(open(&home, NOW).unwrap().scripts().count(), 0);
 }
+
+#[test]
+fn lists_that_near_their_end_are_renewed_as_they_are() {
+    let (_dir, home, vetter) = ready();
+    sign(&home, &[read(&script("disk.look", 1, "a"))], &vetter, NOW).unwrap();
+    publish(&home, NOW).unwrap();
+    let admin = home.held_key(Held::Admin, &"a.kaya".parse().unwrap(), PASSPHRASE).unwrap();
+    let later = NOW.plus(80 * certs::DAY);
+    let before = open(&home, NOW).unwrap();
+    assert_eq!(before.expired(NOW.plus(91 * certs::DAY)).unwrap().0, "timestamp");
+    let ends = renew_lists(&home, &[admin, vetter], later).unwrap();
+    let roles: Vec<&str> = ends.iter().map(|(role, _)| role.as_str()).collect();
+    assert_eq!(roles, ["policy", "risk-low", "risk-medium", "risk-high"]);
+    let after = open(&home, later).unwrap();
+    assert!(after.expired(later.plus(6 * certs::DAY)).is_none());
+    assert_eq!(after.policy_text(), before.policy_text());
+    assert_eq!(after.scripts().count(), 1);
+    let nobody = renew_lists(&home, &[], later);
+    assert!(matches!(nobody, Err(CatalogueTrouble::Repository(_))));
+}
