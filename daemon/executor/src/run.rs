@@ -314,44 +314,4 @@ pub(crate) fn unwritten(error: std::io::Error) -> Fail {
 const _: () = assert!(SKIPPED_BYTES_MAX < limits::PLAN_BYTES_MAX / 3);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing;
-
-    #[test]
-    fn every_row_has_a_function_here() {
-        let tree = testing::machine();
-        let mut made = testing::open(&tree, testing::start(Mode::Check, &[], &[]));
-        for row in surface::REGISTRY {
-            let checked = Checked::bare(row);
-            let answer = made.run.dispatch(&checked);
-            assert!(answer.is_ok() || !answer.unwrap_err().fatal, "{}", row.name);
-        }
-    }
-
-    #[test]
-    fn after_the_deadline_no_call_is_answered() {
-        let tree = testing::machine();
-        let mut start = testing::start(Mode::Check, &[], &[]);
-        start.limit_ms = 0;
-        let mut made = testing::open(&tree, start);
-        let error = made.call("host.memory", &[]).unwrap_err();
-        assert_eq!((error.code.as_str(), error.fatal), ("limit_time", true));
-        assert_eq!(made.run.report.limits_hit, ["time"]);
-    }
-
-    #[test]
-    fn what_the_keeper_says_must_be_known_here() {
-        let tree = testing::machine();
-        for (grants, classes) in [
-            (&[("fs.chmod", &[][..])][..], &[][..]),
-            (&[("fs.find", &["relative/*"][..])][..], &[][..]),
-            (&[][..], &["everything"][..]),
-        ] {
-            let file = tempfile::tempfile().unwrap();
-            let keeper = Box::new(testing::Heard::default());
-            let parts = Parts { root: tree.root.clone(), effects: file, keeper, bus: None };
-            assert!(Run::open(testing::start(Mode::Fix, grants, classes), parts).is_err());
-        }
-    }
-}
+mod tests;
