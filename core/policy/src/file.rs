@@ -120,7 +120,8 @@ pub struct PolicyLimits {
 
 impl Default for PolicyLimits {
     fn default() -> Self {
-        Self { orders_a_minute: 30, order_seconds: limits::ORDER_SECONDS_MAX }
+        // One a second: nobody types faster, and a script that loops is noticed.
+        Self { orders_a_minute: 60, order_seconds: limits::ORDER_SECONDS_MAX }
     }
 }
 

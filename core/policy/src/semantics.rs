@@ -28,7 +28,7 @@ fn organisation(file: &PolicyFile, reader: &mut Reader<'_>) {
     let (orders, seconds) = (file.limits.orders_a_minute, file.limits.order_seconds);
     if orders == 0 || orders > 10_000 {
         let why = "expected 1 to 10000".to_owned();
-        reader.later("limits.orders_a_minute", why, "write 30 if in doubt");
+        reader.later("limits.orders_a_minute", why, "write 60 if in doubt");
     }
     if seconds == 0 || seconds > limits::ORDER_SECONDS_MAX {
         let why = format!("expected 1 to {}", limits::ORDER_SECONDS_MAX);

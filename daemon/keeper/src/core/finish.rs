@@ -195,11 +195,9 @@ impl Core {
 
     pub(super) fn follow(&mut self, line: Line, run: RunId, out: &mut Vec<Effect>) {
         match self.runs.get_mut(&run) {
-            Some(found) => {
-                if !found.followers.contains(&line) && found.followers.len() < FOLLOWERS_MAX {
-                    found.followers.push(line);
-                }
-            }
+            Some(found) if found.followers.contains(&line) => {}
+            Some(found) if found.followers.len() < FOLLOWERS_MAX => found.followers.push(line),
+            Some(_) => session::stop(line, Stop::Rate, out),
             None => self.fetch(line, run, out),
         }
     }
@@ -207,10 +205,8 @@ impl Core {
     pub(super) fn fetch(&mut self, line: Line, run: RunId, out: &mut Vec<Effect>) {
         if self.index.record(&run).is_some() {
             out.push(Effect::Fetch { line, run });
-        } else if let Some(found) = self.runs.get_mut(&run) {
-            if !found.followers.contains(&line) && found.followers.len() < FOLLOWERS_MAX {
-                found.followers.push(line);
-            }
+        } else if self.runs.contains_key(&run) {
+            self.follow(line, run, out);
         } else {
             session::stop(line, Stop::NoRun, out);
         }

@@ -9,6 +9,9 @@ use super::run::{Run, Stage};
 use crate::ledger::Entry;
 use crate::record::{EffectsSummary, End};
 
+/// From one `Kill` to the next where a child is still there, milliseconds.
+const KILL_AGAIN_MS: u64 = 5_000;
+
 impl Core {
     fn under_way(&self, changes: bool) -> impl Iterator<Item = &Run> {
         self.runs
@@ -123,8 +126,9 @@ impl Core {
             self.wind_down(run, now, out);
         }
         for run in over {
+            // Said again until both are gone: what does not die at once is asked once more.
             if let Some(found) = self.runs.get_mut(&run) {
-                found.kill_ms = None;
+                found.kill_ms = Some(now.mono_ms.saturating_add(KILL_AGAIN_MS));
             }
             out.push(Effect::Kill { run });
         }
