@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn the_tree_is_found_on_pure_and_hybrid_hosts() {
         let hybrid = "30 24 0:26 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n\
-                      31 24 0:27 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw";
+                      31 24 0:27 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw";
         let own = "4:memory:/x\n0::/system.slice/salved.service\n";
         assert_eq!(
             locate(hybrid, own).unwrap(),

@@ -1,5 +1,5 @@
-//! Landlock: which files a process may touch. ABI 2 is required (Debian 12's own kernel); what later
-//! ABIs hold is asked for where the kernel has it, and reported.
+//! Landlock: which files a process may touch. ABI 2 is required (Debian 12's own kernel); what
+//! later ABIs hold is asked for where the kernel has it, and reported.
 
 use std::path::{Path, PathBuf};
 

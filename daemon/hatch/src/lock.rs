@@ -119,6 +119,15 @@ pub fn keeper() -> Result<(), LockError> {
     rights::unseen()
 }
 
+/// Asks again to end with the keeper: the kernel forgets it whenever a process changes its file
+/// system uid or loses a capability.
+///
+/// # Errors
+/// [`LockError::Step`].
+pub fn end_with_keeper() -> Result<(), LockError> {
+    rights::with_keeper()
+}
+
 /// Joins the run's cgroup through its `cgroup.procs`; the descriptor is closed.
 ///
 /// # Errors
@@ -252,6 +261,7 @@ pub fn executor_at(
     rights::limit(Resource::Fsize, bytes, "limit files")?;
     let kept = capabilities_of(classes);
     rights::keep(kept)?;
+    rights::private()?;
     rights::no_new_rights()?;
     let accounts = classes.contains(&Class::Accounts);
     let fence = Fence {

@@ -25,6 +25,11 @@ pub(crate) fn unseen() -> Result<(), LockError> {
 /// As [`unseen`], and it dies with the keeper.
 pub(crate) fn private() -> Result<(), LockError> {
     unseen()?;
+    with_keeper()
+}
+
+/// Dies with the keeper.
+pub(crate) fn with_keeper() -> Result<(), LockError> {
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(step("end with the keeper"))
 }
 

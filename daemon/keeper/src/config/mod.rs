@@ -1,4 +1,5 @@
-//! `salved.toml`: one file, one struct, all faults at once. Never guesses what a misspelt key meant.
+//! `salved.toml`: one file, one struct, all faults at once. Never guesses what a misspelt key
+//! meant.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -11,6 +11,8 @@ use crate::spawn::{self, GATE_WAITING_MAX, Line, Programs, StartError};
 
 /// A gate that lived this long was well: the next one is started at once again.
 const WELL_MS: u64 = 60_000;
+/// How long a gate that closed its pipe may take to end.
+const GOODBYE_MS: u64 = 1000;
 /// Longest pause before the next start.
 const PAUSE_MAX_MS: u64 = 60_000;
 
@@ -45,6 +47,15 @@ impl Gate {
     }
     pub(super) const fn more(&self) -> bool {
         self.more
+    }
+
+    /// Whether one runs; where its time to end is over, it is ended.
+    pub(super) fn overdue(&mut self) -> bool {
+        if self.line.is_some() {
+            self.due = None;
+            self.end();
+        }
+        self.line.is_some()
     }
 
     /// Starts a gate; where that fails, later again.
@@ -151,8 +162,9 @@ impl Gate {
                 }
                 Ok(Polled::Empty) => break,
                 Ok(Polled::Closed) => {
+                    // It is ending by itself, and how it ends says why; but not for long.
                     self.deaf = true;
-                    self.end();
+                    self.due = Some(now().mono_ms + GOODBYE_MS);
                     break;
                 }
                 Err(error) => {
@@ -187,6 +199,7 @@ impl Gate {
             Err(error) => tracing::error!("gate: {}", protocol::error_chain::ErrorChain(&error)),
         }
         self.line = None;
+        self.due = None;
         self.backlog.clear();
         self.more = false;
         self.later();

@@ -196,7 +196,8 @@ impl<'h, M: Mind> Driver<'h, M> {
             Source::Timer => {
                 self.world.timer.clear()?;
                 let mono = now().mono_ms;
-                if self.world.gate_due().is_some_and(|due| due <= mono) {
+                let due = self.world.gate_due().is_some_and(|due| due <= mono);
+                if due && !self.world.gate_overdue() {
                     self.start_gate();
                 }
                 if self.mind.wake_at().is_some_and(|due| due <= mono) {

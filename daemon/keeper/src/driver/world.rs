@@ -131,6 +131,10 @@ impl World {
         self.gate.due()
     }
 
+    pub(super) fn gate_overdue(&mut self) -> bool {
+        self.gate.overdue()
+    }
+
     pub(super) fn has_more(&self) -> bool {
         self.gate.more() || !self.runs.more().is_empty()
     }

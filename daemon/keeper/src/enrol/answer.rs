@@ -20,7 +20,8 @@ pub enum Untrusted {
     Catalogue(#[source] CatalogueError),
     /// A clock is wrong.
     #[error(
-        "the clocks differ: here it is {here}, the desk says {desk}; set this one, then run the same line again"
+        "the clocks differ: here it is {here}, the desk says {desk}; set this one, then run the \
+         same line again"
     )]
     Clock {
         /// This machine's.

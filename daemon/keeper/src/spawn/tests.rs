@@ -76,7 +76,7 @@ fn a_program_that_is_missing_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let error = Programs::open(folder.path()).unwrap_err();
     assert!(error.to_string().contains("gate"), "{error}");
-    std::fs::write(folder.path().join("gate"), "no program").unwrap();
+    crate::state::write(&folder.path().join("gate"), b"no program").unwrap();
     let error = Programs::open(folder.path()).unwrap_err();
     assert!(error.to_string().contains("not an executable file"), "{error}");
 }

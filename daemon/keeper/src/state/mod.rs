@@ -128,7 +128,8 @@ impl KeyName {
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// There is none.
-    #[error("this machine is not enrolled: no card in `{}`; run `salved enroll TOKEN`", .0.display())]
+    #[error("this machine is not enrolled: no card in `{}`; run \
+         `salved enroll TOKEN`", .0.display())]
     NotEnrolled(PathBuf),
     /// A file.
     #[error(transparent)]
@@ -143,7 +144,8 @@ pub enum StateError {
         source: trust::KeyError,
     },
     /// Something in the folder does not belong to the rest.
-    #[error("`{}` does not fit the rest of the folder: {why}; restore it, or enrol anew", path.display())]
+    #[error("`{}` does not fit the rest of the folder: {why}; restore it, or \
+         enrol anew", path.display())]
     Odd {
         /// Its file.
         path: PathBuf,

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use protocol::limits;
 use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 
 use super::files::{FileError, failed, is_full, make_folder, remove, sync_folder};
 
@@ -76,15 +77,17 @@ impl Reserve {
         let inodes = self.inodes().filter(|path| path.exists()).count();
         let least = BALLAST_INODES / usize::try_from(PART_LEAST).unwrap_or(1);
         Filled {
-            scratch: self.scratch().exists(),
-            ballast: self.ballast().exists() && inodes >= least,
+            scratch: holds(&self.scratch(), limits::SCRATCH_BYTES),
+            ballast: holds(&self.ballast(), BALLAST_BYTES) && inodes >= least,
         }
     }
 
     /// Holds what is missing, as far as the disk gives it.
     pub fn refill(&self) -> Filled {
         for path in self.inodes() {
-            if !path.exists() && File::create_new(&path).is_err() {
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).mode(0o600);
+            if !path.exists() && options.open(&path).is_err() {
                 break;
             }
         }
@@ -92,7 +95,7 @@ impl Reserve {
             [(self.scratch(), limits::SCRATCH_BYTES), (self.ballast(), BALLAST_BYTES)]
         {
             let mut size = whole;
-            while !path.exists() && size >= whole / PART_LEAST {
+            while !holds(&path, whole) && size >= whole / PART_LEAST {
                 if let Err(error) = self.hold(&path, size) {
                     tracing::debug!("could not hold {size} bytes: {error}");
                 }
@@ -107,7 +110,11 @@ impl Reserve {
     fn hold(&self, path: &Path, bytes: u64) -> std::io::Result<()> {
         let making = path.with_extension("making");
         let made = self.fresh(&making).and_then(|file| {
-            fallocate(&file, FallocateFlags::KEEP_SIZE, 0, bytes)?;
+            match fallocate(&file, FallocateFlags::KEEP_SIZE, 0, bytes) {
+                Ok(()) => {}
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => fill(&file, bytes)?,
+                Err(error) => return Err(error.into()),
+            }
             file.sync_all()
         });
         let held = made.and_then(|()| fs::rename(&making, path));
@@ -139,7 +146,12 @@ impl Reserve {
         if much && fs::rename(self.scratch(), path).is_err() {
             tracing::debug!("no scratch is held for {}", path.display());
         }
-        self.fresh(path).map_err(failed("open", path))
+        // Where space can only be taken by writing, it holds zeros.
+        let file = self.fresh(path).map_err(failed("open", path))?;
+        if much && file.metadata().map_err(failed("read", path))?.len() > 0 {
+            file.set_len(0).map_err(failed("empty", path))?;
+        }
+        Ok(file)
     }
 
     /// Gives back what a file did not use of its scratch.
@@ -184,6 +196,22 @@ impl Reserve {
     }
 }
 
+/// Whether a file has enough of its blocks: a copy, as from a backup, may have none.
+fn holds(path: &Path, whole: u64) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(path).is_ok_and(|file| file.blocks().saturating_mul(512) >= whole / PART_LEAST)
+}
+
+/// Takes space where the file system has no other way.
+fn fill(mut file: &File, bytes: u64) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let zeros = [0u8; 64 * 1024];
+    for _ in 0..bytes.div_ceil(zeros.len() as u64) {
+        file.write_all(&zeros)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
@@ -210,6 +238,81 @@ mod tests {
         // A run that writes little takes nothing of it.
         reserve.take(&folder.path().join("look.effects"), false).unwrap();
         assert!(reserve.filled().whole());
+    }
+
+    #[test]
+    fn a_reserve_that_was_copied_is_held_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let reserve = Reserve::open(folder.path().join("reserve")).unwrap();
+        reserve.refill();
+        for name in ["scratch", "ballast"] {
+            let path = folder.path().join("reserve").join(name);
+            fs::remove_file(&path).unwrap();
+            File::create(&path).unwrap();
+        }
+        assert!(!reserve.filled().scratch && !reserve.filled().ballast);
+        assert!(reserve.refill().whole());
+    }
+
+    fn run(program: &str, arguments: &[&str]) -> bool {
+        use std::os::fd::AsFd as _;
+        let program = hatch::spawn::Program::open(Path::new(program)).unwrap();
+        let null = File::options().read(true).write(true).open("/dev/null").unwrap();
+        let table = [(null.as_fd(), 0), (null.as_fd(), 1), (null.as_fd(), 2)];
+        let child = hatch::spawn::spawn(&program, arguments, &table).unwrap();
+        child.wait().unwrap() == hatch::spawn::End::Exited(0)
+    }
+
+    /// A small disk of its own; unmounted when dropped.
+    struct SmallDisk(PathBuf);
+
+    impl SmallDisk {
+        fn fill(&self) {
+            let mut count = 0;
+            while File::create(self.0.join(format!("n{count}"))).is_ok() {
+                count += 1;
+            }
+            let mut file = File::options().append(true).open(self.0.join("n0")).unwrap();
+            while file.write_all(&[1; 4096]).is_ok() {}
+            let stat = rustix::fs::statvfs(&self.0).unwrap();
+            assert_eq!((stat.f_bavail, stat.f_favail), (0, 0));
+        }
+    }
+
+    impl Drop for SmallDisk {
+        fn drop(&mut self) {
+            run("/usr/bin/umount", &["-l", self.0.to_str().unwrap()]);
+        }
+    }
+
+    #[test]
+    fn at_0_bytes_and_0_inodes_runs_go_on_one_after_the_other() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap();
+        let options = "size=64m,nr_inodes=300";
+        assert!(run("/usr/bin/mount", &["-t", "tmpfs", "-o", options, "salve-test", path]));
+        let disk = SmallDisk(folder.path().to_owned());
+        let reserve = Reserve::open(folder.path().join("reserve")).unwrap();
+        assert!(reserve.refill().whole());
+        disk.fill();
+        for round in 0..3 {
+            // A look: a file that stays empty; a plan: a small file.
+            let look = folder.path().join(format!("look-{round}"));
+            drop(reserve.take(&look, false).unwrap());
+            let plan = folder.path().join(format!("plan-{round}"));
+            reserve.again(|| crate::state::write(&plan, &[7; 10_000])).unwrap();
+            fs::remove_file(&look).unwrap();
+            assert!(reserve.refill().whole(), "after the look of round {round}");
+            // A fix: an effects file that grows.
+            let fix = folder.path().join(format!("fix-{round}"));
+            let mut file = reserve.take(&fix, true).unwrap();
+            file.write_all(&vec![b'x'; 1 << 20]).unwrap();
+            reserve.trim(&fix).unwrap();
+            assert!(reserve.refill().whole(), "after the fix of round {round}");
+        }
     }
 
     #[test]
