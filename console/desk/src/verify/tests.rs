@@ -261,3 +261,43 @@ fn an_exported_run_reads_back_and_its_keys_too() {
     let alone = read_folder(&folder.join("record.json")).unwrap();
     assert!(!verify_record(&alone, &anchors).verified);
 }
+
+#[test]
+fn a_dispatch_or_plan_of_something_else_is_bad() {
+    let f = Fixture::default();
+    let mut p = papers(&f);
+    p.dispatch = Some(bytes(&f.dispatch(&Digest([1; 32]))));
+    let (about, words) = only_fault(&verify_record(&p, &f.anchors()));
+    assert_eq!((about, words.as_str()), (About::Dispatch, "it is for another order or endpoint"));
+    let mut p = papers(&f);
+    p.plan = Some(b"{}".to_vec());
+    assert_eq!(only_fault(&verify_record(&p, &f.anchors())).0, About::Plan);
+    p.record = signed_with(&f, |r| r.predicate.plan = Some(Digest::of(b"{}")));
+    assert!(verify_record(&p, &f.anchors()).verified);
+}
+
+#[test]
+fn another_statement_or_other_subjects_are_no_record_of_ours() {
+    let f = Fixture::default();
+    let changes: [fn(&mut Record); 3] = [
+        |r| r.predicate_type = "urn:salve:record:v9".to_owned(),
+        |r| r.statement_type = "https://in-toto.io/Statement/v0".to_owned(),
+        |r| r.subject.push(protocol::documents::RecordSubject::sha256("x", Digest([1; 32]))),
+    ];
+    for change in changes {
+        let mut p = papers(&f);
+        p.record = signed_with(&f, change);
+        assert_eq!(only_fault(&verify_record(&p, &f.anchors())).0, About::Record);
+    }
+}
+
+#[test]
+fn a_card_with_a_second_signature_is_refused() {
+    let f = Fixture::default();
+    let thief = SigningKey::from_seed([99; 32]);
+    let signers: [&dyn trust::Signer; 2] = [&f.enroller, &thief];
+    let mut p = papers(&f);
+    p.card = Some(bytes(&trust::seal::seal(&f.card(), &signers).unwrap()));
+    let (about, words) = only_fault(&verify_record(&p, &f.anchors()));
+    assert_eq!((about, words.as_str()), (About::Card, "it does not carry exactly one signature"));
+}
