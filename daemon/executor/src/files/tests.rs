@@ -320,7 +320,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
     fn a_plan_leaves_every_byte_and_its_fix_does_just_that(
-        files in proptest::collection::vec(("[abc]{1,2}(/[abc]{1,2}){0,2}(\\.gz|\\.1)?", 0usize..300), 0..25),
+        files in proptest::collection::vec(
+            ("[abc]{1,2}(/[abc]{1,2}){0,2}(\\.gz|\\.1)?", 0usize..300),
+            0..25,
+        ),
     ) {
         let tree = tree_of(&files);
         let nouns: &[&str] = &["/tmp/**.{gz,1}", "/tmp/a/*", "/tmp/**"];
@@ -338,6 +341,7 @@ proptest! {
         prop_assert!(paths(&find(&mut fix, "/tmp/**")).is_empty());
         let gone = EffectTally::of(fix.effects().as_bytes());
         let removed = before.keys().filter(|path| !std::path::Path::new(path).exists()).count();
-        prop_assert_eq!(gone.by_function.get("fs.remove").map_or(0, |sum| sum.done), removed as u64);
+        let done = gone.by_function.get("fs.remove").map_or(0, |sum| sum.done);
+        prop_assert_eq!(done, removed as u64);
     }
 }

@@ -186,7 +186,9 @@ proptest! {
         let permitted = tree.root.at("/tmp/b/c");
         prop_assert_eq!(gone, [permitted.to_str().unwrap()]);
         for (path, was) in &before {
-            let same = after.get(path).is_none_or(|is| (is.0, is.3, &is.4) == (was.0, was.3, &was.4));
+            let same = after.get(path).is_none_or(|is| {
+                (is.0, is.3, &is.4) == (was.0, was.3, &was.4)
+            });
             prop_assert!(same, "{}", path);
         }
         prop_assert!(after.keys().all(|path| before.contains_key(path)));
