@@ -160,6 +160,20 @@ fn policy_may_raise_a_permission_above_a_script() {
 }
 
 #[test]
+fn a_script_runs_only_where_it_is_made_for() {
+    let mut world = World::new();
+    for name in ["win.clear", "dir.unlock"] {
+        let other = |order: &mut Order| {
+            order.script.name = name.parse().unwrap();
+            order.script.digest = Digest::of(&crate::desk::source(name));
+        };
+        let got = reason(&mut world, other, |_| (None, vec![]));
+        assert_eq!(got.as_deref(), Some("platform"), "{name}");
+    }
+    assert!(world.spawns.is_empty());
+}
+
+#[test]
 fn a_denied_key_stops_its_person() {
     let mut world = world(|policy| policy.denied.keys.push(key("a.kaya").public_key()));
     let got = reason(&mut world, |_| {}, |_| (None, vec![]));

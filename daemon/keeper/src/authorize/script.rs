@@ -1,4 +1,5 @@
-//! Checks 8 and 9: the catalogue has this very script, it fits its class, and the parameters fit it.
+//! Checks 8 and 9: the catalogue has this very script, it fits its class and this machine, and the
+//! parameters fit it.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +36,7 @@ pub(super) fn check(order: &Order, state: &State<'_>) -> Result<Found, Refusal> 
         return Err(Refusal::CatalogueExpired { role, expired });
     }
     let manifest = &entry.manifest;
-    risk(manifest, entry.risk, state)?;
+    risk(manifest, state)?;
     platform(manifest, state)?;
     if order.mode == Mode::Undo {
         return Err(Refusal::ModeUnsupported { mode: order.mode.word().to_owned() });
@@ -48,11 +49,9 @@ pub(super) fn check(order: &Order, state: &State<'_>) -> Result<Found, Refusal> 
     Ok(Found { manifest: manifest.clone(), source, parameters, grants })
 }
 
-/// The role that lists it, the manifest and the least risk of every permission must agree.
-fn risk(manifest: &Manifest, role: protocol::Risk, state: &State<'_>) -> Result<(), Refusal> {
-    if manifest.risk != role {
-        return Err(Refusal::ScriptRisk { permission: format!("(role {})", role.role()) });
-    }
+/// The class must be at least that of every permission. That the manifest's risk is its role's is
+/// checked where catalogues are read, and only there.
+fn risk(manifest: &Manifest, state: &State<'_>) -> Result<(), Refusal> {
     let mut permissions = manifest.permissions.keys();
     let above = permissions.find(|name| state.policy.least_risk(name) > manifest.risk);
     match above {

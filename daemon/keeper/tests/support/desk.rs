@@ -101,7 +101,11 @@ fn published(first: &str, then: Option<&str>, now: Time) -> Published {
         script("cache.clear", Risk::Low, &[("fs.remove", &["/tmp/**"])]),
         script("user.reset", Risk::High, &reset),
     ];
-    for manifest in scripts {
+    let mut foreign = script("win.clear", Risk::Low, &[]);
+    foreign.platforms = vec!["windows".into()];
+    let mut central = script("dir.unlock", Risk::Low, &[]);
+    central.runs_on = RunsOn::Management;
+    for manifest in scripts.into_iter().chain([foreign, central]) {
         let source = source(manifest.name.as_str());
         repository.add_script(&source, &manifest, &signers, START).unwrap();
     }
