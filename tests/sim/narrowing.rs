@@ -151,6 +151,36 @@ fn only_another_person_with_the_role_approves_this_order_and_plan() {
 }
 
 #[test]
+fn what_is_withdrawn_approves_and_dispatches_nothing() {
+    let mut world = world(|policy| {
+        policy.rules.iter_mut().for_each(|rule| rule.approvals = u32::from(rule.ticket_required));
+        policy.denied.people.push("m.ruiz".parse().unwrap());
+        policy.denied.keys.push(key("made for one order").public_key());
+    });
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let look = sealed(&world.desk.order("cache.clear", Mode::Plan, now), "a.kaya");
+    let first = sealed(&dispatch(&look, challenge, 1, now), "a.kaya");
+    world.ask(session, 1, &crate::desk::submit(&look, &first));
+    let plan = world.record_on(session, 1).unwrap().predicate.plan.unwrap();
+    let bound = |order: &mut Order| order.plan = Some(plan);
+    let got = reason(&mut world, bound, |order| {
+        let (person, order) = ("m.ruiz".parse().unwrap(), order.digest());
+        let said = Approval { order, plan, person, yes: true, not_after: now.plus(3000) };
+        (None, vec![sealed(&said, "m.ruiz")])
+    });
+    assert_eq!(got.as_deref(), Some("approval-required"));
+    let (session, challenge) = world.session();
+    let mut order = world.desk.order("cache.clear", Mode::Check, now);
+    order.dispatch_key = key("made for one order").public_key();
+    let order = sealed(&order, "a.kaya");
+    let dispatch = sealed(&dispatch(&order, challenge, 1, now), "made for one order");
+    world.ask(session, 1, &crate::desk::submit(&order, &dispatch));
+    let reason = world.record_on(session, 1).unwrap().predicate.reason;
+    assert_eq!(reason.as_deref(), Some("signer-withdrawn"));
+}
+
+#[test]
 fn policy_may_raise_a_permission_above_a_script() {
     let mut world = world(|policy| {
         policy.least_risk.insert("fs.remove".into(), Risk::Medium);

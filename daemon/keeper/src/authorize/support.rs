@@ -48,7 +48,8 @@ pub(super) fn attested(
     Ok(mine && here)
 }
 
-/// Other people whose approval of this very order and plan holds. A good no is a refusal.
+/// People whose approval of this very order and plan holds; that they are others than the agent is
+/// policy's to check. A good no is a refusal.
 pub(super) fn approved_by(
     envelopes: &[Envelope],
     order: &Verified<Order>,
@@ -59,7 +60,7 @@ pub(super) fn approved_by(
         // Unverified: only to find out whose key must have signed.
         let Ok(claim) = seal::peek::<Approval>(envelope) else { continue };
         let Some(person) = state.policy.person(&claim.person) else { continue };
-        if state.policy.is_withdrawn(person, state.now) || person.name == order.agent {
+        if state.policy.is_withdrawn(person, state.now) {
             continue;
         }
         let Ok(approval) = seal::open_one::<Approval>(envelope, &person.signing_key) else {
