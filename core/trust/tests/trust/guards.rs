@@ -2,119 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use protocol::documents::CatalogueVersions;
 use protocol::{AgentName, Digest, PublicKey, Risk, limits};
 use serde_json::{Value, json};
-use trust::catalogue::{Catalogue, CatalogueError, Files, Lifetimes, Repository, RoleKeys, delta};
+use trust::catalogue::{Lifetimes, Repository, RoleKeys};
 use trust::{Signer as _, key_id};
 
+use crate::forge::{Forge, forged, forged_top, starts};
 use crate::sample::{self, NOW, all, key, keys, manifest, role};
 
 fn made() -> (tempfile::TempDir, Repository) {
     let folder = tempfile::tempdir().unwrap();
     let repository = sample::repository(folder.path()).unwrap();
     (folder, repository)
-}
-
-/// The sample's files as a forger with some of the keys would change them.
-#[derive(Clone)]
-struct Forge {
-    files: Files,
-    root: Vec<u8>,
-}
-
-impl Forge {
-    fn new() -> Self {
-        let (_folder, repository) = made();
-        let files = delta(CatalogueVersions::default(), &repository.files().unwrap());
-        Self { root: files.get("1.root.json").unwrap().to_vec(), files }
-    }
-
-    fn signed(&self, file: &str) -> Value {
-        let value: Value = serde_json::from_slice(self.files.get(file).unwrap()).unwrap();
-        value.get("signed").unwrap().clone()
-    }
-
-    /// Signs a changed role's file as these people would.
-    fn sign(signed: &Value, ids: &[(&str, &str)]) -> Vec<u8> {
-        let bytes = sigstore_tuf::canonical_json::to_canonical_bytes(signed).unwrap();
-        let signature = |(id, name): &(&str, &str)| {
-            let signer = key(name);
-            let id = if id.is_empty() { key_id(&signer.public_key()) } else { (*id).to_owned() };
-            let hex: String =
-                signer.sign(&bytes).unwrap().iter().map(|b| format!("{b:02x}")).collect();
-            json!({ "keyid": id, "sig": hex })
-        };
-        let signatures: Vec<Value> = ids.iter().map(signature).collect();
-        serde_json::to_vec(&json!({ "signatures": signatures, "signed": signed })).unwrap()
-    }
-
-    fn put(&mut self, file: &str, signed: &Value, names: &[&str]) -> &mut Self {
-        let ids: Vec<(&str, &str)> = names.iter().map(|name| ("", *name)).collect();
-        self.files.insert(file, Self::sign(signed, &ids));
-        self
-    }
-
-    /// Pins every role's file anew, as who holds the online key can.
-    fn pin(&mut self) -> &mut Self {
-        let mut snapshot = self.signed("3.snapshot.json");
-        for (file, pin) in snapshot["meta"].as_object_mut().unwrap() {
-            let name = format!("{}.{file}", pin["version"]);
-            *pin = pin_of(pin["version"].as_u64().unwrap(), self.files.get(&name).unwrap());
-        }
-        self.put("3.snapshot.json", &snapshot, &["online"]).stamp(3)
-    }
-
-    fn stamp(&mut self, version: u64) -> &mut Self {
-        let mut timestamp = self.signed("timestamp.json");
-        let bytes = self.files.get("3.snapshot.json").unwrap();
-        timestamp["meta"]["snapshot.json"] = pin_of(3, bytes);
-        timestamp["version"] = json!(version);
-        self.put("timestamp.json", &timestamp, &["online"])
-    }
-
-    fn read(&self) -> Result<Catalogue, CatalogueError> {
-        let update = Catalogue::update(&Files::new(), &self.root, &self.files, NOW.plus(200));
-        update.map(|(catalogue, _)| catalogue)
-    }
-
-    fn refused(&self) -> String {
-        let error = self.read().err().unwrap();
-        format!("{}: {}", error.code(), protocol::error_chain::ErrorChain(&error))
-    }
-}
-
-fn pin_of(version: u64, bytes: &[u8]) -> Value {
-    let hashes = json!({ "sha256": Digest::of(bytes) });
-    json!({ "version": version, "length": bytes.len(), "hashes": hashes })
-}
-
-fn forged(change: impl FnOnce(&mut Forge)) -> String {
-    let mut forge = Forge::new();
-    change(&mut forge);
-    forge.refused()
-}
-
-/// The refusal of a top-level targets changed so and signed by its administrator.
-fn forged_top(change: impl FnOnce(&mut Value)) -> String {
-    forged(|forge| {
-        let mut top = forge.signed("1.targets.json");
-        change(&mut top);
-        forge.put("1.targets.json", &top, &["admin a"]).pin();
-    })
-}
-
-/// The refusal of a list changed so and signed by two vetters.
-fn forged_list(file: &str, change: impl FnOnce(&mut Value)) -> String {
-    forged(|forge| {
-        let mut list = forge.signed(file);
-        change(&mut list);
-        forge.put(file, &list, &["vetter a", "vetter b"]).pin();
-    })
-}
-
-fn starts(refusal: &str, code: &str) {
-    assert!(refusal.starts_with(code), "wanted {code}, got {refusal}");
 }
 
 #[test]
@@ -161,23 +60,6 @@ fn one_vetter_is_never_two() {
     starts(&list(&["vetter a", "admin a"]), "threshold");
     starts(&list(&["vetter a", "a.kaya"]), "threshold");
     starts(&list(&[]), "threshold");
-}
-
-#[test]
-fn only_good_signers_are_named() {
-    let mut forge = Forge::new();
-    let list = forge.signed("2.risk-medium.json");
-    forge.put("2.risk-medium.json", &list, &["vetter a", "vetter b", "vetter c"]);
-    let bytes = forge.files.get("2.risk-medium.json").unwrap();
-    let mut file: Value = serde_json::from_slice(bytes).unwrap();
-    for bad in ["", "zz", "00"] {
-        file["signatures"][1]["sig"] = json!(bad);
-        forge.files.insert("2.risk-medium.json", serde_json::to_vec(&file).unwrap());
-        let catalogue = forge.pin().read().unwrap();
-        let entry = catalogue.scripts().find(|entry| entry.risk == Risk::Medium).unwrap();
-        let good = ["vetter a", "vetter c"].map(|name| key(name).public_key());
-        assert_eq!(entry.signers, good, "{bad:?}");
-    }
 }
 
 #[test]
@@ -342,72 +224,6 @@ fn only_plain_strong_ed25519_keys_are_taken() {
         }),
         "key: `1.targets.json` lists a key that is not taken: a weak key",
     );
-}
-
-#[test]
-fn a_list_of_a_risk_delegates_nothing() {
-    starts(
-        &forged_list("2.risk-low.json", |list| {
-            list["delegations"] = json!({ "keys": {}, "roles": [] });
-        }),
-        "layout: `2.risk-low.json`: only the top-level targets may delegate",
-    );
-}
-
-#[test]
-fn a_manifest_belongs_to_its_path_and_risk() {
-    const PATH: &str = "scripts/low/cache.clear-3.rhai";
-    type Change = fn(&mut Value);
-    let cases: [Change; 7] = [
-        |custom| custom["risk"] = json!("medium"),
-        |custom| custom["name"] = json!("cache.other"),
-        |custom| custom["version"] = json!(4),
-        |custom| custom["surprise"] = json!(1),
-        |custom| *custom = Value::Null,
-        |custom| custom["does"] = json!("x".repeat(limits::MANIFEST_BYTES_MAX)),
-        |custom| custom["parameters"]["days"]["kind"] = json!("anything"),
-    ];
-    for change in cases {
-        let refusal =
-            forged_list("2.risk-low.json", |list| change(&mut list["targets"][PATH]["custom"]));
-        starts(&refusal, "manifest");
-    }
-    // A script of medium risk in the list that one vetter signs.
-    let moved = forged_list("2.risk-low.json", |list| {
-        let entry = list["targets"][PATH].clone();
-        list["targets"] = json!({ "scripts/medium/cache.clear-3.rhai": entry });
-    });
-    starts(&moved, "manifest");
-    let both = forged_list("2.risk-medium.json", |list| {
-        let mut entry = list["targets"]["scripts/medium/service.restart-1.rhai"].clone();
-        entry["custom"]["name"] = json!("cache.clear");
-        entry["custom"]["version"] = json!(3);
-        list["targets"] = json!({ "scripts/medium/cache.clear-3.rhai": entry });
-    });
-    starts(&both, "incomplete");
-}
-
-#[test]
-fn changed_and_missing_bytes_are_refused() {
-    let clean = Forge::new();
-    for (name, bytes) in clean.files.iter() {
-        let mut forge = clean.clone();
-        forge.files.0.remove(name);
-        if name == "1.root.json" {
-            assert!(forge.read().is_ok(), "the pinned root is known already");
-        } else {
-            starts(&forge.refused(), "incomplete");
-        }
-        let mut forge = clean.clone();
-        let mut changed = bytes.to_vec();
-        changed.push(b' ');
-        forge.files.insert(name, changed);
-        match name {
-            // White space at its end is no part of what the timestamp's signature covers.
-            "1.root.json" | "timestamp.json" => assert!(forge.read().is_ok()),
-            _ => starts(&forge.refused(), "mismatch"),
-        }
-    }
 }
 
 #[test]

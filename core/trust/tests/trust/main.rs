@@ -3,9 +3,13 @@
 #[cfg(test)]
 mod catalogue;
 #[cfg(test)]
+mod forge;
+#[cfg(test)]
 mod guards;
 #[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod listings;
 #[cfg(test)]
 mod made;
 #[cfg(test)]
