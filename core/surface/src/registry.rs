@@ -267,7 +267,8 @@ pub static REGISTRY: &[Row] = &[
     },
     Row {
         name: "host.certificates",
-        doc: "Certificates of this machine's own services that expire soonest.",
+        doc: "Certificates of this machine's own services (Let's Encrypt, nginx, Apache, CUPS), \
+              soonest to expire first.",
         gives: "list of maps: path, subject, days_left; nothing where none are known",
         ..QUERY
     },

@@ -145,11 +145,6 @@ pub(crate) fn clock(run: &mut Run) -> Result<Value, Fail> {
     Ok(Value::map([("synced", synced), ("source", source), ("zone", zone)]))
 }
 
-/// `host.certificates`: no place is configured that says which certificates are this machine's own.
-pub(crate) fn certificates(_: &mut Run) -> Result<Value, Fail> {
-    Ok(Value::Unit)
-}
-
 /// `backup.last`: no job is configured whose stamp could be read.
 pub(crate) fn backup(_: &mut Run) -> Result<Value, Fail> {
     Ok(Value::Unit)

@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod book;
+mod certificates;
 mod clock;
 mod effects;
 mod fail;

@@ -52,6 +52,7 @@ pub(crate) fn profile(run: &Run) -> ExecutorProfile {
         exec: Vec::new(),
     };
     profile.read.extend(held);
+    profile.read.extend(run.certificates.iter().map(|path| run.root.at(path)));
     let tallies = run.root.at(&people::tallies(&run.root));
     profile.read.push(tallies.clone());
     if run.guard.nouns("service.log").is_some() {

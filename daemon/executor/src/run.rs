@@ -23,7 +23,7 @@ use crate::people::People;
 use crate::root::Root;
 use crate::secrets::Vault;
 use crate::service::bus::Bus;
-use crate::{files, host, pkg, proc, report, secrets, service, user};
+use crate::{certificates, files, host, pkg, proc, report, secrets, service, user};
 
 /// Most sentences of one kind that a run may say; more are counted as a limit.
 const SENTENCES_MAX: usize = 100;
@@ -64,6 +64,7 @@ pub(crate) struct Run {
     pub(crate) clock: Clock,
     pub(crate) people: People,
     pub(crate) places: Places,
+    pub(crate) certificates: Vec<String>,
     pub(crate) book: Book,
     pub(crate) overlay: Overlay,
     pub(crate) vault: Vault,
@@ -119,6 +120,7 @@ impl Run {
         let as_person = classes.contains(&Class::Files) && !start.exceptions.uid;
         let places = Places::open(&parts.root, &people, &grants, as_person)
             .map_err(|bad| Unready::Start(bad.to_string()))?;
+        let certificates = certificates::paths(&parts.root);
         Ok(Self {
             guard: Guard::new(start.mode, classes.clone(), grants),
             classes,
@@ -126,6 +128,7 @@ impl Run {
             clock,
             people,
             places,
+            certificates,
             book: Book::new(start.risk, plan),
             overlay: Overlay::default(),
             vault: Vault::new(std::mem::take(&mut start.secrets)),
@@ -269,7 +272,7 @@ impl Run {
             "host.disks" => host::disks(self),
             "host.reboot_needed" => host::reboot_needed(self),
             "host.clock" => host::clock(self),
-            "host.certificates" => host::certificates(self),
+            "host.certificates" => certificates::certificates(self),
             "backup.last" => host::backup(self),
             "report.note" => report::note(self, call),
             "report.progress" => report::progress(self, call),
