@@ -17,6 +17,7 @@ pub struct StatusArgs {}
 /// What the command says.
 pub fn run(ctx: &Ctx, _: StatusArgs) -> Result<Exit, Failure> {
     let desk = ctx.desk()?;
+    super::tickets::catch_up(ctx, &desk);
     let now = ctx.now();
     let state = status(&desk, now)?;
     ctx.show(&state, |state| page(state, now))?;

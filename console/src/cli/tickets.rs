@@ -6,6 +6,7 @@ use desk::inventory::{
     find_endpoint, find_ticket, move_ticket, open_ticket,
 };
 use desk::org::Desk;
+use desk::outbox::{self, Delivery};
 use desk::verify::{self, Anchors, CopyReport};
 use protocol::TicketId;
 use protocol::documents::TicketState;
@@ -95,12 +96,31 @@ struct OneArgs {
 /// What the command says.
 pub fn run(ctx: &Ctx, args: TicketsArgs) -> Result<Exit, Failure> {
     let desk = ctx.desk()?;
+    catch_up(ctx, &desk);
     match args.what {
         What::New(new) => open(ctx, &desk, new),
         What::List(which) => list(ctx, &desk, &which),
         What::Show(one) => show(ctx, &desk, &one.ticket),
         What::Close(one) => put(ctx, &desk, &one.ticket, TicketState::Closed),
         What::Reopen(one) => put(ctx, &desk, &one.ticket, TicketState::Open),
+    }
+}
+
+/// Tells tickets what an earlier command could not: no `serve` is needed for a note to arrive.
+pub(super) fn catch_up(ctx: &Ctx, desk: &Desk) {
+    let now = ctx.now();
+    if let Err(error) = outbox::sweep(&desk.store, now) {
+        ctx.note(format!("note: {}", safe(&error.to_string())));
+    }
+    match outbox::deliver_builtin(&desk.store, now) {
+        Ok(all) => {
+            for (ticket, delivery) in all {
+                if let Delivery::Failed { why, .. } = delivery {
+                    ctx.note(format!("note: ticket {ticket} could not be told: {}", safe(&why)));
+                }
+            }
+        }
+        Err(error) => ctx.note(format!("note: {}", safe(&error.to_string()))),
     }
 }
 

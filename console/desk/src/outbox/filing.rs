@@ -61,13 +61,15 @@ pub fn file(
     let claimed = peek_record(arrived.record);
     let papers = papers(store, arrived, order.as_ref(), claimed.as_ref())?;
     let mut report = verify::verify_record(&papers, anchors);
-    // A good record of another run is not this run's record.
-    if report.verified && report.run != Some(arrived.run) {
+    // A good record of another run is not this run's record. A later refusal of the same order has
+    // a run id of its own and is filed under it: it never stands in for the run's record.
+    let run = own_run(arrived, claimed.as_ref(), &report);
+    if report.verified && report.run != Some(run) {
         report.verified = false;
         report.fault = Some("record: it belongs to another run".to_owned());
     }
     let told = Told {
-        run: arrived.run,
+        run,
         endpoint: String::new(),
         record: claimed.clone(),
         unverified: report.fault.clone(),
@@ -77,7 +79,7 @@ pub fn file(
     let reply = reply_of(order.as_ref(), &reply_key, &told);
     let predicate = claimed.as_ref().map(|(record, _)| &record.predicate);
     let new = NewRecord {
-        run: arrived.run,
+        run,
         order: arrived.order,
         endpoint: arrived.endpoint,
         outcome: predicate.map(|p| p.outcome),
@@ -98,6 +100,20 @@ pub fn file(
     };
     let filed = store.file_record(&new, now)?;
     Ok(Filing { filed, report })
+}
+
+fn own_run(
+    arrived: &Arrived<'_>,
+    claimed: Option<&(protocol::documents::Record, Digest)>,
+    report: &Report,
+) -> RunId {
+    let later = claimed.map(|(record, _)| &record.predicate).filter(|here| {
+        report.verified
+            && here.outcome == protocol::Outcome::Refused
+            && here.endpoint.id == arrived.endpoint
+            && here.run_fits(&arrived.order)
+    });
+    later.map_or(arrived.run, |here| here.run)
 }
 
 fn papers(

@@ -11,7 +11,7 @@ mod worker;
 
 pub use backend::{StoreBackend, builtin};
 pub use filing::{Arrived, FileError, Filing, file, told_of};
-pub use worker::{DeliverError, Delivery, deliver, deliver_all, deliver_builtin};
+pub use worker::{DeliverError, Delivery, deliver, deliver_all, deliver_builtin, sweep};
 
 use protocol::documents::Order;
 use protocol::{Envelope, RunId, Time};

@@ -432,3 +432,53 @@ fn one_altered_word_of_the_record_on_the_ticket_is_not_verified_and_named() {
     assert!(difference.contains("given `"), "{difference}");
     assert!(difference.contains("99.9 GiB"), "{difference}");
 }
+
+#[test]
+fn a_later_refusal_of_the_same_order_never_stands_in_for_the_runs_record() {
+    let room = room();
+    let order = room.f.order();
+    let run = room.send(&order);
+    room.answer(&order, Outcome::Succeeded);
+    room.deliver(NOW);
+    // The endpoint refuses the same order again: a record with the counter as its occurrence.
+    let digest = sealed(&order, &room.f.agent).digest();
+    let first = sealed(&room.f.record(&order), &room.f.endpoint).digest();
+    let mut record = room.f.record(&order);
+    let here = &mut record.predicate;
+    here.outcome = Outcome::Refused;
+    here.decision =
+        protocol::documents::Decision::Refuse { refusal: protocol::Refusal::AlreadyRun { run } };
+    here.counter = 2;
+    here.previous = first;
+    here.run = RunId::of(&digest, &Fixture::id(), 2);
+    let again = here.run;
+    let filing = room.file(&order, &bytes(&sealed(&record, &room.f.endpoint)));
+    assert!(filing.report.verified, "{:#?}", filing.report);
+    assert_eq!(filing.filed, Filed::New);
+    assert_eq!(room.store.run(&run).unwrap().unwrap().outcome, Some(Outcome::Succeeded));
+    assert_eq!(room.store.run(&again).unwrap().unwrap().outcome, Some(Outcome::Refused));
+    assert!(room.store.strays(&run).unwrap().is_empty());
+    // One note per order stays one note.
+    assert_eq!(room.deliver(NOW), Delivery::Done { posted: 0 });
+    // A run may not use the refusal's id.
+    record.predicate.outcome = Outcome::Succeeded;
+    let forged = bytes(&sealed(&record, &room.f.endpoint));
+    assert!(!room.file(&order, &forged).report.verified);
+}
+
+#[test]
+fn an_order_whose_command_was_killed_before_sending_is_swept_after_an_hour() {
+    let room = room();
+    let order = room.f.order();
+    let envelope = sealed(&order, &room.f.agent);
+    let run = promise(&room.store, &order, &envelope, None, NOW).unwrap()[0];
+    assert_eq!(sweep(&room.store, NOW.plus(3600)).unwrap(), 0);
+    assert_eq!(sweep(&room.store, NOW.plus(3601)).unwrap(), 1);
+    assert_eq!(room.store.run(&run).unwrap().unwrap().state, store::RunState::NotSent);
+    assert!(room.store.outbox_todo().unwrap().is_empty());
+    // What was sent is never swept: it may run.
+    let mut other = room.f.order();
+    other.id = protocol::OrderId([8; 16]);
+    room.send(&other);
+    assert_eq!(sweep(&room.store, NOW.plus(999_999)).unwrap(), 0);
+}

@@ -14,6 +14,8 @@ use crate::notes;
 
 /// How long a worker may hold a ticket without a sign of life, seconds: longer than any one call.
 const LEASE_SECONDS: u64 = 120;
+/// Longest time between storing an order and sending it, seconds: its challenge dies in one minute.
+const PREPARED_SECONDS: u64 = 3600;
 /// Longest pause between two tries, seconds.
 const PAUSE_MAX: u64 = 3600;
 
@@ -52,6 +54,24 @@ pub fn deliver_builtin(
     // Unique for the life of this worker, whatever other process works on the same store.
     let holder = protocol::OrderId(crate::chance::fresh()?).to_string();
     Ok(deliver_all(store, &super::builtin(store), &holder, now)?)
+}
+
+/// Runs that were stored and never sent, because their command was killed in between: after an hour
+/// no command is still about to send them. Gives how many there were; their notes are dropped.
+///
+/// # Errors
+/// The store's own.
+pub fn sweep(store: &Store, now: Time) -> Result<usize, StoreError> {
+    let unanswered = store::RunFilter { unanswered: true, ..store::RunFilter::default() };
+    let mut swept = 0usize;
+    for run in store.runs(&unanswered)? {
+        let old = run.created.plus(PREPARED_SECONDS) < now;
+        if run.state == store::RunState::Prepared && old {
+            store.run_not_sent(&run.id, now)?;
+            swept = swept.saturating_add(1);
+        }
+    }
+    Ok(swept)
 }
 
 /// Nothing could be delivered; what is due stays due.

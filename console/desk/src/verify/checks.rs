@@ -2,7 +2,7 @@
 
 use protocol::documents::{Card, Dispatch, Head, Order, PREDICATE_TYPE, Record, STATEMENT_TYPE};
 use protocol::error_chain::ErrorChain;
-use protocol::{Digest, Envelope, RunId};
+use protocol::{Digest, Envelope};
 use trust::{Verified, chain, seal};
 
 use super::{About, Anchors, Line, Papers, Report, Standing};
@@ -157,7 +157,7 @@ fn order(papers: &Papers, claimed: &Record, anchors: &Anchors) -> Line {
         ("identity statement", order.identified == here.identified),
         ("consent", order.consent == here.consent),
         ("endpoint", order.targets.contains(&here.endpoint.id)),
-        ("run id", RunId::of(&digest, &here.endpoint.id, 0) == here.run),
+        ("run id", here.run_fits(&digest)),
         ("plan", order.plan.is_none() || order.plan == here.plan),
     ];
     if let Some((what, _)) = pairs.iter().find(|(_, same)| !same) {
