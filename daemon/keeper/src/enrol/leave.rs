@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use protocol::documents::Head;
+use protocol::documents::{Card, Head};
 use protocol::{EndpointName, Time};
 
 use crate::ledger::{FolderDisk, Ledger, LedgerError};
@@ -43,13 +43,14 @@ pub struct Left {
 /// # Errors
 /// [`LeaveError`].
 pub fn leave(layout: &Layout, now: Time) -> Result<Left, LeaveError> {
-    let name = match Identity::load(layout) {
-        Ok(identity) => identity.card.name,
+    let card = match Identity::load(layout) {
+        Ok(identity) => identity.card,
         // Keys that an interrupted rerun has destroyed already do not keep it here.
         Err(error) => interrupted(layout).ok_or(error)?,
     };
     let head = head(layout, now)?;
-    let archive = layout.root().join(format!("left-{name}"));
+    // Ids are never reused: one archive an enrolment, the same one for a rerun.
+    let archive = layout.root().join(format!("left-{}-{}", card.name, card.endpoint.short()));
     crate::state::make_folder(&archive)?;
     for key in [KeyName::Tls, KeyName::Record, KeyName::Sealing] {
         remove(&layout.key(key))?;
@@ -75,18 +76,17 @@ pub fn leave(layout: &Layout, now: Time) -> Result<Left, LeaveError> {
     }
     sync_folder(&archive)?;
     sync_folder(layout.root())?;
-    Ok(Left { name, head, archive })
+    Ok(Left { name: card.name, head, archive })
 }
 
 /// The card of a folder whose keys are gone.
-fn interrupted(layout: &Layout) -> Option<EndpointName> {
+fn interrupted(layout: &Layout) -> Option<Card> {
     if layout.key(KeyName::Record).exists() {
         return None;
     }
     let bytes = crate::state::read(&layout.card()).ok()?;
     let envelope = protocol::Envelope::read(&bytes).ok()?;
-    let card: protocol::documents::Card = trust::seal::peek(&envelope).ok()?;
-    Some(card.name)
+    trust::seal::peek(&envelope).ok()
 }
 
 /// The chain's end; also makes sure that no daemon writes.

@@ -271,3 +271,6 @@ pub fn host_name() -> String {
 pub fn has_systemd() -> bool {
     Path::new("/run/systemd/system").exists()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,254 @@
+//! Answers that are good, and answers that are not: each fault alone must be found.
+
+use std::collections::BTreeMap;
+
+use policy::{Initial, Person, PolicyFile, Profile};
+use protocol::documents::{Card, EnrolAnswer};
+use protocol::frames::encode;
+use protocol::{Digest, EndpointId, Risk};
+use trust::Signer;
+use trust::catalogue::{Lifetimes, Repository, RepositoryPlan, RoleKeys};
+use trust::seal::seal;
+
+use super::*;
+use crate::state::Identity;
+
+const NOW: Time = Time(1_795_000_000);
+
+fn key(name: &str) -> SigningKey {
+    SigningKey::from_seed(Digest::of(name.as_bytes()).0)
+}
+
+/// A desk that answers one token for one set of keys.
+struct Desk {
+    files: Files,
+    token: Token<EndpointName>,
+    keys: pending::Keys,
+    card: Card,
+    certificate: Vec<u8>,
+    issued: Time,
+    enroller: SigningKey,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let public = |name: &str| key(name).public_key();
+        let policy = PolicyFile::initial(Initial {
+            organisation: "Lab".into(),
+            profile: Profile::Solo,
+            people: vec![Person {
+                name: "a.kaya".parse().unwrap(),
+                roles: Vec::new(),
+                signing_key: public("a.kaya"),
+                sealing_key: None,
+                vetter_key: None,
+                admin_key: None,
+                valid_until: None,
+            }],
+            enroller_key: public("enroller"),
+            ticket_key: public("ticket"),
+            people_ca: vec![1],
+            endpoints_ca: vec![2],
+            units: Vec::new(),
+        });
+        let one = |name: &str| RoleKeys::new(1, [public(name)]);
+        let plan = RepositoryPlan {
+            root: one("root"),
+            targets: one("admin"),
+            policy: one("admin"),
+            risks: Risk::ALL.into_iter().map(|risk| (risk, one("vetter"))).collect(),
+            online: public("online"),
+            lifetimes: Lifetimes::small(),
+            policy_text: policy.write().unwrap(),
+        };
+        let signers = ["root", "admin", "vetter", "online"].map(key);
+        let signers: Vec<&dyn Signer> = signers.iter().map(|k| k as &dyn Signer).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("repository");
+        let repository = Repository::create(path, plan, &signers, NOW).unwrap();
+        let root = repository.first_root().unwrap();
+        let keys = pending::Keys {
+            tls: key("tls"),
+            record: key("record"),
+            sealing: SealingSecret::from_seed([5; 32]),
+        };
+        let card = Card {
+            endpoint: EndpointId([4; 16]),
+            name: "lt-4411".parse().unwrap(),
+            tls_key: Digest::of(&spki(&keys.tls.public_key())),
+            record_key: keys.record.public_key(),
+            sealing_key: keys.sealing.public().unwrap(),
+            labels: BTreeMap::new(),
+            serial: 1,
+            issued: NOW,
+            not_after: NOW.plus(86_400),
+        };
+        let mut certificate = vec![0x30, 0x82];
+        certificate.extend(spki(&keys.tls.public_key()));
+        let token = Token {
+            name: "lt-4411".parse().unwrap(),
+            desk: "127.0.0.1:1".into(),
+            root: Digest::of(&root),
+            desk_key: Digest([0; 32]),
+            secret: Bytes(vec![9; 16]),
+        };
+        let files = repository.files().unwrap();
+        let (issued, enroller) = (NOW, key("enroller"));
+        Self { files, token, keys, card, certificate, issued, enroller }
+    }
+
+    fn answer(&self) -> Result<answer::Proven, Untrusted> {
+        let answer = EnrolAnswer {
+            card: seal(&self.card, &[&self.enroller]).unwrap(),
+            certificates: vec![Bytes(self.certificate.clone())],
+            organisation: "Lab".into(),
+            issued: self.issued,
+        };
+        let json = protocol::json::write(&answer).unwrap();
+        answer::read(&self.token, &self.keys, self.files.clone(), &json, NOW)
+    }
+
+    fn fault(change: impl FnOnce(&mut Self)) -> String {
+        let mut desk = Self::new();
+        change(&mut desk);
+        desk.answer().unwrap_err().to_string()
+    }
+}
+
+#[test]
+fn a_good_answer_proves_itself() {
+    let proven = Desk::new().answer().unwrap();
+    assert_eq!(proven.certificates.len(), 1);
+}
+
+#[test]
+fn each_fault_of_an_answer_is_found() {
+    fn fault(change: impl FnOnce(&mut Desk)) -> String {
+        Desk::fault(change)
+    }
+    assert!(fault(|d| d.token.root = Digest([1; 32])).contains("its root"));
+    assert!(fault(|d| d.files = Files::new()).contains("its root"));
+    let flipped = fault(|d| {
+        let bytes = d.files.get("timestamp.json").unwrap().to_vec();
+        let text = String::from_utf8(bytes).unwrap().replace("\"version\":1", "\"version\":7");
+        d.files.insert("timestamp.json", text.into_bytes());
+    });
+    assert!(flipped.contains("its catalogue"), "{flipped}");
+    assert!(fault(|d| d.enroller = key("somebody")).contains("no enroller"));
+    assert!(fault(|d| d.card.name = "lt-1".parse().unwrap()).contains("its name"));
+    assert!(fault(|d| d.card.tls_key = Digest([1; 32])).contains("its TLS key"));
+    assert!(fault(|d| d.card.record_key = key("x").public_key()).contains("its record key"));
+    let other = SealingSecret::from_seed([6; 32]).public().unwrap();
+    assert!(fault(|d| d.card.sealing_key = other).contains("its sealing key"));
+    assert!(fault(|d| d.card.not_after = NOW).contains("ended already"));
+    let label: protocol::Label = "group".parse().unwrap();
+    let given = fault(|d| {
+        let unheard = "never-allowed".parse().unwrap();
+        d.card.labels.insert(unheard, label);
+    });
+    assert!(given.contains("a label"), "{given}");
+    assert!(fault(|d| d.certificate.truncate(20)).contains("certificate"));
+}
+
+#[test]
+fn clocks_that_differ_are_named() {
+    let mut desk = Desk::new();
+    desk.issued = NOW;
+    let answer = EnrolAnswer {
+        card: seal(&desk.card, &[&desk.enroller]).unwrap(),
+        certificates: vec![Bytes(desk.certificate.clone())],
+        organisation: "Lab".into(),
+        issued: desk.issued,
+    };
+    let json = protocol::json::write(&answer).unwrap();
+    // A battery died: here it is years later, and everything has expired.
+    let here = NOW.plus(5 * 365 * 86_400);
+    let read = answer::read(&desk.token, &desk.keys, desk.files, &json, here);
+    assert!(matches!(read.unwrap_err(), Untrusted::Clock { .. }));
+}
+
+#[test]
+fn an_interrupted_enrolment_is_finished_by_the_same_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::new(&folder.path().join("state"));
+    let desk = Desk::new();
+    let pending = Pending::new(&desk.token, &desk.keys, desk.answer().unwrap());
+    crate::state::make(&layout).unwrap();
+    pending.write(&layout).unwrap();
+    assert!(!layout.is_enrolled());
+    // Cut here; the same line goes on without a gate, a desk or the token's life.
+    let config = Config { state: layout.root().to_owned(), ..Config::default() };
+    let wish = Wish { config: &config, token: &desk.token, now: NOW, host: "x".into() };
+    assert_eq!(enrol(&wish).unwrap(), desk.token.name);
+    let identity = Identity::load(&layout).unwrap();
+    assert_eq!(identity.card, desk.card);
+    assert!(!layout.enrolling().exists());
+    // Again: it is enrolled, and nothing is made anew.
+    assert!(matches!(enrol(&wish), Err(EnrolError::Already(_))));
+}
+
+#[test]
+fn leaving_destroys_the_keys_and_archives_the_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::new(&folder.path().join("state"));
+    let desk = Desk::new();
+    let pending = Pending::new(&desk.token, &desk.keys, desk.answer().unwrap());
+    pending.finish(&layout, NOW).unwrap();
+    {
+        let _daemon = crate::ledger::FolderDisk::open(&layout.ledger()).unwrap();
+        assert!(matches!(leave(&layout, NOW), Err(LeaveError::Running)));
+        assert!(layout.is_enrolled());
+    }
+    let left = leave(&layout, NOW).unwrap();
+    assert!(!layout.is_enrolled());
+    assert_eq!(std::fs::read_dir(layout.root().join("keys")).unwrap().count(), 0);
+    assert!(left.archive.join("ledger").exists() && left.archive.join("card.json").exists());
+    // It may belong to somebody again, and then begins anew.
+    pending.finish(&layout, NOW).unwrap();
+    assert!(Identity::load(&layout).is_ok());
+}
+
+#[test]
+fn a_folder_whose_parts_are_of_two_endpoints_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::new(&folder.path().join("state"));
+    let desk = Desk::new();
+    let proven = desk.answer().unwrap();
+    Pending::new(&desk.token, &desk.keys, proven).finish(&layout, NOW).unwrap();
+    let other = key("other").to_pem();
+    crate::state::write(&layout.key(crate::state::KeyName::Record), other.as_bytes()).unwrap();
+    let error = Identity::load(&layout).unwrap_err().to_string();
+    assert!(error.contains("another record key"), "{error}");
+}
+
+#[test]
+fn frames_are_gathered_in_order_and_within_limits() {
+    let frame = |frame: &EnrolFrame| encode(frame, 1 << 20).unwrap().split_off(4);
+    let part = |name: &str, bytes: usize, last| {
+        let name = name.to_owned();
+        frame(&EnrolFrame::CatalogueFile { name, part: Bytes(vec![7; bytes]), last })
+    };
+    let gather = |frames: &[Vec<u8>]| {
+        let mut gathered = Gathered::default();
+        frames.iter().for_each(|bytes| gathered.take(bytes));
+        gathered
+    };
+    let json = frame(&EnrolFrame::Answer { json: Bytes(b"{}".to_vec()) });
+    let wait = frame(&EnrolFrame::Wait);
+    let good = gather(&[wait, part("a", 3, false), part("a", 2, true), json.clone()]);
+    assert!(good.fault.is_none() && good.json.is_some());
+    assert_eq!(good.files.get("a"), Some([7u8; 5].as_slice()));
+    let bad: [&[Vec<u8>]; 6] = [
+        &[part("a", 1, false), part("b", 1, true)],
+        &[part("a", 1, false), json.clone()],
+        &[part("a", 1, true), part("a", 1, true)],
+        &[json.clone(), part("a", 1, true)],
+        &[vec![0xff]],
+        &[frame(&EnrolFrame::Refused { stop: Stop::Token })],
+    ];
+    for frames in bad {
+        assert!(gather(frames).fault.is_some());
+    }
+    let many: Vec<Vec<u8>> = (0..40).map(|_| part("a", 128 * 1024, false)).collect();
+    assert!(matches!(gather(&many).fault, Some(EnrolError::TooMuch)));
+}
