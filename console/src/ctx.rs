@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use desk::home::Home;
 use desk::org::Desk;
 use protocol::Time;
-use rustix::termios::{self, LocalModes, OptionalActions};
+use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -166,7 +166,8 @@ fn first_line(from: impl std::io::Read) -> std::io::Result<Zeroizing<String>> {
     Ok(line)
 }
 
-/// Asks on the terminal without showing what is typed.
+/// Asks on the terminal without showing what is typed. ^C is read here like any key: whoever stops
+/// must not be left with a terminal that shows nothing.
 fn hidden(prompt: &str) -> Result<Zeroizing<String>, Failure> {
     let no = || {
         Failure::usage("a passphrase is needed and there is no terminal to ask on")
@@ -175,12 +176,36 @@ fn hidden(prompt: &str) -> Result<Zeroizing<String>, Failure> {
     let mut terminal = open_terminal().map_err(|e| no().because(e))?;
     let before = termios::tcgetattr(&terminal).map_err(|e| no().because(e))?;
     let mut quiet = before.clone();
-    quiet.local_modes.remove(LocalModes::ECHO);
-    quiet.local_modes.insert(LocalModes::ECHONL);
+    quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
+    quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
+    quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
     termios::tcsetattr(&terminal, OptionalActions::Flush, &quiet).map_err(|e| no().because(e))?;
-    let asked = terminal.write_all(prompt.as_bytes()).and_then(|()| first_line(&terminal));
+    let asked = terminal.write_all(prompt.as_bytes()).and_then(|()| typed(&terminal));
     let _ = termios::tcsetattr(&terminal, OptionalActions::Flush, &before);
+    let _ = terminal.write_all(b"\n");
     asked.map_err(|e| Failure::usage("no passphrase was given").because(e))
+}
+
+/// A line typed key by key: backspace and ^U as everywhere, ^C and ^D stop.
+fn typed(from: impl std::io::Read) -> std::io::Result<Zeroizing<String>> {
+    let mut line = Zeroizing::new(Vec::with_capacity(256));
+    for byte in BufReader::new(from.take(ANSWER_BYTES_MAX)).bytes() {
+        match byte? {
+            b'\r' | b'\n' => break,
+            3 | 4 => return Err(std::io::Error::other("stopped")),
+            8 | 0x7f => {
+                // One character may be several bytes: those that continue it go with it.
+                while line.pop().is_some_and(|last| last & 0xc0 == 0x80) {}
+            }
+            0x15 => line.clear(),
+            other => line.push(other),
+        }
+    }
+    match std::str::from_utf8(&line) {
+        Ok("") => Err(std::io::Error::other("nothing was typed")),
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err(std::io::Error::other("it was not UTF-8 text")),
+    }
 }
 
 #[cfg(test)]
@@ -192,5 +217,15 @@ mod tests {
         assert_eq!(*first_line(&b"correct horse \r\nrest"[..]).unwrap(), "correct horse ");
         assert!(first_line(&b"\n"[..]).is_err());
         assert!(first_line(&b""[..]).is_err());
+    }
+
+    #[test]
+    fn typing_knows_backspace_and_stops_at_control_c() {
+        assert_eq!(*typed("pässs\u{7f} x\rrest".as_bytes()).unwrap(), "päss x");
+        assert_eq!(*typed("aä\u{7f}b\n".as_bytes()).unwrap(), "ab");
+        assert_eq!(*typed(&b"wrong\x15right\n"[..]).unwrap(), "right");
+        assert!(typed(&b"abc\x03"[..]).is_err());
+        assert!(typed(&b"\x7f\x7f\n"[..]).is_err());
+        assert!(typed(&b"\xff\n"[..]).is_err());
     }
 }

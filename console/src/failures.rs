@@ -29,11 +29,14 @@ fn first<E: std::error::Error + Send + Sync + 'static>(exit: Exit, error: E) -> 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         match &error {
-            OpenError::Empty { .. } => first(Exit::Usage, error)
-                .next("make one:  salve init --profile solo --name NAME --me YOU\ninvited:   salve join CODE"),
-            OpenError::Interrupted { .. } => {
-                first(Exit::NeedsPerson, error).next("run the same `salve init` again; it goes on where it stopped")
-            }
+            OpenError::Empty { .. } => first(Exit::Usage, error).next(
+                "make one:  salve init --profile solo --name NAME --me YOU\ninvited:   \
+                    salve join CODE",
+            ),
+            OpenError::Interrupted { .. } => first(Exit::NeedsPerson, error).next(
+                "run the same `salve init` again; it goes on \
+                    where it stopped",
+            ),
             OpenError::File(_) | OpenError::Store(_) => first(Exit::Broken, error),
         }
     }
@@ -96,19 +99,22 @@ impl From<InitError> for Failure {
         match error {
             InitError::Home(error) => error.into(),
             InitError::Catalogue(trouble) => trouble.into(),
-            InitError::AlreadyReady { .. } => {
-                first(Exit::Usage, error).next("another organisation needs another home:  salve --home DIR init ...")
-            }
+            InitError::AlreadyReady { .. } => first(Exit::Usage, error).next(
+                "another organisation needs another home:  salve \
+                    --home DIR init ...",
+            ),
             InitError::Other { .. } => first(Exit::Usage, error)
                 .next("complete it with the same words as then, or choose another --home"),
             InitError::NeedsMorePeople(profile) => Self::new(
                 Exit::Usage,
                 format!(
-                    "profile {profile} separates duties between people, and this version makes the keys of one person only"
+                    "profile {profile} separates duties between people, and this version makes \
+                        the keys of one person only"
                 ),
             )
             .next(
-                "alone:  salve init --profile solo ...   (one key is enough for every risk, and every record says so)",
+                "alone:  salve init --profile solo ...   (one key is enough for every risk, and \
+                    every record says so)",
             ),
             InitError::Name(_) => first(Exit::Usage, error),
             other => first(Exit::Broken, other),
@@ -123,7 +129,8 @@ impl From<EnrolError> for Failure {
             EnrolError::Catalogue(trouble) => trouble.into(),
             EnrolError::NameTaken { ref name } => {
                 let next = format!(
-                    "see it:  salve endpoints show {name}\nset up anew:  salve endpoints withdraw {name}, then enroll it again"
+                    "see it:  salve endpoints show {name}\nset up anew:  salve endpoints withdraw \
+                        {name}, then enroll it again"
                 );
                 first(Exit::Usage, error).next(next)
             }
@@ -194,7 +201,8 @@ impl From<JoinError> for Failure {
             JoinError::Dial(ref dial) => {
                 let step = dial.step();
                 first(Exit::Unreachable, error).next(format!(
-                    "it stopped at: {step}. Is your colleague's `salve agents invite` still waiting?\n{again}"
+                    "it stopped at: {step}. Is your colleague's `salve agents invite` still \
+                        waiting?\n{again}"
                 ))
             }
             JoinError::Line(_) => first(Exit::Unreachable, error).next(again),

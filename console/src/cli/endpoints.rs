@@ -168,7 +168,8 @@ pub async fn wait(ctx: &Ctx, door: &mut Door, name: &str) -> Result<Joined, Fail
         joined = door.wait(&mut hear) => Ok(joined?),
         _ = tokio::signal::ctrl_c() => {
             door.close();
-            Err(Failure::needs_person(format!("stopped: {name} has not joined, and the line is void"))
+            Err(Failure::needs_person(format!("stopped: {name} has not joined, and the line is \
+                void"))
                 .next("run the command again for a new line"))
         }
     }
@@ -217,8 +218,10 @@ fn table(rows: &[EndpointRow], now: Time) -> String {
 fn find(ctx: &Ctx, words: &str) -> Result<Exit, Failure> {
     let found = matching(active(ctx)?, words);
     if found.is_empty() {
-        return Err(Failure::needs_person(format!("no endpoint of \"{words}\" is known"))
-            .next("all of them:  salve endpoints list\nsay whose one is:  salve endpoints set NAME --owner PERSON"));
+        return Err(Failure::needs_person(format!("no endpoint of \"{words}\" is known")).next(
+            "all of them:  salve endpoints list\nsay whose one is:  salve endpoints set \
+                NAME --owner PERSON",
+        ));
     }
     let now = ctx.now();
     ctx.show(&found, |found| table(found, now))?;

@@ -141,11 +141,14 @@ fn words(view: &View) -> String {
     let home = safe(&view.home.to_string_lossy());
     let done = if view.resumed { "completed" } else { "set up" };
     let name = safe(&view.organisation);
-    let mut lines = vec![
+    let mut lines =
+        vec![
         format!("Organisation \"{name}\" ({}) is {done} in {home}.", view.id),
-        format!("  You hold   the root, admin and vetter keys, under the passphrase (keys/*/{me}.pem);"),
+        format!("  You hold   the root, admin and vetter keys, under the passphrase \
+            (keys/*/{me}.pem);"),
         format!("             the keys that sign your orders and open your secrets (agents/{me}/)"),
-        "  Also here  keys used without a person, in clear: two CAs, enroller, ticket, freshness, desk".to_owned(),
+        "  Also here  keys used without a person, in clear: two CAs, enroller, ticket, freshness, \
+            desk".to_owned(),
         format!("  Scripts    {}", vetted_words(&view.scripts, me)),
     ];
     let mut head = "  Weak       ";
@@ -156,8 +159,15 @@ fn words(view: &View) -> String {
     if !view.weaknesses.is_empty() {
         lines.push("             every record says so".to_owned());
     }
-    lines.push(format!("  Do now     move keys/root/{me}.pem to a stick in a drawer: it is needed only to name other keys;"));
-    lines.push("             keep the passphrase safe: without it nothing can be vetted or changed any more".to_owned());
+    lines.push(format!(
+        "  Do now     move keys/root/{me}.pem to a stick in a drawer: it is needed \
+        only to name other keys;"
+    ));
+    lines.push(
+        "             keep the passphrase safe: without it nothing can be vetted or \
+        changed any more"
+            .to_owned(),
+    );
     lines.push("  Next       salve endpoints enroll NAME".to_owned());
     lines.join("\n")
 }
@@ -188,14 +198,19 @@ mod tests {
         assert_eq!(
             words(&view),
             "Organisation \"Demo Ltd\" (demo-ltd) is set up in /tmp/x.\n\
-             \x20 You hold   the root, admin and vetter keys, under the passphrase (keys/*/a.kaya.pem);\n\
-             \x20            the keys that sign your orders and open your secrets (agents/a.kaya/)\n\
-             \x20 Also here  keys used without a person, in clear: two CAs, enroller, ticket, freshness, desk\n\
+             \x20 You hold   the root, admin and vetter keys, under the passphrase \
+             (keys/*/a.kaya.pem);\n\
+             \x20            the keys that sign your orders and open your secrets \
+             (agents/a.kaya/)\n\
+             \x20 Also here  keys used without a person, in clear: two CAs, enroller, ticket, \
+             freshness, desk\n\
              \x20 Scripts    1 vetted by a.kaya alone: cache.clear 1 (low)\n\
              \x20 Weak       scripts of every risk need one signature of 1\n\
              \x20            every record says so\n\
-             \x20 Do now     move keys/root/a.kaya.pem to a stick in a drawer: it is needed only to name other keys;\n\
-             \x20            keep the passphrase safe: without it nothing can be vetted or changed any more\n\
+             \x20 Do now     move keys/root/a.kaya.pem to a stick in a drawer: it is needed only \
+             to name other keys;\n\
+             \x20            keep the passphrase safe: without it nothing can be vetted or \
+             changed any more\n\
              \x20 Next       salve endpoints enroll NAME"
         );
     }

@@ -54,7 +54,8 @@ mod tests {
         };
         assert_eq!(
             words(&organisation, "/tmp/x"),
-            "You are m.ruiz of demo-ltd. Your keys were made here and never left: /tmp/x/agents/m.ruiz/\n\
+            "You are m.ruiz of demo-ltd. Your keys were made here and never left: \
+                /tmp/x/agents/m.ruiz/\n\
              \x20 Next   salve scripts search WORDS\n\
              \x20        salve endpoints list"
         );

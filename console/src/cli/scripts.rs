@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use desk::catalogue::{self, CatalogueTrouble, Pending, PendingScript, ScriptFile};
+use desk::catalogue::{self, CatalogueTrouble, Pending, ScriptFile};
 use desk::home::{Held, Organisation};
 use desk::org::Desk;
-use protocol::{AgentName, Consent, Manifest, ScriptName};
+use protocol::{AgentName, Manifest, ScriptName};
 use serde::Serialize;
 
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
-use crate::view::{Table, count, safe};
+use crate::view::safe;
+use crate::view::script::{
+    LintLine, Shown, label, lint_words, name_version, pending_words, rows, show_words, text,
+};
 
 /// `salve scripts`
 #[derive(Debug, Args)]
@@ -123,13 +126,6 @@ pub async fn run(ctx: &Ctx, args: ScriptsArgs) -> Result<Exit, Failure> {
     }
 }
 
-#[derive(Debug, Serialize)]
-struct LintLine {
-    path: PathBuf,
-    script: Option<String>,
-    faults: Vec<String>,
-}
-
 fn lint(ctx: &Ctx, path: &Path) -> Result<Exit, Failure> {
     // The author matters to a signature, not to the faults.
     let home = desk::home::Home::new(&ctx.home);
@@ -150,27 +146,6 @@ fn lint(ctx: &Ctx, path: &Path) -> Result<Exit, Failure> {
     let faulty = lines.iter().filter(|line| !line.faults.is_empty()).count();
     ctx.show(&lines, |lines| lint_words(lines))?;
     Ok(if faulty == 0 { Exit::Fine } else { Exit::NeedsPerson })
-}
-
-fn lint_words(lines: &[LintLine]) -> String {
-    let mut out = String::new();
-    for line in lines {
-        let path = safe(&line.path.to_string_lossy());
-        match &line.script {
-            Some(script) => out.push_str(&format!("{path}: {script}: no faults\n")),
-            None => {
-                out.push_str(&format!("{path}: {}\n", count(line.faults.len() as u64, "fault")))
-            }
-        }
-        for text in line.faults.iter().flat_map(|fault| fault.lines()) {
-            out.push_str(&format!("  {}\n", safe(text)));
-        }
-    }
-    out
-}
-
-fn label(manifest: &Manifest) -> String {
-    format!("{} {} ({} risk)", manifest.name, manifest.version, manifest.risk)
 }
 
 fn sign(ctx: &Ctx, files: &[PathBuf], vetter: Option<AgentName>) -> Result<Exit, Failure> {
@@ -195,37 +170,6 @@ fn sign(ctx: &Ctx, files: &[PathBuf], vetter: Option<AgentName>) -> Result<Exit,
     let waiting = catalogue::sign(&desk.home, &scripts, &key, ctx.now())?;
     ctx.show(&waiting, |waiting| pending_words(waiting))?;
     Ok(Exit::Fine)
-}
-
-fn pending_words(waiting: &[Pending]) -> String {
-    if waiting.is_empty() {
-        return "Nothing waits: these versions are published already.".to_owned();
-    }
-    let mut out = String::new();
-    let mut missing = false;
-    for list in waiting {
-        let names: Vec<String> = list.scripts.iter().map(name_version).collect();
-        let people: Vec<&str> = list.signed.iter().map(AgentName::as_str).collect();
-        let by = if people.is_empty() { "nobody".to_owned() } else { people.join(", ") };
-        out.push_str(&format!(
-            "{} risk waits: {}; signed by {by} ({} of {})\n",
-            list.risk,
-            names.join(", "),
-            list.signed.len(),
-            list.wanted
-        ));
-        missing |= list.signed.len() < list.wanted;
-    }
-    out.push_str(if missing {
-        "  Next   another vetter signs what waits:  salve scripts sign --as NAME"
-    } else {
-        "  Next   salve scripts publish"
-    });
-    out
-}
-
-fn name_version(script: &PendingScript) -> String {
-    format!("{} {}", script.name, script.version)
 }
 
 fn publish(ctx: &Ctx) -> Result<Exit, Failure> {
@@ -288,29 +232,6 @@ fn list(ctx: &Ctx) -> Result<Exit, Failure> {
     Ok(Exit::Fine)
 }
 
-fn rows(scripts: &[Manifest]) -> String {
-    let mut table = Table::new(["SCRIPT", "VERSION", "RISK", "PERSON", "DOES"]);
-    for manifest in scripts {
-        table.row([
-            manifest.name.as_str(),
-            &manifest.version.to_string(),
-            manifest.risk.word(),
-            consent(manifest.consent),
-            &manifest.does,
-        ]);
-    }
-    table.render()
-}
-
-const fn consent(consent: Consent) -> &'static str {
-    match consent {
-        Consent::None => "not asked",
-        Consent::Tell => "told",
-        Consent::Ask => "asked",
-        Consent::Identity => "identified",
-    }
-}
-
 fn search(ctx: &Ctx, words: &str) -> Result<Exit, Failure> {
     let desk = ctx.desk()?;
     let newest = newest(&desk, ctx)?;
@@ -322,15 +243,6 @@ fn search(ctx: &Ctx, words: &str) -> Result<Exit, Failure> {
     }
     ctx.show(&hits, |hits| rows(hits))?;
     Ok(Exit::Fine)
-}
-
-#[derive(Debug, Serialize)]
-struct Shown {
-    manifest: Manifest,
-    digest: protocol::Digest,
-    vetted_by: Vec<String>,
-    wanted: usize,
-    source: String,
 }
 
 fn show(ctx: &Ctx, name: &ScriptName, source_only: bool) -> Result<Exit, Failure> {
@@ -364,112 +276,10 @@ fn near(newest: &[Manifest], name: &ScriptName) -> Option<ScriptName> {
     newest.iter().filter(|m| alike(m) <= 3).min_by_key(alike).map(|m| m.name.clone())
 }
 
-/// A vetted text keeps its line breaks and nothing else that could move the cursor.
-fn text(source: &str) -> String {
-    source.lines().map(|line| safe(&line.replace('\t', "    "))).collect::<Vec<_>>().join("\n")
-}
-
-fn show_words(shown: &Shown) -> String {
-    let m = &shown.manifest;
-    let mut lines = vec![
-        format!("{} {}: {} ({} risk)", m.name, m.version, safe(&m.title), m.risk),
-        format!("  Does       {}", safe(&m.does)),
-        format!("  Person     {}", consent(m.consent)),
-    ];
-    lines.extend(m.question.iter().map(|q| format!("  Question   \"{}\"", safe(q))));
-    lines.push(format!("  Written    by {}", m.author));
-    let by = shown.vetted_by.join(", ");
-    lines.push(format!("  Vetted     by {by} ({} of {})", shown.vetted_by.len(), shown.wanted));
-    lines.push(format!("  Limit      {} s on {}", m.limit_seconds, safe(&m.platforms.join(", "))));
-    let mut head = "  Arguments";
-    for (name, spec) in &m.parameters {
-        lines.push(format!("{head:<13}{}: {}", safe(name), safe(&spec.ask)));
-        head = "";
-    }
-    let mut head = "  May use";
-    for (function, nouns) in &m.permissions {
-        let nouns: Vec<String> = nouns.iter().map(|noun| safe(noun)).collect();
-        lines.push(
-            format!("{head:<13}{} {}", safe(function), nouns.join(" ")).trim_end().to_owned(),
-        );
-        head = "";
-    }
-    if m.permissions.is_empty() {
-        lines.push("  May use    nothing beyond looking".to_owned());
-    }
-    lines.push(format!("  Digest     {}", shown.digest));
-    lines.push(format!("  Text       salve scripts show {} --source", m.name));
-    lines.join("\n")
-}
-
 #[cfg(test)]
 mod tests {
-    use protocol::Risk;
-
     use super::*;
-
-    fn manifest() -> Manifest {
-        serde_json::from_value(serde_json::json!({
-            "name": "cache.clear", "version": 3, "title": "Clear caches", "author": "a.kaya",
-            "does": "empties package\u{1b}[31m caches", "risk": "low", "consent": "tell",
-            "platforms": ["linux"], "limit_seconds": 300,
-            "parameters": { "browsers": { "kind": "bool", "ask": "Browser caches too?" } },
-            "permissions": { "fs.remove": ["{homes}/.cache/**"], "pkg.clean_cache": [] },
-        }))
-        .unwrap()
-    }
-
-    #[test]
-    fn lists_and_pages_read_as_promised_and_hostile_text_stays_text() {
-        assert_eq!(
-            rows(&[manifest()]),
-            "SCRIPT       VERSION  RISK  PERSON  DOES\n\
-             cache.clear  3        low   told    empties package\\u{1b}[31m caches\n"
-        );
-        let shown = Shown {
-            manifest: manifest(),
-            digest: protocol::Digest::of(b"x"),
-            vetted_by: vec!["a.kaya".to_owned()],
-            wanted: 1,
-            source: "a\tb\n\u{1b}c".to_owned(),
-        };
-        assert_eq!(
-            show_words(&shown),
-            "cache.clear 3: Clear caches (low risk)\n\
-             \x20 Does       empties package\\u{1b}[31m caches\n\
-             \x20 Person     told\n\
-             \x20 Written    by a.kaya\n\
-             \x20 Vetted     by a.kaya (1 of 1)\n\
-             \x20 Limit      300 s on linux\n\
-             \x20 Arguments  browsers: Browser caches too?\n\
-             \x20 May use    fs.remove {homes}/.cache/**\n\
-             \x20            pkg.clean_cache\n\
-             \x20 Digest     2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881\n\
-             \x20 Text       salve scripts show cache.clear --source"
-        );
-        assert_eq!(text(&shown.source), "a    b\n\\u{1b}c");
-    }
-
-    #[test]
-    fn what_waits_says_who_signed_and_what_is_missing() {
-        let mut list = Pending {
-            risk: Risk::Medium,
-            scripts: vec![PendingScript {
-                name: "disk.free".parse().unwrap(),
-                version: 4,
-                risk: Risk::Medium,
-            }],
-            signed: vec!["a.kaya".parse().unwrap()],
-            wanted: 2,
-        };
-        assert_eq!(
-            pending_words(std::slice::from_ref(&list)),
-            "medium risk waits: disk.free 4; signed by a.kaya (1 of 2)\n\
-             \x20 Next   another vetter signs what waits:  salve scripts sign --as NAME"
-        );
-        list.signed.push("m.ruiz".parse().unwrap());
-        assert!(pending_words(&[list]).ends_with("Next   salve scripts publish"));
-    }
+    use crate::view::script::tests::manifest;
 
     #[test]
     fn a_folder_of_scripts_is_read_in_order_and_cases_are_left_alone() {

@@ -22,7 +22,8 @@ pub fn run(ctx: &Ctx) -> Result<Exit, Failure> {
 fn empty_words(home: &str) -> String {
     format!(
         "There is no organisation in {} yet. Three commands to your first machine:\n\
-         \x20 salve init --profile solo --name \"Demo Ltd\" --me a.kaya   makes the keys and signs the first catalogue\n\
+         \x20 salve init --profile solo \
+         --name \"Demo Ltd\" --me a.kaya   makes the keys and signs the first catalogue\n\
          \x20 salve endpoints enroll NAME      prints one line to paste on that machine\n\
          \x20 salve check health.check --on NAME\n\
          Invited by a colleague?  salve join CODE",
@@ -34,7 +35,8 @@ fn ready_words() -> String {
     "What next:\n\
      \x20 salve status                     what needs a person\n\
      \x20 salve scripts search WORDS       which script helps\n\
-     \x20 salve run SCRIPT --ticket T      shows the plan, asks, repairs, leaves the proof on the ticket\n\
+     \x20 salve run SCRIPT --ticket T      shows the plan, asks, repairs, leaves the proof on the \
+     ticket\n\
      All commands:  salve --help"
         .to_owned()
 }

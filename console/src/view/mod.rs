@@ -1,12 +1,15 @@
 //! All words and columns: views are structs, and these are the pieces they are printed with.
 
 mod outcome;
+#[cfg(test)]
+mod pages;
 pub mod runs;
+pub mod script;
 pub mod status;
-pub mod ticket;
-pub mod verdict;
 mod table;
 mod text;
+pub mod ticket;
+pub mod verdict;
 
 pub use outcome::{Heading, RunView, found, plan_words, seconds};
 pub use table::Table;
