@@ -7,7 +7,7 @@ use hatch::{FromGate, ToGate};
 
 use super::{TURN, now};
 use crate::core::Event;
-use crate::spawn::{self, GATE_WAITING_MAX, Line, Programs, StartError};
+use crate::spawn::{self, GATE_SLOW_BYTES, Line, Programs, StartError};
 
 /// A gate that lived this long was well: the next one is started at once again.
 const WELL_MS: u64 = 60_000;
@@ -127,7 +127,7 @@ impl Gate {
         }
         let waiting = line.outbox.waiting();
         let slow =
-            if self.slow { waiting > GATE_WAITING_MAX / 4 } else { waiting > GATE_WAITING_MAX / 2 };
+            if self.slow { waiting > GATE_SLOW_BYTES / 2 } else { waiting > GATE_SLOW_BYTES };
         if slow != self.slow {
             self.slow = slow;
             events.push_back(Event::GateSlow(slow));
