@@ -329,6 +329,31 @@ fn an_interrupted_publish_is_completed_by_the_same_call() {
 }
 
 #[test]
+fn an_interrupted_change_of_root_is_completed_by_the_same_call() {
+    let (folder, mut repository) = made();
+    let before = tree(folder.path());
+    let names = ["root a", "root b", "admin c", "online 2"];
+    let (keys, plan) = (keys(&names), sample::plan());
+    let online = trust::Signer::public_key(&key("online 2"));
+    let admins = role(1, &["admin c"]);
+    let mut rotate = |repository: &mut Repository| {
+        let (root, targets) = (plan.root.clone(), admins.clone());
+        repository.rotate_root(root, targets, online, &all(&keys), NOW.plus(900)).unwrap();
+    };
+    rotate(&mut repository);
+    let after = tree(folder.path());
+    let place = tempfile::tempdir().unwrap();
+    lay(place.path(), &before);
+    let half = ["2.targets.json", "2.root.json"].map(|n| (n.to_owned(), after[n].clone()));
+    lay(place.path(), &BTreeMap::from(half));
+    let mut again = Repository::open(place.path()).unwrap();
+    assert!(again.catalogue(NOW).is_err(), "endpoints wait until it is complete");
+    rotate(&mut again);
+    assert_eq!(again.files().unwrap(), repository.files().unwrap());
+    assert_eq!(again.catalogue(NOW).unwrap().versions().root, 2);
+}
+
+#[test]
 fn an_interrupted_creation_begins_anew_and_a_finished_one_is_left_alone() {
     let (folder, _repository) = made();
     let keys = everybody();
