@@ -53,7 +53,7 @@ pub fn doctor(config: &Config, peer: Option<&Peer>, now: Time) -> Vec<Finding> {
     let layout = Layout::new(&config.state);
     let mut found = Vec::new();
     let looks: [&dyn Fn() -> Vec<Finding>; 8] = [
-        &|| vec![root()],
+        &|| vec![root(config)],
         &|| vec![programs(&config.libexec)],
         &|| vec![user(config)],
         &|| defences(config),
@@ -74,9 +74,11 @@ pub fn doctor(config: &Config, peer: Option<&Peer>, now: Time) -> Vec<Finding> {
     found
 }
 
-fn root() -> Finding {
+fn root(config: &Config) -> Finding {
     if rustix::process::geteuid().is_root() {
         well("rights", "run by root")
+    } else if config.exceptions.uid {
+        well("rights", "run by the daemon's own user, by exception")
     } else {
         wrong("rights", "only root sees the state and starts the gate", "sudo salved doctor")
     }
@@ -249,6 +251,9 @@ fn told(step: &ProbeStep, peer: &str) -> Finding {
     let (what, next): (&'static str, &str) = match step.what.as_str() {
         "name" => ("name", "compare the name with the desk's, and look at /etc/resolv.conf"),
         "route" => ("route", "look at `ip route` and the cable or Wi-Fi"),
+        "udp" if step.detail.contains("nothing listens") => {
+            ("udp", "nobody waits there: is it the right address, and is that side started?")
+        }
         "udp" => ("udp", "let UDP through to that port: a firewall or proxy drops it"),
         "certificate" => ("certificate", "somebody else answers there: compare the token's desk"),
         "clock" => ("clock", "set the clock: `timedatectl set-ntp true`"),

@@ -72,6 +72,9 @@ pub enum EnrolError {
     /// A key of ours, or the request.
     #[error("could not make the request: {0}")]
     Request(String),
+    /// Nobody but root can give the gate a user of its own.
+    #[error("only root can give the gate its own user; run it with sudo")]
+    NotRoot,
     /// The gate's user is missing.
     #[error("there is no user {0}: install the package, or add it with useradd --system {0}")]
     NoUser(String),
@@ -108,12 +111,14 @@ fn fresh_keys() -> Result<pending::Keys, EnrolError> {
 /// The gate's uid and gid; none under exception `uid` where there is no such user.
 ///
 /// # Errors
-/// [`EnrolError::NoUser`].
+/// [`EnrolError::NoUser`], [`EnrolError::NotRoot`].
 pub fn gate_ids(config: &Config) -> Result<Option<(u32, u32)>, EnrolError> {
+    let root = rustix::process::geteuid().is_root();
     match spawn::user(&config.gate_user) {
-        Some(ids) if rustix::process::geteuid().is_root() => Ok(Some(ids)),
+        Some(ids) if root => Ok(Some(ids)),
         _ if config.exceptions.uid => Ok(None),
-        _ => Err(EnrolError::NoUser(config.gate_user.clone())),
+        Some(_) => Err(EnrolError::NotRoot),
+        None => Err(EnrolError::NoUser(config.gate_user.clone())),
     }
 }
 
