@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use protocol::documents::CatalogueVersions;
-use protocol::{Risk, ScriptName};
+use protocol::{Risk, ScriptName, limits};
 use trust::SigningKey;
 use trust::catalogue::{
     Catalogue, Draft, Files, FolderStore, Repository, RepositoryError, TrustedStore, delta,
@@ -150,6 +150,32 @@ fn a_draft_that_says_low_and_lists_high_is_not_signed() {
     let mut root =
         Draft::read(text.replace("\"role\":\"risk-low\"", "\"role\":\"root\"").as_bytes()).unwrap();
     assert!(root.sign(&key("vetter a")).is_err());
+}
+
+#[test]
+fn a_catalogue_that_no_endpoint_could_take_is_not_published() {
+    let (_folder, mut repository) = made();
+    let large = |version| {
+        let manifest = manifest("cache.large", version, Risk::Low).unwrap();
+        let mut source = vec![b' '; limits::SCRIPT_BYTES_MAX];
+        source[0] = u8::try_from(version).unwrap();
+        (source, manifest)
+    };
+    let (source, first) = large(1);
+    let mut draft = repository.draft_script(&source, &first, NOW).unwrap().unwrap();
+    for version in 2..=64 {
+        let (source, manifest) = large(version);
+        draft.add_script(&source, &manifest).unwrap();
+    }
+    draft.sign(&key("vetter a")).unwrap();
+    let published = repository.publish(draft, &key("online"), NOW.plus(300));
+    let what = "catalogue";
+    assert!(matches!(published, Err(RepositoryError::TooLarge { what: w, .. }) if w == what));
+    assert_eq!(repository.catalogue(NOW).unwrap().scripts().count(), 2);
+    let (mut source, manifest) = large(1);
+    source.push(b' ');
+    let script = repository.draft_script(&source, &manifest, NOW);
+    assert!(matches!(script, Err(RepositoryError::TooLarge { what: "script", .. })));
 }
 
 #[test]

@@ -99,6 +99,20 @@ fn what_is_no_ed25519_key_is_malformed() {
 }
 
 #[test]
+fn a_key_with_parameters_is_malformed() {
+    // RFC 8410: the parameters must be absent; here they are NULL.
+    let head = [0x30, 0x30, 2, 1, 0, 0x30, 7, 6, 3, 0x2b, 0x65, 0x70, 5, 0, 4, 0x22, 4, 0x20];
+    let der = [&head[..], &[9; 32]].concat();
+    let body = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, der);
+    let label = "PRIVATE KEY";
+    let pem = |body: &str| format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n");
+    let lines: Vec<&str> =
+        body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    let answer = SigningKey::from_pem(&pem(&lines.join("\n")), None);
+    assert!(matches!(answer, Err(KeyError::Malformed { .. })), "{answer:?}");
+}
+
+#[test]
 fn nothing_private_is_printed() {
     let key = sample::key("admin a");
     let shown = format!("{key:?}");
