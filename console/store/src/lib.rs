@@ -6,6 +6,9 @@
 
 mod endpoints;
 mod error;
+mod escrow;
+mod filing;
+mod notes;
 mod open;
 mod orders;
 mod outbox;
@@ -16,9 +19,12 @@ mod tickets;
 
 pub use endpoints::{EndpointRow, EndpointState, HeadChange, NewEndpoint, Seen};
 pub use error::StoreError;
+pub use escrow::EscrowRow;
+pub use filing::{Filed, NewRecord};
+pub use notes::{FileRow, NewFile, NewNote, NoteRow};
 pub use open::Store;
 pub use orders::{NewOrder, OrderRow, OrderState};
 pub use outbox::{OutboxKind, OutboxRow, OutboxState};
 pub use people::{AgentRow, AgentState, TokenKind, TokenRow};
-pub use runs::{EscrowRow, Filed, NewRecord, RunFilter, RunRow, RunState, Stray};
-pub use tickets::{FileRow, NewFile, NewNote, NewTicketRow, NoteRow, TicketFilter, TicketRow};
+pub use runs::{RunFilter, RunRow, RunState, Stray};
+pub use tickets::{NewTicketRow, TicketFilter, TicketRow};

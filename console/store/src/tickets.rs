@@ -1,11 +1,11 @@
 //! The built-in ticket system's rows. Never decides what a note says or who may read it.
 
 use protocol::documents::TicketState;
-use protocol::{AgentName, Digest, EndpointId, Time};
+use protocol::{AgentName, EndpointId, Time};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, named_params};
 use serde::Serialize;
 
-use crate::error::{Fault, StoreError, duplicate};
+use crate::error::{Fault, StoreError};
 use crate::open::Store;
 use crate::row::{self};
 
@@ -91,76 +91,6 @@ pub struct TicketRow {
     pub satisfaction: Option<u64>,
 }
 
-/// A note about to be added.
-#[derive(Debug, Clone)]
-pub struct NewNote<'a> {
-    /// The ticket.
-    pub ticket: u64,
-    /// Unique for ever.
-    pub key: &'a str,
-    /// Whether the requester reads it.
-    pub public: bool,
-    /// Who wrote it, if a person did.
-    pub author: Option<&'a AgentName>,
-    /// The text.
-    pub body: &'a str,
-}
-
-/// A note.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct NoteRow {
-    /// Its number.
-    pub id: u64,
-    /// Unique for ever.
-    pub key: String,
-    /// Whether the requester reads it.
-    pub public: bool,
-    /// Who wrote it, if a person did.
-    pub author: Option<AgentName>,
-    /// The text. Escape it.
-    pub body: String,
-    /// When.
-    pub posted: Time,
-}
-
-/// A file about to be attached.
-#[derive(Debug, Clone)]
-pub struct NewFile<'a> {
-    /// The ticket.
-    pub ticket: u64,
-    /// Unique for ever.
-    pub key: &'a str,
-    /// Whether the requester reads it.
-    pub public: bool,
-    /// Its name, for people; never a path of ours.
-    pub name: &'a str,
-    /// Its media type.
-    pub media: &'a str,
-    /// Its bytes.
-    pub bytes: &'a [u8],
-}
-
-/// A file, without its bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct FileRow {
-    /// Its number.
-    pub id: u64,
-    /// Unique for ever.
-    pub key: String,
-    /// Whether the requester reads it.
-    pub public: bool,
-    /// Its name. Escape it.
-    pub name: String,
-    /// Its media type.
-    pub media: String,
-    /// SHA-256 of its bytes.
-    pub digest: Digest,
-    /// How many bytes.
-    pub size: u64,
-    /// When it was added.
-    pub added: Time,
-}
-
 /// Which tickets to list.
 #[derive(Debug, Clone, Default)]
 pub struct TicketFilter {
@@ -197,35 +127,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<TicketRow> {
     })
 }
 
-fn read_note(row: &Row<'_>) -> rusqlite::Result<NoteRow> {
-    Ok(NoteRow {
-        id: row::number(row, "id")?,
-        key: row.get("key")?,
-        public: row.get::<_, String>("audience")? == "public",
-        author: row::text_opt(row, "author")?,
-        body: row.get("body")?,
-        posted: row::time(row, "posted")?,
-    })
-}
-
-fn read_file(row: &Row<'_>) -> rusqlite::Result<FileRow> {
-    Ok(FileRow {
-        id: row::number(row, "id")?,
-        key: row.get("key")?,
-        public: row.get::<_, String>("audience")? == "public",
-        name: row.get("name")?,
-        media: row.get("media")?,
-        digest: row::text(row, "digest")?,
-        size: row::number(row, "size")?,
-        added: row::time(row, "added")?,
-    })
-}
-
-const fn audience(public: bool) -> &'static str {
-    if public { "public" } else { "internal" }
-}
-
-fn one(db: &Connection, id: u64) -> Result<TicketRow, Fault> {
+pub(crate) fn one(db: &Connection, id: u64) -> Result<TicketRow, Fault> {
     db.query_row("SELECT * FROM tickets WHERE id = ?1", [row::int(id)], read)
         .optional()?
         .ok_or_else(|| missing(id).into())
@@ -234,9 +136,6 @@ fn one(db: &Connection, id: u64) -> Result<TicketRow, Fault> {
 fn missing(id: u64) -> StoreError {
     StoreError::NotFound { what: format!("ticket `{id}`") }
 }
-
-const FILES: &str = "SELECT id, key, audience, name, media, digest, length(bytes) AS size, added
-     FROM files";
 
 impl Store {
     /// Opens a ticket; the same key again answers with the ticket that is there.
@@ -379,108 +278,6 @@ impl Store {
             let sql = "UPDATE tickets SET satisfaction = ?2 WHERE id = ?1";
             let changed = db.execute(sql, (row::int(id), i64::from(stars)))?;
             if changed == 0 { Err(missing(id).into()) } else { Ok(()) }
-        })
-    }
-
-    /// Adds a note.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`] for the ticket, [`StoreError::Duplicate`] for a key that exists.
-    pub fn add_note(&self, new: &NewNote<'_>, now: Time) -> Result<u64, StoreError> {
-        self.write("add a note", |db| {
-            one(db, new.ticket)?;
-            db.execute(
-                "INSERT INTO notes (ticket, key, audience, author, body, posted)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                (
-                    row::int(new.ticket),
-                    new.key,
-                    audience(new.public),
-                    new.author.map(AgentName::as_str),
-                    new.body,
-                    row::stamp(now),
-                ),
-            )
-            .map_err(|e| duplicate(e, || format!("a note with key `{}`", new.key)))?;
-            let id = db.last_insert_rowid();
-            db.execute(
-                "UPDATE tickets SET first_response = coalesce(first_response, ?2) WHERE id = ?1",
-                (row::int(new.ticket), row::stamp(now)),
-            )?;
-            Ok(u64::try_from(id).unwrap_or_default())
-        })
-    }
-
-    /// A note of this ticket by its key.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`] for the ticket.
-    pub fn find_note(&self, ticket: u64, key: &str) -> Result<Option<NoteRow>, StoreError> {
-        self.read("look up a note", |db| {
-            one(db, ticket)?;
-            let sql = "SELECT * FROM notes WHERE ticket = ?1 AND key = ?2";
-            Ok(db.query_row(sql, (row::int(ticket), key), read_note).optional()?)
-        })
-    }
-
-    /// A ticket's notes, oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`] for the ticket.
-    pub fn notes(&self, ticket: u64) -> Result<Vec<NoteRow>, StoreError> {
-        self.read("list the notes", |db| {
-            one(db, ticket)?;
-            let mut statement =
-                db.prepare_cached("SELECT * FROM notes WHERE ticket = ?1 ORDER BY id")?;
-            Ok(statement.query_map([row::int(ticket)], read_note)?.collect::<Result<_, _>>()?)
-        })
-    }
-
-    /// Attaches a file; the same key again answers with the file that is there.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`] for the ticket.
-    pub fn add_file(&self, new: &NewFile<'_>, now: Time) -> Result<FileRow, StoreError> {
-        self.write("attach a file", |db| {
-            one(db, new.ticket)?;
-            db.execute(
-                "INSERT INTO files (ticket, key, audience, name, media, digest, bytes, added)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (key) DO NOTHING",
-                (
-                    row::int(new.ticket),
-                    new.key,
-                    audience(new.public),
-                    new.name,
-                    new.media,
-                    Digest::of(new.bytes).to_string(),
-                    new.bytes,
-                    row::stamp(now),
-                ),
-            )?;
-            Ok(db.query_row(&format!("{FILES} WHERE key = ?1"), [new.key], read_file)?)
-        })
-    }
-
-    /// A ticket's files, oldest first.
-    ///
-    /// # Errors
-    /// The store's own.
-    pub fn files(&self, ticket: u64) -> Result<Vec<FileRow>, StoreError> {
-        self.read("list the files", |db| {
-            let mut statement =
-                db.prepare_cached(&format!("{FILES} WHERE ticket = ?1 ORDER BY id"))?;
-            Ok(statement.query_map([row::int(ticket)], read_file)?.collect::<Result<_, _>>()?)
-        })
-    }
-
-    /// A file's bytes.
-    ///
-    /// # Errors
-    /// The store's own.
-    pub fn file_bytes(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read("read a file", |db| {
-            let sql = "SELECT bytes FROM files WHERE key = ?1";
-            Ok(db.query_row(sql, [key], |row| row.get(0)).optional()?)
         })
     }
 }
