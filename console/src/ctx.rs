@@ -6,11 +6,12 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use desk::home::Home;
+use desk::home::{Held, Home};
 use desk::org::Desk;
-use protocol::Time;
+use protocol::{AgentName, Time};
 use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex};
 use serde::Serialize;
+use trust::SigningKey;
 use zeroize::Zeroizing;
 
 use crate::exit::Failure;
@@ -114,6 +115,26 @@ impl Ctx {
             }
             None => hidden(&format!("{what}: ")),
         }
+    }
+
+    /// A key that a person of this home holds under a passphrase; asked for only where it is here.
+    ///
+    /// # Errors
+    /// Not here, wrong passphrase.
+    pub fn held_key(
+        &self,
+        desk: &Desk,
+        key: Held,
+        person: &AgentName,
+    ) -> Result<SigningKey, Failure> {
+        if !desk.home.held(key, person).is_file() {
+            let word = key.word();
+            return Err(Failure::usage(format!("this home holds no {word} key of {person}"))
+                .next(format!("ask whoever has it, or put it back as keys/{word}/{person}.pem")));
+        }
+        let passphrase =
+            self.passphrase(&format!("Passphrase of {person}'s {} key", key.word()))?;
+        Ok(desk.home.held_key(key, person, &passphrase)?)
     }
 
     /// A new passphrase, asked twice on the terminal.

@@ -107,8 +107,7 @@ fn words(lines: &[Line]) -> String {
 fn withdraw(ctx: &Ctx, name: &AgentName) -> Result<Exit, Failure> {
     let desk = ctx.desk()?;
     let me = &desk.organisation.me;
-    let passphrase = ctx.passphrase("Passphrase of your admin key (it signs the new policy)")?;
-    let admins = [desk.home.held_key(Held::Admin, me, &passphrase)?];
+    let admins = [ctx.held_key(&desk, Held::Admin, me)?];
     desk.withdraw_agent(name, &admins, ctx.now())?;
     ctx.show(&serde_json::json!({ "withdrawn": name }), |_| {
         format!(
@@ -136,8 +135,7 @@ async fn invite(
         ));
         Vec::new()
     } else {
-        let what = "Passphrase of your admin key (it signs the new policy)";
-        vec![desk.home.held_key(Held::Admin, &me, &ctx.passphrase(what)?)?]
+        vec![ctx.held_key(&desk, Held::Admin, &me)?]
     };
     let roles = if roles.is_empty() { vec![agent_role()?] } else { roles };
     let guest = AgentGuest { name: name.clone(), roles, admins };

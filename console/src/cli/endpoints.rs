@@ -313,8 +313,7 @@ fn withdraw(ctx: &Ctx, name: &EndpointName) -> Result<Exit, Failure> {
         .endpoint_named(name)?
         .ok_or_else(|| Failure::usage(format!("there is no endpoint `{name}`")))?;
     let me = &desk.organisation.me;
-    let passphrase = ctx.passphrase("Passphrase of your admin key (it signs the new policy)")?;
-    let admins = [desk.home.held_key(Held::Admin, me, &passphrase)?];
+    let admins = [ctx.held_key(&desk, Held::Admin, me)?];
     desk.withdraw_endpoint(&row, &admins, ctx.now())?;
     ctx.show(&serde_json::json!({ "withdrawn": name, "id": row.id }), |_| {
         format!(

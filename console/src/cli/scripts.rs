@@ -165,8 +165,7 @@ fn sign(ctx: &Ctx, files: &[PathBuf], vetter: Option<AgentName>) -> Result<Exit,
     if scripts.is_empty() && catalogue::pending(&desk.home, ctx.now())?.is_empty() {
         return Err(CatalogueTrouble::NothingPending.into());
     }
-    let passphrase = ctx.passphrase(&format!("Passphrase of {who}'s vetter key"))?;
-    let key = desk.home.held_key(Held::Vetter, &who, &passphrase)?;
+    let key = ctx.held_key(&desk, Held::Vetter, &who)?;
     let waiting = catalogue::sign(&desk.home, &scripts, &key, ctx.now())?;
     ctx.show(&waiting, |waiting| pending_words(waiting))?;
     Ok(Exit::Fine)
@@ -185,9 +184,7 @@ fn publish(ctx: &Ctx) -> Result<Exit, Failure> {
 fn renew(ctx: &Ctx) -> Result<Exit, Failure> {
     let desk = ctx.desk()?;
     let me = &desk.organisation.me;
-    let passphrase = ctx.passphrase("Passphrase of your admin and vetter keys")?;
-    let key = |kind| desk.home.held_key(kind, me, &passphrase);
-    let signers = [key(Held::Admin)?, key(Held::Vetter)?];
+    let signers = [ctx.held_key(&desk, Held::Admin, me)?, ctx.held_key(&desk, Held::Vetter, me)?];
     let ends = catalogue::renew_lists(&desk.home, &signers, ctx.now())?;
     ctx.show(&ends, |ends| {
         let line = |(role, end): &(String, protocol::Time)| format!("  {role:<12} until {end}");

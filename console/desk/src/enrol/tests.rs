@@ -381,3 +381,18 @@ async fn a_colleague_is_renewed_with_the_same_keys_and_nobody_else_under_that_na
     let unknown = Door::for_agent(desk.clone(), HERE, stranger, now);
     assert!(matches!(unknown, Err(EnrolError::PersonUnknown { .. })));
 }
+
+#[tokio::test]
+async fn desk_duties_need_none_of_the_keys_that_people_hold() {
+    let (_dir, desk) = desk();
+    for folder in ["keys/root", "keys/admin", "keys/vetter", "agents"] {
+        std::fs::remove_dir_all(desk.home.path().join(folder)).unwrap();
+    }
+    assert!(catalogue::renew_if_old(&desk.home, NOW.plus(2 * certs::DAY)).unwrap());
+    let mut door = Door::for_endpoint(desk.clone(), HERE, guest("lt-4411"), now).unwrap();
+    let token = token(&door);
+    let bytes = sealed(&request(&token, 1), 1);
+    let mut nobody = |turned: &Turned| panic!("{turned:?}");
+    let (joined, answer) = tokio::join!(door.wait(&mut nobody), knock(&token, &bytes));
+    assert!(joined.is_ok() && answer.is_ok());
+}
