@@ -132,7 +132,7 @@ fn whole_days_of_chance_keep_every_promise() {
         for _ in 0..60 {
             act(&mut world, &mut dice, &mut captured, &mut orders);
         }
-        world.crash = None;
+        (world.crash, world.tear) = (None, None);
         world.manner = Manner::Good;
         for _ in 0..20 {
             world.wait(30_000);
@@ -150,6 +150,10 @@ fn act(world: &mut World, dice: &mut Dice, captured: &mut Vec<Ask>, orders: &mut
     if dice.roll(4) == 0 {
         let name = Effect::NAMES[dice.roll(Effect::NAMES.len() as u64) as usize];
         world.crash = Some((name, 1 + dice.roll(3) as u32));
+    }
+    if dice.roll(6) == 0 {
+        let most = [1, 100, 700, 5_000][dice.roll(4) as usize];
+        world.tear = Some(dice.roll(most) as usize);
     }
     let wait = dice.roll(20_000);
     world.wait(wait);

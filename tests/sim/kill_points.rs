@@ -93,6 +93,20 @@ fn effects_of_a_day() -> BTreeMap<&'static str, u32> {
 }
 
 #[test]
+fn power_that_goes_in_mid_write_of_any_entry_keeps_every_promise() {
+    // The nth entry of the day is torn: nothing of it stays, some, or all but the news of it.
+    for keep in [0, 60, 600, usize::MAX] {
+        for nth in (1..40).step_by(2) {
+            let mut world = World::new();
+            world.tear_at = Some((nth, keep));
+            day(&mut world);
+            world.tear_at = None;
+            world.settle_and_check();
+        }
+    }
+}
+
+#[test]
 fn killed_after_every_effect_nothing_runs_twice_and_nothing_goes_unrecorded() {
     let counts = effects_of_a_day();
     let hit: BTreeSet<_> = counts.keys().copied().collect();

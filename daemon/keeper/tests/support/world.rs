@@ -62,6 +62,11 @@ pub(crate) struct World {
     /// Crash after this effect has happened this many times more.
     pub(crate) crash: Option<(&'static str, u32)>,
     pub(crate) crashes: u32,
+    /// Power goes while the next ledger entry is being written: so many of its bytes stay.
+    pub(crate) tear: Option<usize>,
+    /// The same for the nth entry from now on.
+    pub(crate) tear_at: Option<(u32, usize)>,
+    torn: Option<Entry>,
     /// Spawns of each run, over all restarts.
     pub(crate) spawns: BTreeMap<RunId, u32>,
     accepted: BTreeSet<RunId>,
@@ -101,6 +106,9 @@ impl World {
             events: VecDeque::new(),
             crash: None,
             crashes: 0,
+            tear: None,
+            tear_at: None,
+            torn: None,
             spawns: BTreeMap::new(),
             accepted: BTreeSet::new(),
             started: BTreeSet::new(),
@@ -127,6 +135,11 @@ impl World {
             for effect in self.core.step(event, self.now) {
                 let name = effect.name();
                 self.perform(effect);
+                if self.torn.is_some() {
+                    self.crashes += 1;
+                    self.restart();
+                    break;
+                }
                 let due = match &mut self.crash {
                     Some((wanted, left)) if *wanted == name => {
                         *left = left.saturating_sub(1);
@@ -153,7 +166,8 @@ impl World {
 
     /// Power goes and comes back: what was not durable is gone.
     pub(crate) fn restart(&mut self) {
-        self.disk.0.borrow_mut().power_cut(0);
+        let keep = self.tear.take().filter(|_| self.torn.is_some()).unwrap_or(0);
+        self.disk.0.borrow_mut().power_cut(keep);
         self.events.clear();
         self.children.clear();
         self.now.mono_ms += 5_000;
@@ -161,6 +175,17 @@ impl World {
         let opened = Ledger::open(self.disk.clone(), Digest([10; 32]), START, "0.1.0").unwrap();
         assert!(!opened.began, "the ledger was lost");
         self.ledger = opened.ledger;
+        // What was written to its last byte counts, though nobody was told that it was.
+        let whole = self.torn.take().filter(|entry| match entry {
+            Entry::Accepted(accepted) => opened.index.accepted(&accepted.order).is_some(),
+            Entry::Record(record) => {
+                opened.index.record(&record.run).is_some_and(|row| row.digest == record.record)
+            }
+            _ => false,
+        });
+        if let Some(entry) = whole {
+            self.note(&entry);
+        }
         let plans = Plans::load(self.plans.values().cloned());
         let setup = self.desk.setup(self.files.clone(), opened.index, plans, self.now);
         self.core = Core::new(setup);
@@ -218,7 +243,26 @@ impl World {
     }
 
     fn append(&mut self, entry: &Entry) {
+        if let Some((left, keep)) = &mut self.tear_at {
+            *left -= 1;
+            if *left == 0 {
+                self.tear = Some(*keep);
+                self.tear_at = None;
+            }
+        }
+        if self.tear.is_some() {
+            // The write goes through, its sync does not.
+            self.disk.0.borrow_mut().fail_in = Some(1);
+            self.ledger.append(entry).unwrap_err();
+            self.torn = Some(entry.clone());
+            return;
+        }
         self.ledger.append(entry).unwrap();
+        self.note(entry);
+    }
+
+    /// What the ledger holds, as the test keeps count of it.
+    fn note(&mut self, entry: &Entry) {
         match entry {
             Entry::Accepted(accepted) => {
                 assert!(self.accepted.insert(accepted.run), "accepted twice");
@@ -414,6 +458,7 @@ impl World {
 
     /// Lets everything come to its end, then checks what must always hold.
     pub(crate) fn settle_and_check(&mut self) {
+        self.feed(Event::Tick);
         for _ in 0..40 {
             self.wait(10_000);
         }
@@ -427,7 +472,9 @@ impl World {
             let real = mine.filter(|record| {
                 !matches!(record.predicate.decision, protocol::documents::Decision::Refuse { .. })
             });
-            assert_eq!(real.count(), 1, "{run} has not exactly one record");
+            let known = self.core.index().record(run);
+            let open = self.core.index().unfinished().contains_key(run);
+            assert_eq!(real.count(), 1, "{run}: not one record; index {known:?}, open {open}");
         }
         let start = chain::start(Digest([9; 32]));
         let head = chain::follow_all(&start, &self.records).unwrap();
