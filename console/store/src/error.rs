@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// There is no file where the store should be.
-    #[error("there is no store at `{path}`; `salve init` makes one, or give the right --home")]
+    #[error("there is no store at `{path}`; put back your last copy, or give the right --home")]
     Missing {
         /// Where it should be.
         path: PathBuf,
@@ -38,7 +38,8 @@ pub enum StoreError {
     /// The file is not a whole store. Nothing was written to it.
     #[error(
         "the store `{path}` is damaged ({what}); nothing was changed. Move it and its `-wal` file \
-         aside together and put back your last copy; endpoints offer records since then again"
+         aside together and put back your last copy; records made since then stay on their \
+         endpoints for 90 days"
     )]
     Damaged {
         /// Which file.
