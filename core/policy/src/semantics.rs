@@ -46,11 +46,6 @@ fn people(file: &PolicyFile, reader: &mut Reader<'_>) {
             let why = format!("`{}` is listed twice", person.name);
             reader.later(&format!("people[{index}].name"), why, "a name means one person");
         }
-        let dead = person.valid_until.is_some_and(|until| until.0 == 0);
-        if dead {
-            let why = "1970 withdraws nobody clearly".to_owned();
-            reader.later(&format!("people[{index}].valid_until"), why, "use denied.people");
-        }
     }
     if file.people.is_empty() {
         let why = "nobody is listed: nothing could be ordered".to_owned();

@@ -251,6 +251,9 @@ mod tables {
             fill_permissions(&manifest, &given)
         };
         assert_eq!(with("jo").unwrap()["fs.remove"], ["{homes}/.cache/**", "/srv/jo/tmp/*"]);
+        let homes = Params::from([("homes".to_owned(), ParamValue::Text("jo".into()))]);
+        let filled = fill_permissions(&manifest, &homes).unwrap();
+        assert_eq!(filled["fs.remove"][0], "{homes}/.cache/**", "no parameter is the homes");
         for wide in ["*", "**", "a/b", "{homes}", "", "[a-z]", "?"] {
             assert_eq!(with(wide).unwrap_err().code(), "parameter-range", "{wide}");
         }
@@ -296,6 +299,35 @@ mod tables {
             assert!(permit.reasons().iter().any(|r| r.contains("no approval")), "{permit:?}");
             assert!(policy.site("site.units").is_some() && policy.site("units").is_some());
         }
+    }
+
+    #[test]
+    fn a_policy_without_people_is_none_and_its_weaknesses_are_its_own() {
+        let mut file = policy("office").file().clone();
+        let weak =
+            |file: &PolicyFile| PolicyFile::read(&file.write().unwrap()).unwrap().weaknesses();
+        let found = weak(&file);
+        assert!(found.iter().any(|w| w.contains("medium risk need no approval")), "{found:?}");
+        assert!(!found.iter().any(|w| w.contains("high risk")), "high asks for one: {found:?}");
+        assert!(found.iter().any(|w| w.contains("not attested")), "{found:?}");
+        for rule in file.rules.iter_mut().filter(|rule| rule.modes.contains(&Mode::Fix)) {
+            rule.approvals = 1;
+            rule.ticket_required = true;
+            rule.attestation_required = true;
+        }
+        assert_eq!(weak(&file), Vec::<String>::new());
+        file.people.clear();
+        let faults = PolicyFile::read(&file.write().unwrap()).expect_err("nobody");
+        assert!(faults.iter().any(|fault| fault.key == "people"), "{faults:?}");
+    }
+
+    #[test]
+    fn a_look_says_nothing_of_approvals_that_nobody_would_ask_for() {
+        let policy = policy("office");
+        let text = "say = \"x\"\nrisk = \"high\"\nmode = \"check\"\nown_key = true";
+        let case: DecideCase = toml::from_str(text).unwrap();
+        let Decision::Permit(permit) = decide(&facts(&case), &policy) else { panic!("refused") };
+        assert_eq!(permit.reasons(), ["rule look"]);
     }
 
     #[test]
