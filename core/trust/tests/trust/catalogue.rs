@@ -362,7 +362,7 @@ fn an_interrupted_change_of_root_is_completed_by_the_same_call() {
     let (keys, plan) = (keys(&names), sample::plan());
     let online = trust::Signer::public_key(&key("online 2"));
     let admins = role(1, &["admin c"]);
-    let mut rotate = |repository: &mut Repository| {
+    let rotate = |repository: &mut Repository| {
         let (root, targets) = (plan.root.clone(), admins.clone());
         repository.rotate_root(root, targets, online, &all(&keys), NOW.plus(900)).unwrap();
     };
