@@ -49,7 +49,22 @@ impl Home {
         let mounts =
             fs::read_to_string("/proc/self/mountinfo").map_err(|_| CgroupError::NotThere)?;
         let own = fs::read_to_string("/proc/self/cgroup").map_err(|_| CgroupError::NotThere)?;
-        let path = locate(&mounts, &own).ok_or(CgroupError::NotThere)?;
+        first(locate(&mounts, &own))
+    }
+
+    /// The folder of a systemd unit, as its daemon would find it: for somebody who looks from
+    /// another one.
+    ///
+    /// # Errors
+    /// [`CgroupError`] says what is missing.
+    pub fn of_unit(unit: &str) -> Result<Self, CgroupError> {
+        let mounts =
+            fs::read_to_string("/proc/self/mountinfo").map_err(|_| CgroupError::NotThere)?;
+        let found = trees(&mounts).map(|(_, point)| point.join("system.slice").join(unit));
+        first(found.collect())
+    }
+
+    fn usable(path: PathBuf) -> Result<Self, CgroupError> {
         if !path.is_dir() {
             return Err(CgroupError::NotThere);
         }
@@ -108,19 +123,37 @@ impl Home {
     }
 }
 
-/// `0::/PATH` of `/proc/self/cgroup` beneath the mount whose root holds it.
-fn locate(mounts: &str, own: &str) -> Option<PathBuf> {
-    let own = own.lines().find_map(|line| line.strip_prefix("0::"))?;
-    mounts.lines().find_map(|line| {
-        let (before, after) = line.split_once(" - ")?;
-        if after.split(' ').next() != Some("cgroup2") {
-            return None;
+/// The first that can be used, or what is wrong with the last.
+fn first(paths: Vec<PathBuf>) -> Result<Home, CgroupError> {
+    let mut answer = Err(CgroupError::NotThere);
+    for path in paths {
+        answer = Home::usable(path);
+        if answer.is_ok() {
+            break;
         }
+    }
+    answer
+}
+
+/// Every cgroup v2 tree that is mounted: its root within the tree and where it lies.
+fn trees(mounts: &str) -> impl Iterator<Item = (&Path, &Path)> {
+    mounts.lines().filter_map(|line| {
+        let (before, after) = line.split_once(" - ")?;
         let mut fields = before.split(' ').skip(3);
-        let (root, point) = (fields.next()?, fields.next()?);
-        let beneath = Path::new(own).strip_prefix(root).ok()?;
-        Some(Path::new(point).join(beneath))
+        let found = (Path::new(fields.next()?), Path::new(fields.next()?));
+        (after.split(' ').next() == Some("cgroup2")).then_some(found)
     })
+}
+
+/// `0::/PATH` of `/proc/self/cgroup` beneath each mount whose root holds it.
+fn locate(mounts: &str, own: &str) -> Vec<PathBuf> {
+    let Some(own) = own.lines().find_map(|line| line.strip_prefix("0::")) else {
+        return Vec::new();
+    };
+    let beneath = |(root, point): (&Path, &Path)| {
+        Path::new(own).strip_prefix(root).ok().map(|rest| point.join(rest))
+    };
+    trees(mounts).filter_map(beneath).collect()
 }
 
 /// One run's folder.
@@ -216,11 +249,14 @@ mod tests {
                       31 24 0:27 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw";
         let own = "4:memory:/x\n0::/system.slice/salved.service\n";
         assert_eq!(
-            locate(hybrid, own).unwrap(),
-            Path::new("/sys/fs/cgroup/unified/system.slice/salved.service")
+            locate(hybrid, own),
+            [Path::new("/sys/fs/cgroup/unified/system.slice/salved.service")]
         );
         let inside = "31 24 0:27 /machine /sys/fs/cgroup rw - cgroup2 cgroup2 rw";
-        assert_eq!(locate(inside, "0::/machine/x\n").unwrap(), Path::new("/sys/fs/cgroup/x"));
-        assert!(locate("1 1 0:1 / / rw - ext4 /dev/vda rw", own).is_none());
+        assert_eq!(locate(inside, "0::/machine/x\n"), [Path::new("/sys/fs/cgroup/x")]);
+        assert!(locate("1 1 0:1 / / rw - ext4 /dev/vda rw", own).is_empty());
+        // Two mounts of the tree: both are looked at, the first may be read-only.
+        let two = format!("{hybrid}\n32 24 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw");
+        assert_eq!(locate(&two, own).len(), 2);
     }
 }

@@ -106,6 +106,7 @@ fn main() {
                 &Place::at(Path::new(root)),
             );
         }
+        ["born", ..] => return locks::born(),
         ["report", lock, newest, root] => {
             return locks::report(lock, newest.parse().unwrap(), &Place::at(Path::new(root)));
         }

@@ -107,8 +107,13 @@ fn user(config: &Config) -> Finding {
 }
 
 fn defences(config: &Config) -> Vec<Finding> {
-    let missing = hatch::lock::missing(&config.exceptions);
-    let offered = hatch::lock::available();
+    let mut missing = hatch::lock::missing(&config.exceptions);
+    let mut offered = hatch::lock::available();
+    // The folder that counts is the daemon's, not that of the shell that asks.
+    if let Ok(home) = hatch::cgroup::Home::of_unit("salved.service") {
+        missing.retain(|name| name != "cgroup");
+        offered.insert("cgroup".to_owned(), format!("v2 at {}", home.path().display()));
+    }
     let words: Vec<String> = offered.iter().map(|(name, word)| format!("{name} {word}")).collect();
     if missing.is_empty() {
         return vec![well("defences", words.join("; "))];
