@@ -187,7 +187,7 @@ impl<'h, M: Mind> Driver<'h, M> {
             Source::Signals => {
                 if self.signals.came().map_err(|e| DriverError::Io("read signals", e))? {
                     tracing::info!(
-                        "asked to end: no new orders, running ones are given their time"
+                        "asked to end: no new orders, running ones are cancelled and recorded"
                     );
                     notify("STOPPING=1");
                     self.events.push_back(Event::Drain);

@@ -8,6 +8,7 @@ use trust::catalogue::{Files, StoreError, TrustedStore as _};
 
 use super::{DriverError, World, secrets};
 use crate::core::{Effect, Event, RunPlan};
+use crate::ledger::Entry;
 use crate::record::EffectsSummary;
 use crate::spawn;
 use crate::state::is_full;
@@ -28,7 +29,10 @@ impl World {
     /// Does it; gives what it is answered with.
     pub(super) fn perform(&mut self, effect: Effect) -> Result<Vec<Event>, DriverError> {
         match effect {
-            Effect::AppendLedger(entry) => self.ledger.append(&entry)?,
+            Effect::AppendLedger(entry) => {
+                self.ledger.append(&entry)?;
+                told(&entry);
+            }
             Effect::Spawn(plan) => return Ok(vec![self.spawn(&plan)]),
             Effect::ToExecutor { run, message } => self.tell_executor(run, message),
             Effect::End { run, child } => self.runs.end(&run, child),
@@ -158,5 +162,19 @@ impl World {
             }
         }
         Ok(vec![Event::Reserve(self.refill())])
+    }
+}
+
+/// One line of the journal for what is durable now. Nothing of an order's contents.
+fn told(entry: &Entry) {
+    match entry {
+        Entry::Accepted(accepted) => tracing::info!("run {}: accepted", accepted.run.short()),
+        Entry::Record(record) if record.refused => {
+            tracing::info!("run {}: refused, record {}", record.run.short(), record.counter);
+        }
+        Entry::Record(record) => {
+            tracing::info!("run {}: ended, record {}", record.run.short(), record.counter);
+        }
+        _ => {}
     }
 }

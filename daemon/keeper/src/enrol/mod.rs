@@ -138,6 +138,7 @@ pub fn enrol(wish: &Wish<'_>) -> Result<EndpointName, EnrolError> {
     {
         return pending.finish(&layout, wish.now);
     }
+    let ids = gate_ids(wish.config)?;
     room(&layout)?;
     let keys = fresh_keys()?;
     let request = request(wish, &keys)?;
@@ -145,7 +146,7 @@ pub fn enrol(wish: &Wish<'_>) -> Result<EndpointName, EnrolError> {
         desk: wish.token.desk.clone(),
         desk_key: wish.token.desk_key,
         request: Bytes(request),
-        ids: gate_ids(wish.config)?,
+        ids,
     };
     let (files, json) = ask(wish, &message)?;
     let answer =
