@@ -7,7 +7,7 @@ use protocol::documents::{ConsentAnswer, ConsentStatement, Identified};
 use protocol::{Consent, Digest, Mode, Outcome, TicketId};
 
 use crate::cli::look::{Job, Named, exit_of, foresee, go, pair};
-use crate::cli::watch::{Watched, left};
+use crate::cli::watch::{Watched, confirm, left};
 use crate::cli::work::{Work, of_run};
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
@@ -119,7 +119,7 @@ async fn over(
             return Ok(exit_of(&planned));
         }
     };
-    let Some(consent) = agree(ctx, job, args)? else { return Ok(Exit::NeedsPerson) };
+    let Some(consent) = agree(ctx, job, args).await? else { return Ok(Exit::NeedsPerson) };
     let fix = job.wish(Mode::Fix, args.identified.clone(), consent, Some(digest));
     match go(ctx, work, session, &fix).await? {
         Watched::Ended(result) => conclude(ctx, work, job, &result, &name),
@@ -139,7 +139,7 @@ fn consent_of(job: &Job, said_yes: bool) -> Option<ConsentStatement> {
 }
 
 /// Asks the person's question, or "go?". `None`: nobody said go, and nothing was changed.
-fn agree(
+async fn agree(
     ctx: &Ctx,
     job: &Job,
     args: &RunArgs,
@@ -148,9 +148,11 @@ fn agree(
     match &statement {
         Some(asked) if !args.spoken => {
             ctx.note(format!("  Read aloud: \"{}\"", safe(&asked.question)));
-            let yes = ctx.confirm(
+            let yes = confirm(
+                ctx,
                 "Did the person say yes? Your answer goes on the record as spoken consent.",
-            );
+            )
+            .await;
             if !yes {
                 return Err(Failure::refused("nothing was changed: the person did not say yes")
                     .next("when the person has said yes:  add --spoken"));
@@ -158,7 +160,7 @@ fn agree(
         }
         _ if args.yes => {}
         _ => {
-            if !ctx.confirm("Go?") {
+            if !confirm(ctx, "Go?").await {
                 ctx.note("Nothing was changed. To go without being asked:  add --yes");
                 return Ok(None);
             }

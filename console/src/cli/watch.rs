@@ -36,6 +36,8 @@ pub struct Watch {
     taken: Cell<bool>,
     /// A progress line stands on the terminal and is to be written over.
     standing: Cell<bool>,
+    /// A question stands on the terminal: progress keeps quiet.
+    asking: Cell<bool>,
 }
 
 impl Watch {
@@ -46,6 +48,7 @@ impl Watch {
             current: Cell::new(Some((run, order))),
             taken: Cell::new(true),
             standing: Cell::new(false),
+            asking: Cell::new(false),
         }
     }
 
@@ -74,7 +77,7 @@ impl Watch {
     /// Progress is one line on a terminal, written over by the next; elsewhere it is left out.
     fn stand(&self, words: &str) {
         let mut err = std::io::stderr();
-        if err.is_terminal() {
+        if err.is_terminal() && !self.asking.get() {
             let words: String = words.chars().take(PROGRESS_CHARS).collect();
             self.standing.set(write!(err, "  ... {words}").is_ok());
         }
@@ -115,11 +118,13 @@ impl Watch {
                 },
             };
             let (run, order) = asked;
-            let answer = ask(name);
+            self.wipe();
+            self.asking.set(true);
             let answer = tokio::select! {
                 done = &mut work => return Ok(ended(done)),
-                answer = answer => answer,
+                answer = ask(name) => answer,
             };
+            self.asking.set(false);
             match answer {
                 Answer::Watch => {}
                 Answer::Leave => return Ok(Watched::Left(run)),
@@ -216,6 +221,27 @@ async fn ask(name: &str) -> Answer {
             _ => Answer::Watch,
         },
         _ => Answer::Watch,
+    }
+}
+
+/// Asks a question whose answer is no at ^C: after the first watched run ^C does not end the
+/// process by itself any more.
+pub async fn confirm(ctx: &Ctx, question: &str) -> bool {
+    let (tell, told) = oneshot::channel();
+    let (asking, question) = (ctx.clone(), question.to_owned());
+    // Nobody joins this thread: it ends with the answer, or with the process.
+    let asked = std::thread::Builder::new().spawn(move || {
+        let _ = tell.send(asking.confirm(&question));
+    });
+    if asked.is_err() {
+        return false;
+    }
+    tokio::select! {
+        answer = told => answer.unwrap_or(false),
+        _ = tokio::signal::ctrl_c() => {
+            ctx.note("");
+            false
+        }
     }
 }
 

@@ -30,6 +30,8 @@ fn common() -> TransportConfig {
         .send_window(u64::from(CONNECTION_WINDOW))
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(idle))))
         .datagram_receive_buffer_size(None)
+        // Sessions are short and frames small: probing for larger packets costs more than it gives.
+        .mtu_discovery_config(None)
         .allow_spin(false);
     config
 }

@@ -4,7 +4,7 @@ use link::Trust;
 use policy::Policy;
 use protocol::{AgentName, Time};
 use trust::SigningKey;
-use trust::catalogue::{Catalogue, Files};
+use trust::catalogue::{Catalogue, Files, RepositoryError};
 
 use crate::catalogue::{self, CatalogueTrouble};
 use crate::home::HomeError;
@@ -55,6 +55,15 @@ pub enum NoAgent {
     Catalogue(#[from] CatalogueTrouble),
 }
 
+/// A timestamp younger than this is not looked at for renewal: half of half a day, below what any
+/// profile renews at.
+const FRESH_SECONDS: u64 = 6 * 3600;
+
+fn read(files: &Files, now: Time) -> Result<Catalogue, CatalogueTrouble> {
+    let root = files.get("1.root.json").unwrap_or_default();
+    Ok(Catalogue::open(files, root, now).map_err(RepositoryError::Refused)?)
+}
+
 impl Agent {
     /// Reads what the home's owner needs; renews timestamp, snapshot and the own certificate where
     /// they are old and the home holds the keys for it.
@@ -62,8 +71,15 @@ impl Agent {
     /// # Errors
     /// [`NoAgent`].
     pub fn load(desk: &Desk, now: Time) -> Result<Self, NoAgent> {
-        catalogue::renew_if_old(&desk.home, now)?;
-        let catalogue = catalogue::open(&desk.home, now)?;
+        let mut files = catalogue::files(&desk.home)?;
+        let mut catalogue = read(&files, now)?;
+        // Reading and verifying once is most of what a short command does: more only when due.
+        if now.since(catalogue.issued()) >= FRESH_SECONDS
+            && catalogue::renew_if_old(&desk.home, now)?
+        {
+            files = catalogue::files(&desk.home)?;
+            catalogue = read(&files, now)?;
+        }
         let policy =
             policy::PolicyFile::read(catalogue.policy_text()).map_err(CatalogueTrouble::Policy)?;
         let name = desk.organisation.me.clone();
@@ -74,7 +90,7 @@ impl Agent {
             identity: desk.home.agent_identity(&name).map_err(keys)?,
             signing: desk.home.agent_signing_key(&name).map_err(keys)?,
             organisation: desk.organisation.id.to_string(),
-            files: catalogue::files(&desk.home)?,
+            files,
             catalogue,
             policy,
             name,
