@@ -26,3 +26,6 @@ mod refusals;
 #[cfg(test)]
 #[path = "../../../tests/sim/runs.rs"]
 mod runs;
+#[cfg(test)]
+#[path = "../../../tests/sim/sessions.rs"]
+mod sessions;

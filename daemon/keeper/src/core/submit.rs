@@ -88,9 +88,6 @@ impl Core {
 
     /// A number is spent by every dispatch whose seal held, whatever came of it.
     fn take_pair(&mut self, line: Line, dispatch: &Dispatch) {
-        if dispatch.endpoint != self.id.card.endpoint {
-            return;
-        }
         if let Some(session) = self.sessions.get_mut(&line.session) {
             session.challenges.take(&dispatch.challenge, dispatch.number);
         }

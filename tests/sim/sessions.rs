@@ -1,0 +1,167 @@
+//! Sessions: every message in every wrong state, and how many there may be of anything.
+
+use hatch::messages::{FromGate, PeerRole, ToExecutor};
+use keeper::core::{Effect, Event};
+use protocol::frames::{Answer, Ask, Stop};
+use protocol::{Bytes, Digest, Mode, RunId};
+
+use crate::desk::{dispatch, recall, sealed, submit};
+use crate::world::{Manner, World};
+
+fn every_ask() -> Vec<Ask> {
+    let empty = || Bytes(Vec::new());
+    vec![
+        Ask::Challenge,
+        Ask::CatalogueFile { name: "a.json".into(), part: empty(), last: true },
+        Ask::CatalogueEnd,
+        Ask::Submit { order: empty(), dispatch: empty(), attestation: None, approvals: vec![] },
+        Ask::Recall { recall: empty() },
+        Ask::Follow { run: RunId([0; 16]) },
+        Ask::Fetch { run: RunId([0; 16]) },
+        Ask::Filed { record: Digest([0; 32]) },
+    ]
+}
+
+#[test]
+fn nothing_is_answered_before_the_hello_and_the_hello_once() {
+    let mut world = World::new();
+    for (n, ask) in every_ask().into_iter().enumerate() {
+        let session = world.open();
+        world.ask(session, 0, &ask);
+        assert_eq!(world.closed.len(), n + 1, "{ask:?}");
+    }
+    assert!(world.heard.is_empty());
+    let (session, _) = world.session();
+    world.ask(session, 0, &Ask::Hello { min: 1, max: 1 });
+    assert_eq!(world.closed.last(), Some(&session));
+    for (min, max) in [(2, 3), (0, 0), (3, 1)] {
+        let session = world.open();
+        world.ask(session, 0, &Ask::Hello { min, max });
+        assert_eq!(world.closed.last(), Some(&session), "{min} {max}");
+    }
+    let session = world.open();
+    world.ask(session, 0, &Ask::Hello { min: 0, max: 9 });
+    assert_eq!(world.on(session, 0).len(), 1);
+}
+
+#[test]
+fn there_are_only_so_many_sessions_and_none_while_it_stops() {
+    let mut world = World::new();
+    for _ in 0..protocol::limits::INCOMING_MAX {
+        world.open();
+    }
+    assert!(world.closed.is_empty());
+    let one_more = world.open();
+    assert_eq!(world.closed, [one_more]);
+    world.gate(FromGate::Closed { session: 1 });
+    world.open();
+    assert_eq!(world.closed.len(), 1);
+    let mut world = World::new();
+    world.feed(Event::Drain);
+    let late = world.open();
+    assert_eq!(world.closed, [late]);
+}
+
+#[test]
+fn a_gate_that_breaks_its_word_is_replaced_and_runs_go_on() {
+    let broken = [
+        FromGate::Answer { bytes: Bytes(vec![]) },
+        FromGate::Result { steps: vec![] },
+        FromGate::Opened {
+            session: 1,
+            role: PeerRole::Desk,
+            peer: "x".into(),
+            address: "y".into(),
+        },
+    ];
+    for message in broken {
+        let mut world = World::new();
+        world.manner = Manner::Hangs;
+        let (session, challenge) = world.session();
+        assert_eq!(session, 1);
+        let now = world.time();
+        let order = sealed(&world.desk.order("cache.clear", Mode::Fix, now), "a.kaya");
+        let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
+        world.ask(session, 1, &submit(&order, &dispatch));
+        world.gate(message);
+        assert_eq!(world.restarts_of_gate, 1);
+        assert_eq!(world.core.active(), 1);
+        // The old session's challenge died with it.
+        world.ask(session, 2, &Ask::Challenge);
+        assert!(world.on(session, 2).is_empty());
+        world.settle_and_check();
+    }
+}
+
+#[test]
+fn recalls_of_orders_that_never_came_are_rationed() {
+    let mut world = World::new();
+    let (session, _) = world.session();
+    let now = world.time();
+    for n in 1..=12u8 {
+        world.ask(session, u32::from(n), &recall(Digest([n; 32]), "t.new", now));
+    }
+    assert_eq!(world.on(session, 10), [&Answer::Recalled { was_running: false }]);
+    assert_eq!(world.on(session, 11), [&Answer::Stop { code: Stop::Rate }]);
+}
+
+#[test]
+fn an_executor_gets_no_secret_that_its_order_does_not_allow() {
+    for (script, mode, allowed) in [
+        ("cache.clear", Mode::Fix, false),
+        ("user.reset", Mode::Check, false),
+        ("user.reset", Mode::Fix, true),
+    ] {
+        let mut world = World::new();
+        world.manner = Manner::Hangs;
+        let (session, challenge) = world.session();
+        let now = world.time();
+        let order = sealed(&world.desk.order(script, mode, now), "a.kaya");
+        let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
+        world.ask(session, 1, &submit(&order, &dispatch));
+        let run = *world.spawns.keys().next().unwrap();
+        for handle in 1..=6 {
+            let message =
+                hatch::messages::FromExecutor::OneTime { handle, length: 16, minutes: 60 };
+            let effects = world.core.step(Event::Executor { run, message }, world.now);
+            let made = matches!(effects[..], [Effect::MakeSecret { .. }]);
+            let denied = matches!(
+                effects[..],
+                [Effect::ToExecutor { message: ToExecutor::Secret { clear: None, .. }, .. }]
+            );
+            assert_eq!(
+                (made, denied),
+                (allowed && handle <= 4, !allowed || handle > 4),
+                "{script}"
+            );
+        }
+    }
+}
+
+#[test]
+fn followers_of_one_run_are_counted_and_all_get_the_record() {
+    let mut world = World::new();
+    world.manner = Manner::Hangs;
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let order = sealed(&world.desk.order("cache.clear", Mode::Fix, now), "a.kaya");
+    let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
+    world.ask(session, 1, &submit(&order, &dispatch));
+    let run = *world.spawns.keys().next().unwrap();
+    for stream in 2..=17 {
+        world.ask(session, stream, &Ask::Follow { run });
+    }
+    assert_eq!(world.on(session, 17), [&Answer::Stop { code: Stop::Rate }]);
+    let (other, _) = world.session();
+    world.gate(FromGate::Closed { session: other });
+    world.ask(session, 3, &Ask::Follow { run });
+    world.wait(60_000);
+    world.wait(2_000);
+    for stream in 1..=16 {
+        assert!(world.record_on(session, stream).is_some(), "{stream}");
+        let records = world.on(session, stream);
+        let count = records.iter().filter(|a| matches!(a, Answer::Record { .. })).count();
+        assert_eq!(count, 1, "{stream}");
+    }
+    world.settle_and_check();
+}
