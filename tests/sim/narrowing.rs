@@ -262,6 +262,12 @@ fn a_refused_update_changes_nothing() {
         assert!(refused, "{part}: {:?}", world.on(session, 1));
     }
     let (session, _) = world.session();
+    world.full = true;
+    update(&mut world, session, 1, &newer);
+    let full = world.on(session, 1).into_iter().next().cloned();
+    assert!(matches!(&full, Some(Answer::CatalogueRefused { code, .. }) if code == "store"));
+    world.full = false;
+    let (session, _) = world.session();
     update(&mut world, session, 1, &newer);
     let last = world.on(session, 1).into_iter().next().cloned();
     assert!(matches!(last, Some(Answer::CatalogueTaken { .. })), "{last:?}");

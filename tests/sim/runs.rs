@@ -1,6 +1,6 @@
 //! Whole runs: good ones, hanging ones, dying ones, recalled ones. Each ends in one record.
 
-use protocol::frames::{Answer, Ask, Stop};
+use protocol::frames::{Answer, Ask, Event, Stop};
 use protocol::{Mode, Outcome};
 
 use crate::desk::{dispatch, recall, sealed, submit};
@@ -170,6 +170,14 @@ fn one_change_at_a_time_several_looks_a_queue_of_eight_then_busy() {
         send(&mut world, Mode::Fix, n);
     }
     assert_eq!(world.started(), 1);
+    for n in 1..=9u32 {
+        let ahead = n - 1;
+        let said = world.on(session, n);
+        assert!(
+            matches!(said[..], [Answer::Event { event: Event::Accepted { ahead: a, .. } }] if *a == ahead),
+            "{n}: {said:?}"
+        );
+    }
     send(&mut world, Mode::Check, 10);
     assert_eq!(world.started(), 2, "a look runs beside a change");
     send(&mut world, Mode::Fix, 11);
@@ -181,6 +189,78 @@ fn one_change_at_a_time_several_looks_a_queue_of_eight_then_busy() {
     world.wait(2_000);
     assert!(world.record_on(session, 9).is_some());
     world.settle_and_check();
+}
+
+#[test]
+fn output_is_kept_to_its_limit_and_hashed_to_its_end() {
+    use hatch::messages::FromExecutor;
+    use keeper::core::{Effect, Event};
+    let mut world = World::new();
+    world.manner = Manner::Hangs;
+    let (session, _) = go(&mut world, "cache.clear", Mode::Fix);
+    let run = *world.spawns.keys().next().unwrap();
+    // Out of turn: nobody asked for the effects file yet.
+    let effects = keeper::record::EffectsSummary::of(b"");
+    assert!(world.core.step(Event::EffectsRead { run, effects }, world.now).is_empty());
+    let text = "x".repeat(600_000);
+    let mut kept = 0;
+    for _ in 0..3 {
+        let message = FromExecutor::Output { name: String::new(), text: text.clone() };
+        for effect in world.core.step(Event::Executor { run, message }, world.now) {
+            let Effect::AppendOutput { bytes, .. } = effect else { panic!("{effect:?}") };
+            kept += bytes.0.len();
+        }
+    }
+    assert_eq!(kept, protocol::limits::OUTPUT_BYTES_MAX);
+    world.wait(60_000);
+    world.wait(2_000);
+    let record = world.record_on(session, 1).unwrap().predicate;
+    assert_eq!((record.output.bytes, record.output.kept), (1_800_000, kept as u64));
+    assert_eq!(record.output.digest, protocol::Digest::of(text.repeat(3).as_bytes()));
+    assert!(record.limits_hit.contains(&"output".to_owned()), "{record:?}");
+    world.settle_and_check();
+}
+
+#[test]
+fn an_order_that_waits_until_it_expires_is_given_back() {
+    let mut world = World::new();
+    world.manner = Manner::Hangs;
+    go(&mut world, "cache.clear", Mode::Fix);
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let mut order = world.desk.order("cache.clear", Mode::Fix, now);
+    order.not_after = now.plus(30);
+    let order = sealed(&order, "a.kaya");
+    let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
+    world.ask(session, 1, &submit(&order, &dispatch));
+    world.wait(60_000);
+    world.wait(2_000);
+    let record = world.record_on(session, 1).unwrap().predicate;
+    assert_eq!(record.outcome, Outcome::Cancelled, "{record:?}");
+    assert!(record.summary.contains("expired"), "{record:?}");
+    assert_eq!(world.spawns.len(), 1);
+    world.settle_and_check();
+}
+
+#[test]
+fn a_run_is_asked_to_end_before_it_is_killed() {
+    use keeper::core::{Child, Effect, Event};
+    let mut world = World::new();
+    world.manner = Manner::Hangs;
+    go(&mut world, "cache.clear", Mode::Fix);
+    let at = |world: &mut World, ms: u64| {
+        world.now.mono_ms += ms;
+        let effects = world.core.step(Event::Tick, world.now);
+        effects.iter().map(Effect::name).collect::<Vec<_>>()
+    };
+    assert_eq!(world.core.wake_at(), Some(world.now.mono_ms + 60_000));
+    assert!(at(&mut world, 59_999).is_empty());
+    world.now.mono_ms += 1;
+    let effects = world.core.step(Event::Tick, world.now);
+    assert!(matches!(effects[..], [Effect::End { child: Child::Interpreter, .. }]), "{effects:?}");
+    assert!(at(&mut world, 1_999).is_empty());
+    assert_eq!(at(&mut world, 1), ["Kill"]);
+    assert_eq!(at(&mut world, 5_000), ["Kill"], "until it is gone");
 }
 
 #[test]

@@ -149,7 +149,8 @@ fn followers_of_one_run_are_counted_and_all_get_the_record() {
     world.ask(session, 1, &submit(&order, &dispatch));
     let run = *world.spawns.keys().next().unwrap();
     for stream in 2..=17 {
-        world.ask(session, stream, &Ask::Follow { run });
+        let ask = if stream % 2 == 0 { Ask::Fetch { run } } else { Ask::Follow { run } };
+        world.ask(session, stream, &ask);
     }
     assert_eq!(world.on(session, 17), [&Answer::Stop { code: Stop::Rate }]);
     let (other, _) = world.session();

@@ -136,9 +136,6 @@ impl Core {
 
     /// No new orders; what waits is given back, what runs is cancelled.
     pub(super) fn drain(&mut self, now: Stamp, out: &mut Vec<Effect>) {
-        if self.draining {
-            return;
-        }
         self.draining = true;
         for run in self.runs.keys().copied().collect::<Vec<_>>() {
             self.cancel(run, "the daemon was stopped".to_owned(), now, out);

@@ -58,6 +58,8 @@ pub(crate) struct World {
     pub(crate) closed: Vec<u32>,
     pub(crate) restarts_of_gate: u32,
     pub(crate) stopped: bool,
+    /// The catalogue's folder cannot be written.
+    pub(crate) full: bool,
     events: VecDeque<Event>,
     /// Crash after this effect has happened this many times more.
     pub(crate) crash: Option<(&'static str, u32)>,
@@ -103,6 +105,7 @@ impl World {
             closed: Vec::new(),
             restarts_of_gate: 0,
             stopped: false,
+            full: false,
             events: VecDeque::new(),
             crash: None,
             crashes: 0,
@@ -230,8 +233,11 @@ impl World {
                 self.events.push_back(Event::Fetched { line, run, found: Box::new(found) });
             }
             Effect::ReplaceCatalogue(files) => {
-                self.files = Files(files);
-                self.events.push_back(Event::CatalogueStored { ok: true });
+                let ok = !self.full;
+                if ok {
+                    self.files = Files(files);
+                }
+                self.events.push_back(Event::CatalogueStored { ok });
             }
             Effect::ToGate(message) => self.gate_hears(message),
             Effect::RestartGate => {
