@@ -163,6 +163,25 @@ fn captured_bytes_never_run_again() {
 }
 
 #[test]
+fn a_restored_ledger_runs_no_live_order_again_and_shows_as_a_rewind() {
+    let mut world = World::new();
+    let old = world.backup();
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let order = sealed(&world.desk.order("cache.clear", Mode::Fix, now), "a.kaya");
+    let bytes = submit(&order, &sealed(&dispatch(&order, challenge, 1, now), "a.kaya"));
+    world.ask(session, 1, &bytes);
+    assert_eq!(world.core.index().head().counter, 1);
+    world.restore(old);
+    assert_eq!(world.core.index().head().counter, 0, "the next hello says so");
+    let (session, _) = world.session();
+    world.ask(session, 1, &bytes);
+    let reason = world.record_on(session, 1).unwrap().predicate.reason;
+    assert_eq!(reason.as_deref(), Some("challenge-unknown"));
+    assert_eq!(world.spawns.values().sum::<u32>(), 1);
+}
+
+#[test]
 fn an_order_that_was_captured_unused_dies_with_its_challenge() {
     let mut world = World::new();
     let (session, challenge) = world.session();

@@ -17,7 +17,7 @@ use trust::catalogue::Files;
 use trust::{Signer, Verified, chain, seal};
 
 use super::desk::{Desk, START, key};
-use super::mem_disk::MemDisk;
+use super::mem_disk::{MemDisk, Platter};
 
 /// How a run's children behave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,6 +165,17 @@ impl World {
             return Some(event);
         }
         self.children.values_mut().find_map(|children| children.told.pop_front())
+    }
+
+    /// What lies on the disk now.
+    pub(crate) fn backup(&self) -> Platter {
+        self.disk.0.borrow().clone()
+    }
+    /// An old backup comes back, as from an image of the machine.
+    pub(crate) fn restore(&mut self, old: Platter) {
+        *self.disk.0.borrow_mut() = old;
+        self.restart();
+        self.feed(Event::Tick);
     }
 
     /// Power goes and comes back: what was not durable is gone.
