@@ -3,7 +3,8 @@
 //! Prints one line of JSON: what was tried and the endpoint's own answer. Never part of a release.
 //!
 //! usage: cheat HOME ENDPOINT forged-order | script-byte | replay RUN | stale-dispatch RUN | wrong-endpoint
-//!                          | altered-catalogue | rogue-script FILE PASSPHRASE-FILE | garbage | half-open
+//!                          | twice | other-session | papers RUN | altered-catalogue | rollback FOLDER
+//!                          | rogue-script FILE PASSPHRASE-FILE | garbage
 
 mod line;
 mod tricks;

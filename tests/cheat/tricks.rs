@@ -1,12 +1,12 @@
 //! The lies, one function each.
 
-use protocol::documents::{Dispatch, Order, ScriptRef};
+use protocol::documents::{Approval, Dispatch, Order, ScriptRef};
 use protocol::frames::{Answer, Ask};
 use protocol::{
     Bytes, Digest, EndpointId, Envelope, Manifest, Mode, OrderId, Params, PublicKey, RunId,
 };
 use serde_json::{Value, json};
-use trust::catalogue::Repository;
+use trust::catalogue::{Files, Repository};
 use trust::{Signer, SigningKey};
 
 use crate::line::{Cheat, Session, in_words};
@@ -19,6 +19,10 @@ pub(crate) async fn play(cheat: &Cheat, trick: &str, rest: &[String]) -> Value {
         ("wrong-endpoint", []) => wrong_endpoint(cheat).await,
         ("replay", [run]) => replay(cheat, run).await,
         ("stale-dispatch", [run]) => stale_dispatch(cheat, run).await,
+        ("twice", []) => twice(cheat).await,
+        ("other-session", []) => other_session(cheat).await,
+        ("papers", [run]) => papers(cheat, run).await,
+        ("rollback", [folder]) => rollback(cheat, folder).await,
         ("altered-catalogue", []) => altered_catalogue(cheat).await,
         ("rogue-script", [file, passphrase]) => rogue_script(cheat, file, passphrase).await,
         ("garbage", []) => garbage(cheat).await,
@@ -143,6 +147,64 @@ fn captured(cheat: &Cheat, run: &str) -> (Vec<u8>, Vec<u8>) {
     let dispatch =
         cheat.desk.store.run_dispatch(&run).expect("the store answers").expect("its dispatch");
     (order.envelope, dispatch)
+}
+
+/// A good check and the same bytes once more on its own connection: both answers.
+async fn twice(cheat: &Cheat) -> Value {
+    let session = cheat.session().await;
+    let (order, dispatch) = good(cheat, &session);
+    let first = session.submit(&order, &dispatch).await;
+    let again = session.submit(&order, &dispatch).await;
+    json!({ "first": first, "again": again })
+}
+
+/// A good check that was captured before it was used, on a connection with another challenge.
+async fn other_session(cheat: &Cheat) -> Value {
+    let theirs = cheat.session().await;
+    let (order, dispatch) = good(cheat, &theirs);
+    cheat.session().await.submit(&order, &dispatch).await
+}
+
+fn good(cheat: &Cheat, session: &Session) -> (Envelope, Envelope) {
+    let me = my_key(cheat);
+    let script = vetted(cheat, "health.check");
+    let order = order(cheat, session, script, Mode::Check, me.public_key());
+    let order = trust::seal::seal(&order, &[&me as &dyn Signer]).expect("sealed");
+    let dispatch = dispatch(cheat, session, &order, 1);
+    (order, trust::seal::seal(&dispatch, &[&me as &dyn Signer]).expect("sealed"))
+}
+
+/// Other documents with good signatures where an order belongs: a record, a dispatch, an approval.
+async fn papers(cheat: &Cheat, run: &str) -> Value {
+    let session = cheat.session().await;
+    let me = my_key(cheat);
+    let (order, dispatch) = captured(cheat, run);
+    let digest = Envelope::read(&order).expect("an envelope").digest();
+    let id = desk::inventory::find_run(&cheat.desk.store, run).expect("a run").id;
+    let record = cheat.desk.store.run_record(&id).expect("the store answers").expect("filed");
+    let approval = Approval {
+        order: digest,
+        plan: digest,
+        person: cheat.desk.organisation.me.clone(),
+        yes: true,
+        not_after: cheat.now.plus(60),
+    };
+    let approval = trust::seal::seal(&approval, &[&me as &dyn Signer]).expect("sealed");
+    let approval = approval.write().expect("written");
+    let mut answers = serde_json::Map::new();
+    let papers = [("record", record), ("dispatch", dispatch.clone()), ("approval", approval)];
+    for (what, paper) in papers {
+        let answer = session.submit_bytes(Bytes(paper), Bytes(dispatch.clone())).await;
+        answers.insert(what.to_owned(), answer);
+    }
+    Value::Object(answers)
+}
+
+/// An older catalogue, whole and well signed.
+async fn rollback(cheat: &Cheat, folder: &str) -> Value {
+    let session = cheat.session().await;
+    let files = Files::from_folder(std::path::Path::new(folder)).expect("the old repository");
+    in_words(&Session::update(&blank(session), &files).await).unwrap_or(Value::Null)
 }
 
 /// A catalogue update in which one byte of one script was changed.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::process::run;
-use crate::{Done, Lab, free_port, programs, wait_for};
+use crate::{Done, Entries, Lab, Process, cgroup_root, free_port, programs, wait_for};
 
 /// An enrolled endpoint; stopped when dropped.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ impl Endpoint {
     pub fn start(&mut self) {
         assert!(self.daemon.is_none(), "{} runs already", self.name);
         let log = fs::File::options().create(true).append(true).open(self.log()).expect("log");
-        let before = self.log_text().matches("listening").count();
+        let before = self.listened();
         let child = Command::new(programs().join("salved"))
             .arg("--config")
             .arg(self.config())
@@ -116,7 +116,7 @@ impl Endpoint {
             if let Some(status) = self.daemon.as_mut()?.try_wait().expect("wait") {
                 panic!("salved ended with {status}: {}", self.log_text());
             }
-            (self.log_text().matches("listening").count() > before).then_some(())
+            (self.listened() > before).then_some(())
         });
     }
 
@@ -136,6 +136,43 @@ impl Endpoint {
     /// Pids of the keeper's children by program name.
     pub fn children(&self) -> Vec<(String, u32)> {
         children_of(self.keeper())
+    }
+
+    /// Waits for the one child whose name ends so.
+    ///
+    /// # Panics
+    /// Where it does not come.
+    pub fn child(&self, name: &str) -> Process {
+        wait_for(name, 20, || {
+            let children = self.children();
+            children.iter().find(|(found, _)| found.ends_with(name)).map(|(_, pid)| Process(*pid))
+        })
+    }
+
+    /// What stands in its ledger.
+    pub fn entries(&self) -> Entries {
+        Entries::read(&self.state().join("ledger"))
+    }
+
+    /// The folders of runs in the cgroup tree, this endpoint's or its neighbours'.
+    ///
+    /// # Panics
+    /// Where the keeper is in no folder.
+    pub fn run_folders(&self) -> Vec<PathBuf> {
+        let own = Process(self.keeper()).cgroup();
+        let folder = cgroup_root().join(own.trim_start_matches('/'));
+        let list = fs::read_dir(folder).expect("the keeper's folder").flatten();
+        list.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+    }
+
+    /// Whether the daemon that was started still runs, the same process.
+    pub fn alive(&mut self) -> bool {
+        self.daemon.as_mut().is_some_and(|daemon| daemon.try_wait().expect("wait").is_none())
+    }
+
+    /// How often the gate has said that it listens.
+    pub fn listened(&self) -> usize {
+        self.log_text().matches("listening").count()
     }
 
     /// Pulls the plug: SIGKILL to the keeper; its children end as they may.

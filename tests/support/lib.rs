@@ -3,11 +3,17 @@
 //! Links none of the product but its words (`protocol`). Every wait is for a state, with a bound.
 
 mod endpoint;
+mod going;
 mod lab;
+mod ledger;
+mod proc;
 mod process;
 
 pub use endpoint::Endpoint;
+pub use going::Going;
 pub use lab::Lab;
+pub use ledger::Entries;
+pub use proc::{Process, cgroup_root, named, processes};
 pub use process::{Done, wait_for};
 
 use std::path::PathBuf;
@@ -40,4 +46,24 @@ pub fn need_overlay() {
 pub fn free_port() -> u16 {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("loopback");
     socket.local_addr().expect("an address").port()
+}
+
+/// Runs a program of this machine to its end, with nothing on its standard input.
+pub fn sh(script: &str) -> Done {
+    let mut command = std::process::Command::new("/bin/sh");
+    process::run(command.args(["-ec", script]), b"")
+}
+
+/// SHA-256 over names, kinds, modes, owners, times of change and contents of everything beneath
+/// these folders; access times are left out.
+///
+/// # Panics
+/// Where a folder cannot be read.
+pub fn fingerprint(folders: &[&str]) -> String {
+    let folders = folders.join(" ");
+    let done = sh(&format!(
+        "{{ find {folders} -printf '%p %y %m %U %G %T@ %s %l\\n' | sort; \
+           find {folders} -type f -print0 | sort -z | xargs -0r sha256sum; }} | sha256sum"
+    ));
+    done.expect(0).out
 }

@@ -1,0 +1,209 @@
+//! P1: nothing runs unless the catalogue's people signed the script and an agent signed the order,
+//! both checked on the endpoint. The desk is taken here: `cheat` holds its keys, store and line.
+//!
+//! Bytes that wait for 61 s are tried in the simulation (`tests/sim/refusals.rs`): the daemon asks
+//! the kernel itself for the time, so nothing that a test can preload moves its clock.
+
+use std::fs;
+
+use support::{Endpoint, Entries, Lab, Process, sh, wait_for};
+
+/// Holds that nothing was started by what was tried, and that the daemon took no harm.
+fn unmoved(endpoint: &mut Endpoint, before: Entries, tried: &str) {
+    assert!(endpoint.alive(), "{tried}: the keeper is gone");
+    let now = endpoint.entries();
+    assert_eq!((now.accepted, now.started), (before.accepted, before.started), "{tried} ran");
+}
+
+/// A check that is fine; the run's id.
+fn check(lab: &Lab, endpoint: &Endpoint) -> String {
+    let done = lab.salve(&["--json", "check", "health.check", "--on", endpoint.name()]);
+    let said = done.json();
+    assert_eq!(said["verified"], true, "{}{}", done.out, done.err);
+    assert_eq!(said["refusal"], serde_json::Value::Null, "{}", done.out);
+    said["run"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn forged_altered_and_misdirected_orders_start_nothing() {
+    let lab = Lab::solo();
+    let mut pc = lab.endpoint("pc");
+    let before = pc.entries();
+    for (trick, answer, words) in [
+        ("forged-order", "stop", "no agent signed this"),
+        ("script-byte", "record", "script digest: cache.clear 1 is not the vetted one"),
+        ("wrong-endpoint", "record", "the order names another endpoint"),
+        ("other-session", "record", "the endpoint's challenge is unknown or has died"),
+    ] {
+        let said = lab.cheat("pc", &[trick]);
+        assert_eq!(said["answer"], answer, "{trick}: {said}");
+        assert_eq!(said["sentence"], words, "{trick}: {said}");
+        if answer == "record" {
+            assert_eq!(said["outcome"], "refused", "{trick}: {said}");
+        }
+        unmoved(&mut pc, before, trick);
+    }
+    check(&lab, &pc);
+    assert_eq!(pc.entries().started, before.started + 1);
+}
+
+#[test]
+fn captured_bytes_run_nothing_a_second_time() {
+    let lab = Lab::solo();
+    let (mut pc, mut other) = (lab.endpoint("pc"), lab.endpoint("other"));
+    let said = lab.cheat("pc", &["twice"]);
+    assert_eq!(said["first"]["decision"]["decision"], "permit", "{said}");
+    assert_eq!(said["again"]["reason"], "already-run", "{said}");
+
+    let run = check(&lab, &pc);
+    let before = pc.entries();
+    let again = |pc: &mut Endpoint, when: &str| {
+        for trick in ["stale-dispatch", "replay"] {
+            let said = lab.cheat("pc", &[trick, &run]);
+            assert_eq!(said["reason"], "already-run", "{trick}, {when}: {said}");
+            assert!(said["sentence"].as_str().expect("words").contains(&run), "{said}");
+            unmoved(pc, before, when);
+        }
+    };
+    again(&mut pc, "on a new connection");
+    pc.stop();
+    pc.start();
+    again(&mut pc, "after a restart");
+    pc.kill();
+    pc.start();
+    again(&mut pc, "after a power cut");
+
+    let before = other.entries();
+    for trick in ["stale-dispatch", "replay"] {
+        let said = lab.cheat("other", &[trick, &run]);
+        assert_eq!(said["reason"], "wrong-endpoint", "{trick}: {said}");
+        unmoved(&mut other, before, trick);
+    }
+}
+
+#[test]
+fn papers_that_are_no_orders_order_nothing() {
+    let lab = Lab::solo();
+    let mut pc = lab.endpoint("pc");
+    let run = check(&lab, &pc);
+    let before = pc.entries();
+    let said = lab.cheat("pc", &["papers", &run]);
+    for paper in ["record", "dispatch", "approval"] {
+        assert_eq!(said[paper]["sentence"], "no agent signed this", "{paper}: {said}");
+    }
+    unmoved(&mut pc, before, "other papers");
+    assert_eq!(pc.entries(), before, "bytes without a seal are not recorded");
+}
+
+#[test]
+fn an_altered_or_older_catalogue_is_refused_whole() {
+    let lab = Lab::solo();
+    let mut pc = lab.endpoint("pc");
+    check(&lab, &pc);
+    let repository = lab.home().join("org/repository");
+    let old = lab.folder().join("old");
+    sh(&format!("cp -a {} {}", repository.display(), old.display())).expect(0);
+    lab.publish(NOTHING);
+    lab.salve(&["--json", "check", "lab.nothing", "--on", "pc"]).expect(0);
+
+    let catalogue = |pc: &Endpoint| {
+        let said = pc.salved(&["status"]).expect(0).out;
+        said.lines().find(|line| line.starts_with("catalogue")).expect("a line").to_owned()
+    };
+    let (before, trusted) = (pc.entries(), catalogue(&pc));
+    for trick in [vec!["altered-catalogue"], vec!["rollback", old.to_str().expect("UTF-8")]] {
+        let said = lab.cheat("pc", &trick);
+        assert_eq!(said["answer"], "catalogue-refused", "{trick:?}: {said}");
+        let code = if trick[0] == "rollback" { "rollback" } else { "mismatch" };
+        assert_eq!(said["code"], code, "{said}");
+        unmoved(&mut pc, before, trick[0]);
+        assert_eq!(catalogue(&pc), trusted);
+    }
+    lab.salve(&["--json", "check", "lab.nothing", "--on", "pc"]).expect(0);
+}
+
+const NOTHING: &str = r#"
+const ABOUT = #{
+    id: "lab.nothing", version: 1, title: "Nothing", does: "looks at nothing",
+    risk: "low", consent: "none", platforms: ["linux"], permissions: #{}, words: ["nothing"],
+};
+fn detect(p) { healthy("nothing is wrong") }
+fn remediate(p, found) { report::note("nothing was done"); }
+fn verify(p, found) { healthy("nothing is wrong") }
+"#;
+
+#[test]
+fn a_vetted_script_that_lies_about_itself_gets_no_further_than_its_about() {
+    let lab = Lab::solo();
+    let mut pc = lab.endpoint("pc");
+    let file = lab.folder().join("rogue.rhai");
+    fs::write(
+        &file,
+        r#"
+const ABOUT = #{
+    id: "cache.peek", version: 1, title: "Look at caches", does: "looks at caches",
+    risk: "low", consent: "none", platforms: ["linux"], limit: "1m",
+    params: #{}, permissions: #{ "fs.find": ["/var/cache/apt/archives/*"] }, words: ["cache"],
+};
+fn detect(p) { fs::find("/etc/shadow"); healthy("read it") }
+fn remediate(p, found) { }
+fn verify(p, found) { healthy("done") }
+"#,
+    )
+    .expect("written");
+    let passphrase = lab.passphrase();
+    let files = [file.to_str().expect("UTF-8"), passphrase.to_str().expect("UTF-8")];
+    let said = lab.cheat("pc", &["rogue-script", files[0], files[1]]);
+    assert_eq!(said["outcome"], "failed", "{said}");
+    assert!(said["sentence"].as_str().expect("words").contains("not among the nouns"), "{said}");
+    assert!(pc.alive());
+}
+
+#[test]
+fn a_person_who_was_withdrawn_signs_nothing_any_more() {
+    let lab = Lab::solo();
+    let mut pc = lab.endpoint("pc");
+    let colleague = lab.colleague("m.ruiz");
+    // The endpoint learns of the colleague with the next word of the desk, and of the end likewise.
+    check(&lab, &pc);
+    check(&colleague, &pc);
+    lab.salve(&["agents", "withdraw", "m.ruiz"]).expect(0);
+    check(&lab, &pc);
+    let before = pc.entries();
+    let done = colleague.salve(&["--json", "check", "health.check", "--on", "pc"]);
+    assert_ne!(done.code, 0, "{}{}", done.out, done.err);
+    unmoved(&mut pc, before, "a withdrawn colleague's order");
+    let said = format!("{}{}", done.out, done.err);
+    assert!(said.contains("withdrawn"), "does not say why: {said}");
+}
+
+#[test]
+fn a_gate_that_is_killed_comes_back_and_takes_no_run_with_it() {
+    let lab = Lab::solo_with(&["lab.service"]);
+    sh("systemd-run --quiet --unit=lab.service --collect sleep infinity").expect(0);
+    let mut pc = lab.endpoint("pc");
+    let keeper = pc.keeper();
+    let (gate, listened) = (pc.child("gate"), pc.listened());
+    kill(gate);
+    wait_for("the next gate", 20, || (pc.listened() > listened).then_some(()));
+    assert!(!gate.lives());
+    check(&lab, &pc);
+
+    // And in the middle of a run: the run goes on, its record is fetched over the next gate.
+    lab.publish(&crate::p4::stays("lab.watch", "1m", 5));
+    let going =
+        lab.start(&["--json", "check", "lab.watch", "--on", "pc", "--arg", "unit=lab.service"]);
+    pc.child("executor");
+    kill(pc.child("gate"));
+    let done = going.end();
+    assert_eq!(pc.keeper(), keeper);
+    assert!(pc.alive());
+    let run = done.json();
+    assert_eq!(run["outcome"], "unchanged", "{}{}", done.out, done.err);
+    assert_eq!(run["verified"], true, "{}", done.out);
+    assert_eq!(pc.entries().started, 2);
+}
+
+fn kill(process: Process) {
+    sh(&format!("kill -KILL {}", process.0)).expect(0);
+}
