@@ -3,6 +3,7 @@
 //! Never waits for a single session, and never works without its lock.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 
 use hatch::{FromGate, ToGate};
@@ -53,7 +54,7 @@ pub(crate) async fn serve(
     let defences = hatch::lock::gate(door.ids, &exceptions(door.ids))?;
     answers.send(&FromGate::Ready { address, defences }).await?;
     let (up, waiting) = mpsc::channel(KEEPER_QUEUE);
-    let house = House {
+    let mut house = House {
         listener,
         trust: door.trust,
         sessions: BTreeMap::new(),
@@ -64,10 +65,30 @@ pub(crate) async fn serve(
         draining: false,
         rejected: 0,
     };
-    tokio::select! {
-        ended = house.run(keeper) => ended,
-        written = pump(waiting, answers) => written.map_err(GateError::from),
+    let mut writing = pin!(pump(waiting, answers));
+    let end = tokio::select! {
+        end = house.run(keeper) => end?,
+        written = &mut writing => return written.map_err(GateError::from),
+    };
+    if end == End::Drained {
+        // The last closing packets leave when the endpoint's task next runs, and the keeper gets
+        // every word that waits.
+        for _ in 0..4 {
+            tokio::task::yield_now().await;
+        }
+        drop(house);
+        writing.await?;
     }
+    Ok(())
+}
+
+/// Why the door was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Asked to, and the last session is over.
+    Drained,
+    /// Nobody is left to decide anything.
+    KeeperGone,
 }
 
 /// Writes what the sessions have to say, one after the other.
@@ -100,21 +121,20 @@ struct House {
 }
 
 impl House {
-    async fn run(mut self, mut keeper: Reader) -> Result<(), GateError> {
+    async fn run(&mut self, mut keeper: Reader) -> Result<End, GateError> {
         loop {
             if self.draining && self.tasks.is_empty() {
-                return Ok(());
+                return Ok(End::Drained);
             }
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
                     Some(Ok(connection)) => self.admit(connection),
                     Some(Err(rejected)) => self.note(&rejected),
-                    None => return Ok(()),
+                    None => return Ok(End::KeeperGone),
                 },
                 message = keeper.next::<ToGate>() => match message? {
                     Some(message) => self.obey(message)?,
-                    // The keeper has gone: nobody is left to decide anything.
-                    None => return Ok(()),
+                    None => return Ok(End::KeeperGone),
                 },
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => match ended {
                     Ok(session) => { self.sessions.remove(&session); }
