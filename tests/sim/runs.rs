@@ -313,3 +313,31 @@ fn records_are_offered_until_they_are_filed() {
     world.ask(session, 4, &Ask::Fetch { run: protocol::RunId([0; 16]) });
     assert_eq!(world.on(session, 4), [&Answer::Stop { code: Stop::NoRun }]);
 }
+
+#[test]
+fn a_child_that_sends_no_messages_but_bytes_ends_its_run() {
+    use keeper::core::{Child, Effect, Event};
+    for child in [Child::Executor, Child::Interpreter] {
+        for recalled in [false, true] {
+            let mut world = World::new();
+            world.manner = Manner::Hangs;
+            let (session, order) = go(&mut world, "cache.clear", Mode::Fix);
+            let run = *world.spawns.keys().next().unwrap();
+            if recalled {
+                let now = world.time();
+                world.ask(session, 2, &recall(order, "a.kaya", now));
+            }
+            let effects = world.core.step(Event::Garbled { run, child }, world.now);
+            let ends = |which: Child| {
+                let ended = |e: &Effect| matches!(e, Effect::End { child, .. } if *child == which);
+                effects.iter().any(ended)
+            };
+            assert_eq!(ends(Child::Executor), child == Child::Executor, "{effects:?}");
+            world.wait(3_000);
+            let record = world.record_on(session, 1).unwrap().predicate;
+            let wanted = if recalled { "cancelled" } else { "garbled" };
+            assert_eq!(record.reason.as_deref(), Some(wanted), "{record:?}");
+            world.settle_and_check();
+        }
+    }
+}
