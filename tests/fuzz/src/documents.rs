@@ -1,0 +1,117 @@
+//! Targets for sealed documents and what lies in the catalogue: refused, or parsed and written equal.
+
+use protocol::documents::{
+    Approval, Card, Dispatch, EnrolAnswer, EnrolRequest, Hello, Invitation, JoinAnswer,
+    JoinRequest, Order, Recall, Record, TicketAttestation, Token,
+};
+use protocol::{EndpointName, Envelope, Manifest, PayloadType, Plan, PublicKey, Time, json};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use trust::catalogue::{Catalogue, Files};
+
+/// What reads as a document reads the same when it is written again.
+fn again<T: Serialize + DeserializeOwned>(bytes: &[u8]) {
+    let Ok(document) = json::read::<T>(bytes) else { return };
+    let written = json::write(&document).expect("a document that was read is written");
+    let second: T = json::read(&written).expect("what was written reads");
+    assert_eq!(written, json::write(&second).expect("written"), "a second reading differs");
+}
+
+/// Envelopes, and every opener over them with a key that signed nothing.
+pub(crate) fn envelope(bytes: &[u8]) {
+    fn open<T: PayloadType>(envelope: &Envelope) {
+        assert!(trust::seal::open_one::<T>(envelope, &PublicKey([7; 32])).is_err());
+        assert!(trust::seal::open::<T>(envelope, &[PublicKey([7; 32])], 0).is_err());
+        let _ = trust::seal::peek::<T>(envelope);
+    }
+    let Ok(envelope) = Envelope::read(bytes) else { return };
+    open::<Order>(&envelope);
+    open::<Dispatch>(&envelope);
+    open::<Card>(&envelope);
+    open::<Record>(&envelope);
+    open::<Hello>(&envelope);
+    let written = envelope.write().expect("written");
+    assert_eq!(Envelope::read(&written).expect("reads"), envelope);
+}
+
+/// The payloads that authorise and attest.
+pub(crate) fn documents(bytes: &[u8]) {
+    again::<Order>(bytes);
+    again::<Dispatch>(bytes);
+    again::<Card>(bytes);
+    again::<Hello>(bytes);
+    again::<Approval>(bytes);
+    again::<Recall>(bytes);
+    again::<TicketAttestation>(bytes);
+    again::<EnrolRequest>(bytes);
+    again::<EnrolAnswer>(bytes);
+    again::<JoinRequest>(bytes);
+    again::<JoinAnswer>(bytes);
+}
+
+/// Records.
+pub(crate) fn record(bytes: &[u8]) {
+    again::<Record>(bytes);
+}
+
+/// Plans.
+pub(crate) fn plan(bytes: &[u8]) {
+    again::<Plan>(bytes);
+}
+
+/// Pasted tokens.
+pub(crate) fn token(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(token) = text.parse::<Token<EndpointName>>() {
+        assert_eq!(token.to_string().parse(), Ok(token));
+    }
+    let _ = text.parse::<Invitation>();
+}
+
+/// Manifests.
+pub(crate) fn manifest(bytes: &[u8]) {
+    again::<Manifest>(bytes);
+}
+
+/// Policy files: a policy or faults that name a place.
+pub(crate) fn policy(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Err(faults) = policy::PolicyFile::read(text) {
+        assert!(!faults.is_empty(), "refused without a fault");
+    }
+}
+
+/// ABOUT, the lint and the compiler over any text.
+pub(crate) fn about(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Err(faults) = script::about::read(text, None) {
+        assert!(!faults.is_empty(), "refused without a fault");
+    }
+    let _ = script::lint::lint(text);
+}
+
+/// A catalogue from the wire: the vectors' files with the first of them replaced by these bytes; what
+/// is accepted is what was vetted.
+pub(crate) fn catalogue(bytes: &[u8]) {
+    trust::catalogue::install_provider();
+    let all = crate::places::files(&crate::vectors().join("catalogue"));
+    let root = all.iter().find(|(name, _)| name == "1.root.json").map(|(_, b)| b.clone());
+    let root = root.expect("the vectors have a root");
+    let (first, rest) = bytes.split_first().unwrap_or((&0, &[]));
+    let victim = usize::from(*first) % all.len();
+    let mut files = Files::default();
+    for (place, (name, good)) in all.iter().enumerate() {
+        files.insert(name.clone(), if place == victim { rest.to_vec() } else { good.clone() });
+    }
+    let now: Time = "2026-11-22T12:00:00Z".parse().expect("a time");
+    let Ok((catalogue, _)) = Catalogue::update(&Files::default(), &root, &files, now) else {
+        return;
+    };
+    for entry in catalogue.scripts() {
+        let source = catalogue.source(entry).unwrap_or_default();
+        assert!(
+            source.is_empty() || protocol::Digest::of(source) == entry.digest,
+            "an altered script"
+        );
+    }
+}

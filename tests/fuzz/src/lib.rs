@@ -1,0 +1,34 @@
+//! Fuzz targets: each takes any bytes and must not panic, hang, or accept what it would not write.
+//!
+//! A target is a plain function. `tests/drive.rs` runs all of them on stable with their corpus and a
+//! seeded mutator for a bounded number of rounds; `cargo-fuzz/` holds the few lines for libFuzzer.
+#![forbid(unsafe_code)]
+
+mod documents;
+mod mutate;
+mod places;
+pub mod samples;
+mod wire;
+
+pub use mutate::Mutator;
+pub use places::vectors;
+
+/// A target's name and function.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    ("frames", wire::frames),
+    ("deframer", wire::deframer),
+    ("hatch", wire::hatch),
+    ("ledger", wire::ledger),
+    ("envelope", documents::envelope),
+    ("documents", documents::documents),
+    ("record", documents::record),
+    ("plan", documents::plan),
+    ("token", documents::token),
+    ("manifest", documents::manifest),
+    ("policy", documents::policy),
+    ("about", documents::about),
+    ("catalogue", documents::catalogue),
+];

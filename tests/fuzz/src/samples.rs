@@ -1,0 +1,151 @@
+//! Seeds: every vector, every shipped script, one of each frame.
+
+use protocol::documents::CatalogueVersions;
+use protocol::frames::{Answer, Ask, EnrolFrame, Event, Phase, Stop, encode};
+use protocol::{Bytes, Digest, Mode, Outcome, RunId, Time, limits};
+
+use crate::places::{files, vectors};
+
+const RUN: RunId = RunId([7; 16]);
+
+fn versions() -> CatalogueVersions {
+    CatalogueVersions {
+        root: 1,
+        timestamp: 9,
+        snapshot: 8,
+        targets: 1,
+        policy: 3,
+        risk_low: 4,
+        risk_medium: 2,
+        risk_high: 1,
+    }
+}
+
+/// One of each frame from the desk's side.
+#[must_use]
+pub fn asks() -> Vec<Ask> {
+    vec![
+        Ask::Hello { min: 1, max: 1 },
+        Ask::Challenge,
+        Ask::CatalogueFile {
+            name: "7.snapshot.json".into(),
+            part: Bytes(b"{}".to_vec()),
+            last: true,
+        },
+        Ask::CatalogueEnd,
+        Ask::Submit {
+            order: Bytes(b"order".to_vec()),
+            dispatch: Bytes(b"dispatch".to_vec()),
+            attestation: Some(Bytes(b"attestation".to_vec())),
+            approvals: vec![Bytes(b"approval".to_vec())],
+        },
+        Ask::Recall { recall: Bytes(b"recall".to_vec()) },
+        Ask::Follow { run: RUN },
+        Ask::Fetch { run: RUN },
+        Ask::Filed { record: Digest([5; 32]) },
+    ]
+}
+
+/// One of each frame from the endpoint, one of each event, one of each stop.
+#[must_use]
+pub fn answers() -> Vec<Answer> {
+    let events = [
+        Event::Accepted { run: RUN, mode: Mode::Fix, ahead: 2 },
+        Event::Phase { phase: Phase::Remediate },
+        Event::Progress { text: "looking".into() },
+        Event::Line { text: "a line".into() },
+        Event::Effect {
+            function: "fs.remove".into(),
+            key: "/a/**".into(),
+            count: 3,
+            bytes: 4096,
+            ok: true,
+        },
+        Event::Found { phase: Phase::Detect, needed: true, summary: "full".into() },
+        Event::Skipped { text: "firefox is open".into() },
+        Event::Ended { outcome: Outcome::Succeeded },
+    ];
+    let mut all = vec![
+        Answer::Hello {
+            hello: Bytes(b"hello".to_vec()),
+            card: Bytes(b"card".to_vec()),
+            unfiled: vec![RUN],
+        },
+        Answer::Challenge { hello: Bytes(b"hello".to_vec()) },
+        Answer::CatalogueTaken { versions: versions() },
+        Answer::CatalogueRefused { code: "rollback".into(), sentence: "an older snapshot".into() },
+        Answer::Plan { plan: Bytes(b"{}".to_vec()) },
+        Answer::Effects { part: Bytes(b"{}\n".to_vec()) },
+        Answer::Record { record: Bytes(b"record".to_vec()) },
+        Answer::Escrow { sealed: Bytes(b"{}".to_vec()), not_after: Time(1_795_000_000) },
+        Answer::Recalled { was_running: true },
+    ];
+    all.extend(events.map(|event| Answer::Event { event }));
+    all.extend(Stop::ALL.map(|code| Answer::Stop { code }));
+    all
+}
+
+/// One of each frame of an enrolment's answer.
+#[must_use]
+pub fn enrol_frames() -> Vec<EnrolFrame> {
+    vec![
+        EnrolFrame::CatalogueFile {
+            name: "1.root.json".into(),
+            part: Bytes(b"{}".to_vec()),
+            last: true,
+        },
+        EnrolFrame::Answer { json: Bytes(b"{}".to_vec()) },
+        EnrolFrame::Refused { stop: Stop::Token },
+        EnrolFrame::Wait,
+    ]
+}
+
+/// Every frame of the wire by name, as hex with its length in front: the vectors.
+///
+/// # Panics
+/// Where a frame is too large, which none here is.
+#[must_use]
+pub fn frame_vectors() -> Vec<(String, String)> {
+    fn hex<M: minicbor::Encode<()>>(message: &M) -> String {
+        let bytes = encode(message, limits::FRAME_BYTES_MAX).expect("small");
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+    let name = |kind: &str, place: usize, debug: String| {
+        let word: String = debug.chars().take_while(char::is_ascii_alphanumeric).collect();
+        format!("{kind} {place:02} {word}")
+    };
+    let mut all = Vec::new();
+    for (place, ask) in asks().iter().enumerate() {
+        all.push((name("ask", place, format!("{ask:?}")), hex(ask)));
+    }
+    for (place, answer) in answers().iter().enumerate() {
+        all.push((name("answer", place, format!("{answer:?}")), hex(answer)));
+    }
+    for (place, frame) in enrol_frames().iter().enumerate() {
+        all.push((name("enrol", place, format!("{frame:?}")), hex(frame)));
+    }
+    all
+}
+
+/// Seeds for every target: they share one pool, so that pieces wander between formats.
+#[must_use]
+pub fn seeds() -> Vec<Vec<u8>> {
+    let mut all: Vec<Vec<u8>> = vec![Vec::new(), vec![0; 64]];
+    for (_, hex) in frame_vectors() {
+        let digits: Vec<u8> = hex.bytes().skip(8).collect();
+        let nibble = |c: u8| (c as char).to_digit(16).unwrap_or(0) as u8;
+        all.push(digits.chunks(2).map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])).collect());
+    }
+    for (_, bytes) in files(&vectors()) {
+        if let Ok(value) = serde_json::from_slice::<serde_json::Value>(&bytes)
+            && let Ok(envelope) = serde_json::from_value::<protocol::Envelope>(value)
+        {
+            all.push(envelope.payload.0);
+        }
+        all.push(bytes);
+    }
+    let here = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    all.extend(files(&here.join("../../scripts")).into_iter().map(|(_, bytes)| bytes));
+    all.extend(files(&here.join("corpus")).into_iter().map(|(_, bytes)| bytes));
+    all
+}
