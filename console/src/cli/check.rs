@@ -3,7 +3,7 @@
 use clap::Args;
 use protocol::Mode;
 
-use crate::cli::look::{Job, Named, exit_of, foresee, go, pair};
+use crate::cli::look::{Job, Named, catch_up, exit_of, foresee, go, pair};
 use crate::cli::watch::{Watched, left};
 use crate::cli::work::{Work, of_run};
 use crate::ctx::Ctx;
@@ -65,6 +65,7 @@ pub(super) async fn look(ctx: &Ctx, args: &LookArgs, mode: Mode) -> Result<Exit,
         Watched::Failed(error) => return Err(of_run(error, &job.endpoint, ctx)),
         Watched::Left(run) => left(ctx, run, &name),
     };
+    catch_up(ctx, &work, &session).await;
     session.leave().await;
     Ok(exit)
 }

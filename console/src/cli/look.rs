@@ -7,6 +7,7 @@ use desk::session::Session;
 use protocol::documents::{ConsentStatement, Identified};
 use protocol::{Digest, Mode, Outcome, Params, Refusal, TicketId};
 
+use crate::cli::run::tell_ticket;
 use crate::cli::watch::{Watch, Watched};
 use crate::cli::work::Work;
 use crate::ctx::Ctx;
@@ -139,6 +140,26 @@ pub async fn go(
     let mut tell = |news: News<'_>| watch.tell(ctx, &news);
     let run = runs::run(&work.desk, &work.agent, session, wish, ctx.now, &mut tell);
     watch.over(ctx, work, Some(session), wish.endpoint.name.as_str(), run).await
+}
+
+/// Brings home the records that the machine offers again, and tells their tickets. Never the
+/// reason for a failure: what does not come now is offered again.
+pub async fn catch_up(ctx: &Ctx, work: &Work, session: &Session) {
+    let Ok(home) = runs::collect(&work.desk, &work.agent, session, ctx.now).await else { return };
+    for result in home {
+        let record = &result.record.predicate;
+        ctx.note(format!(
+            "note: the record of {} came home: {} {}",
+            result.run.short(),
+            record.script.name,
+            record.outcome.for_people()
+        ));
+        if let Some(ticket) = record.ticket.as_ref().filter(|_| record.mode.mutates())
+            && let Err(failure) = tell_ticket(ctx, work, ticket, &result)
+        {
+            ctx.note(format!("note: {}", failure.for_people()));
+        }
+    }
 }
 
 /// The exit code of a run with its record.

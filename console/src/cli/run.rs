@@ -6,7 +6,7 @@ use desk::runs::{self, RunResult};
 use protocol::documents::{ConsentAnswer, ConsentStatement, Identified};
 use protocol::{Consent, Digest, Mode, Outcome, TicketId};
 
-use crate::cli::look::{Job, Named, exit_of, foresee, go, pair};
+use crate::cli::look::{Job, Named, catch_up, exit_of, foresee, go, pair};
 use crate::cli::watch::{Watched, confirm, left};
 use crate::cli::work::{Work, of_run};
 use crate::ctx::Ctx;
@@ -77,6 +77,7 @@ pub async fn run(ctx: &Ctx, args: RunArgs) -> Result<Exit, Failure> {
     foresee(ctx, &work, &job.wish(Mode::Plan, args.identified.clone(), None, None))?;
     let session = work.meet(ctx, &job.endpoint).await?;
     let exit = over(ctx, &work, &session, &job, &args).await;
+    catch_up(ctx, &work, &session).await;
     session.leave().await;
     exit
 }

@@ -21,6 +21,8 @@ const TRIES: [Duration; 4] = [
     Duration::from_secs(3),
     Duration::from_secs(8),
 ];
+/// Records brought home in one session beside its own work.
+const COLLECT_MAX: usize = 8;
 /// Room after a run's own deadline for stopping it and signing its record, seconds.
 const AFTER_DEADLINE: u64 = 60;
 
@@ -239,6 +241,40 @@ fn take(
         (record.predicate.plan == Some(digest)).then_some((digest, plan))
     });
     Ok(RunResult { run, order, record, filing, plan, live })
+}
+
+/// Brings home what an endpoint offers again: records of runs of ours that are not filed here yet.
+/// Those that are filed are acknowledged once more.
+///
+/// # Errors
+/// [`RunError`]; what came home before stays filed.
+pub async fn collect(
+    desk: &Desk,
+    agent: &Agent,
+    session: &Session,
+    now: fn() -> Time,
+) -> Result<Vec<RunResult>, RunError> {
+    let mut home = Vec::new();
+    for run in session.unfiled().iter().take(COLLECT_MAX) {
+        let Some(row) = desk.store.run(run)? else { continue };
+        if row.verified == Some(true) {
+            if let Some(record) = row.record_hash {
+                session.filed(record).await;
+            }
+            continue;
+        }
+        let which = (*run, row.order, row.endpoint);
+        let returned = match session.fetch(*run).await {
+            Ok(returned) => returned,
+            // Offered and not given: another time.
+            Err(SessionError::Stopped(_)) => continue,
+            Err(error) => return Err(RunError::NotSent(error)),
+        };
+        let result = take(desk, agent, session, which, &returned, now())?;
+        acknowledge(session, &result).await;
+        home.push(result);
+    }
+    Ok(home)
 }
 
 /// Delivers to one ticket what filing made due. What fails stays due.

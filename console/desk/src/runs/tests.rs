@@ -133,6 +133,35 @@ async fn an_accepted_run_that_is_forgotten_stays_open_at_the_desk() {
     assert_eq!(states(&house), [RunState::Accepted]);
 }
 
+/// The console gives up watching; the record comes home with the next session, whatever it is for.
+#[tokio::test]
+async fn a_record_that_nobody_waited_for_comes_home_with_the_next_session() {
+    let (house, machine) = house(Quirk::OffersAgain);
+    let work = async {
+        let session = Session::open(&house.agent, &house.row, now()).await.unwrap();
+        let wish = wish(&house, Mode::Check);
+        let mut left = |_: News<'_>| ();
+        let run = run(&house.desk, &house.agent, &session, &wish, now, &mut left);
+        // Left as soon as the line is lost.
+        tokio::select! {
+            _ = run => panic!("nobody should wait for it"),
+            () = house.until_session_ends() => {}
+        }
+        drop(session);
+        let next = Session::open(&house.agent, &house.row, now()).await.unwrap();
+        let home = collect(&house.desk, &house.agent, &next, now).await.unwrap();
+        next.leave().await;
+        home
+    };
+    let home = tokio::select! {
+        home = work => home,
+        () = machine.serve() => unreachable!("the machine serves for ever"),
+    };
+    assert_eq!(home.len(), 1);
+    assert!(home[0].filing.report.verified);
+    assert_eq!(states(&house), [RunState::Ended]);
+}
+
 #[tokio::test]
 async fn nothing_is_stored_where_nobody_is_met() {
     let (house, machine) = house(Quirk::ForeignCard);

@@ -42,7 +42,7 @@ pub(crate) enum Quirk {
     LosesLineOnce,
     ForgetsRun,
     OtherEvents,
-    NoRecord,
+    OffersAgain,
 }
 
 /// What reached the machine.
@@ -54,6 +54,7 @@ pub(crate) struct Seen {
     pub(crate) filed: Vec<Digest>,
     pub(crate) recalls: usize,
     pub(crate) sessions: usize,
+    ended: usize,
     /// The record of the last order, for those who ask again.
     kept: Option<(RunId, Vec<u8>)>,
 }
@@ -76,6 +77,15 @@ pub(crate) struct House {
     pub(crate) row: EndpointRow,
     pub(crate) seen: Arc<Mutex<Seen>>,
     _dir: tempfile::TempDir,
+}
+
+impl House {
+    /// Until the machine has closed its first session.
+    pub(crate) async fn until_session_ends(&self) {
+        while self.seen.lock().unwrap().ended == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
 }
 
 pub(crate) fn house(quirk: Quirk) -> (House, Machine) {
@@ -153,6 +163,7 @@ impl Machine {
             let Ok(connection) = accepted else { continue };
             self.seen.lock().unwrap().sessions += 1;
             self.session(&connection).await;
+            self.seen.lock().unwrap().ended += 1;
         }
     }
 
@@ -203,7 +214,13 @@ impl Machine {
             Quirk::ForeignCard => sealed(&self.card, &stranger),
             _ => Bytes(self.card_envelope.write().unwrap()),
         };
-        Answer::Hello { hello: sealed(&hello, signer), card, unfiled: Vec::new() }
+        Answer::Hello { hello: sealed(&hello, signer), card, unfiled: self.unfiled() }
+    }
+
+    fn unfiled(&self) -> Vec<RunId> {
+        let seen = self.seen.lock().unwrap();
+        let kept = seen.kept.iter().map(|(run, _)| *run);
+        kept.filter(|_| seen.filed.is_empty() && self.quirk == Quirk::OffersAgain).collect()
     }
 
     async fn stream(&mut self, connection: &Connection, stream: &mut Stream) {
@@ -290,7 +307,7 @@ impl Machine {
         self.seen.lock().unwrap().kept = Some(kept);
         for event in events {
             stream.send(&Answer::Event { event }).await.unwrap();
-            if matches!(self.quirk, Quirk::LosesLineOnce | Quirk::ForgetsRun) {
+            if matches!(self.quirk, Quirk::LosesLineOnce | Quirk::ForgetsRun | Quirk::OffersAgain) {
                 stream.finish();
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                 connection.close(Stop::Drain);
@@ -301,12 +318,10 @@ impl Machine {
                 return None;
             }
         }
-        if self.quirk != Quirk::NoRecord {
-            if mode == Mode::Plan {
-                stream.send(&Answer::Plan { plan: Bytes(plan) }).await.unwrap();
-            }
-            stream.send(&Answer::Record { record }).await.unwrap();
+        if mode == Mode::Plan {
+            stream.send(&Answer::Plan { plan: Bytes(plan) }).await.unwrap();
         }
+        stream.send(&Answer::Record { record }).await.unwrap();
         Some(())
     }
 
