@@ -13,6 +13,8 @@ use crate::spawn::{self, GATE_SLOW_BYTES, Line, Programs, StartError};
 const WELL_MS: u64 = 60_000;
 /// How long a gate that closed its pipe may take to end.
 const GOODBYE_MS: u64 = 1000;
+/// What a draining gate gets to deliver the last records: a console answers within this.
+const FAREWELL_MS: u64 = 3000;
 /// Longest pause before the next start.
 const PAUSE_MAX_MS: u64 = 60_000;
 
@@ -178,15 +180,38 @@ impl Gate {
         first
     }
 
-    /// At the daemon's end: gives the gate a moment to say goodbye, then ends it.
+    /// At the daemon's end: gives the gate what waits for it, the last records among it, and a
+    /// moment to say goodbye; then ends it.
     pub(super) fn wait_end(&mut self) {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let Some(line) = &mut self.line else { return };
-        let moment = Timespec { tv_sec: 2, tv_nsec: 0 };
-        let _ = line.outbox.flush();
-        let _ = poll(&mut [PollFd::new(&line.child, PollFlags::IN)], Some(&moment));
-        let _ = line.child.kill().and_then(|()| line.child.wait());
-        self.line = None;
+        let Some(mut line) = self.line.take() else { return };
+        let until = now().mono_ms + FAREWELL_MS;
+        loop {
+            let gone = line.outbox.flush().is_err();
+            // What it still says is heard by nobody, but must not keep it from ending.
+            while let Ok(Polled::Message(_)) = line.inbox.poll_recv::<FromGate>() {}
+            let ended = line.child.try_wait().is_ok_and(|end| end.is_some());
+            let left = until.saturating_sub(now().mono_ms);
+            if ended || gone || left == 0 {
+                break;
+            }
+            let waits = if line.outbox.waiting() > 0 { PollFlags::OUT } else { PollFlags::empty() };
+            let mut fds = [
+                PollFd::new(&line.child, PollFlags::IN),
+                PollFd::new(&line.inbox, PollFlags::IN),
+                PollFd::new(&line.outbox, waits),
+            ];
+            // A gate that has closed its pipes is looked at again a little later, not at once.
+            let pause = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+            let rest = Timespec::try_from(std::time::Duration::from_millis(left));
+            let _ = poll(&mut fds, rest.ok().as_ref());
+            let [child, inbox, _] = &fds;
+            let hung = inbox.revents().contains(PollFlags::HUP) && child.revents().is_empty();
+            if hung {
+                let _ = poll(&mut [PollFd::new(&line.child, PollFlags::IN)], Some(&pause));
+            }
+        }
+        let _ = line.child.kill().and_then(|()| line.child.try_wait());
     }
 
     /// The gate's process ended, if it did.

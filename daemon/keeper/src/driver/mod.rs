@@ -105,19 +105,22 @@ impl<'h, M: Mind> Driver<'h, M> {
     pub fn run(mut self) -> Result<(), DriverError> {
         self.start_gate();
         self.events.push_back(Event::Begin);
+        let mut stop = false;
         loop {
             while let Some(event) = self.next_event() {
                 for effect in self.mind.step(event, now()) {
                     let name = effect.name();
-                    let stop = matches!(effect, Effect::Stop);
+                    stop |= matches!(effect, Effect::Stop);
                     let answers = self.world.perform(effect)?;
                     self.events.extend(answers);
                     (self.after)(name);
-                    if stop {
-                        self.world.farewell();
-                        return Ok(());
-                    }
                 }
+            }
+            // What the last effects were answered with, records on their way among it, is said
+            // before the end.
+            if stop {
+                self.world.farewell();
+                return Ok(());
             }
             self.world.flush(&mut self.events);
             if self.events.is_empty() {
