@@ -50,6 +50,11 @@ impl Endpoint {
         endpoint
     }
 
+    /// An endpoint that has not joined yet: its configuration, and an empty state.
+    pub fn bare(lab: &Lab, name: &str) -> Self {
+        Self::new(lab, name)
+    }
+
     fn new(lab: &Lab, name: &str) -> Self {
         let folder = lab.folder().join(name);
         fs::create_dir_all(&folder).expect("a folder");
@@ -86,11 +91,16 @@ impl Endpoint {
         self.port
     }
 
-    /// Runs `salved` with this endpoint's configuration to its end.
-    pub fn salved(&self, args: &[&str]) -> Done {
+    /// A command line of `salved` with this endpoint's configuration.
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(programs().join("salved"));
         command.arg("--config").arg(self.config()).args(args).env_clear();
-        run(&mut command, b"")
+        command
+    }
+
+    /// Runs `salved` with this endpoint's configuration to its end.
+    pub fn salved(&self, args: &[&str]) -> Done {
+        run(&mut self.command(args), b"")
     }
 
     /// Starts the daemon and waits until it listens.
@@ -98,19 +108,19 @@ impl Endpoint {
     /// # Panics
     /// Where it ends or never listens; prints its log.
     pub fn start(&mut self) {
+        self.start_by(self.command(&["run"]));
+    }
+
+    /// As [`Endpoint::start`], with a command of the test's own.
+    ///
+    /// # Panics
+    /// As [`Endpoint::start`].
+    pub fn start_by(&mut self, mut command: Command) {
         assert!(self.daemon.is_none(), "{} runs already", self.name);
         let log = fs::File::options().create(true).append(true).open(self.log()).expect("log");
         let before = self.listened();
-        let child = Command::new(programs().join("salved"))
-            .arg("--config")
-            .arg(self.config())
-            .arg("run")
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("salved");
+        let child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("salved");
         self.daemon = Some(child);
         wait_for("salved to listen", 20, || {
             if let Some(status) = self.daemon.as_mut()?.try_wait().expect("wait") {

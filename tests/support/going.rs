@@ -21,7 +21,11 @@ pub struct Going {
 }
 
 impl Going {
-    pub(crate) fn start(command: &mut Command) -> Self {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// Where there is no such program.
+    pub fn start(command: &mut Command) -> Self {
         let what = format!("{command:?}");
         let mut child = command
             .stdin(Stdio::piped())
@@ -70,6 +74,28 @@ impl Going {
     pub fn answer(&mut self, line: &str) {
         let input = self.input.as_mut().expect("it still reads");
         writeln!(input, "{line}").and_then(|()| input.flush()).expect("typed");
+    }
+
+    /// Pulls the plug: SIGKILL, at once.
+    ///
+    /// # Panics
+    /// Where it cannot be killed.
+    pub fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ended");
+    }
+
+    /// Whether it has ended by itself.
+    ///
+    /// # Panics
+    /// Where the kernel does not say.
+    pub fn ended(&mut self) -> bool {
+        self.child.try_wait().expect("wait").is_some()
+    }
+
+    /// Standard error so far.
+    pub fn err(&self) -> String {
+        text(&self.err)
     }
 
     /// Waits for its end.

@@ -84,6 +84,28 @@ impl Lab {
         Endpoint::enrol(self, name)
     }
 
+    /// Starts the console that waits for a machine of this name, and reads the token it printed.
+    ///
+    /// # Panics
+    /// Where it prints none.
+    pub fn enrolling(&self, name: &str) -> (Going, String) {
+        let listen = format!("127.0.0.1:{}", crate::free_port());
+        self.enrolling_by(self.command(&["endpoints", "enroll", name, "--listen", &listen]))
+    }
+
+    /// As [`Lab::enrolling`], with a command of the test's own.
+    ///
+    /// # Panics
+    /// As [`Lab::enrolling`].
+    pub fn enrolling_by(&self, mut command: Command) -> (Going, String) {
+        let mut going = Going::start(&mut command);
+        going.says("\n");
+        let out = going.out();
+        let token = out.lines().find_map(|line| line.strip_prefix("sudo salved enroll "));
+        let token = token.expect("a line to paste").to_owned();
+        (going, token)
+    }
+
     /// Starts the console and leaves it running.
     pub fn start(&self, args: &[&str]) -> Going {
         Going::start(&mut self.command(args))

@@ -14,7 +14,7 @@ pub use going::Going;
 pub use lab::Lab;
 pub use ledger::Entries;
 pub use proc::{Process, cgroup_root, named, processes};
-pub use process::{Done, wait_for};
+pub use process::{Done, run, wait_for};
 
 use std::path::PathBuf;
 

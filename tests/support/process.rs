@@ -54,8 +54,11 @@ impl Done {
     }
 }
 
-/// Runs a command to its end with nothing on its standard input.
-pub(crate) fn run(command: &mut Command, input: &[u8]) -> Done {
+/// Runs a command to its end with this on its standard input.
+///
+/// # Panics
+/// Where it cannot be started.
+pub fn run(command: &mut Command, input: &[u8]) -> Done {
     let what = format!("{command:?}");
     let mut child = command
         .stdin(Stdio::piped())
