@@ -198,7 +198,8 @@ async fn ask(name: &str) -> Answer {
         return Answer::Leave;
     }
     let words = format!(
-        "\n^C  The run goes on on {}. [Enter] keep watching   [c] cancel it   [d] leave; later: salve runs follow last ",
+        "\n^C  The run goes on on {}. [Enter] keep watching   [c] cancel it   \
+         [d] leave; later: salve runs follow last ",
         safe(name)
     );
     if terminal.write_all(words.as_bytes()).is_err() {

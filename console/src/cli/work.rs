@@ -143,7 +143,8 @@ fn away(error: &DialError, to: &EndpointRow, ctx: &Ctx) -> Failure {
             format!("salve endpoints set {} --at HOST:PORT", to.name)
         }
         _ => format!(
-            "on that machine:  salved doctor\nif it has moved:  salve endpoints set {} --at HOST:PORT",
+            "on that machine:  salved doctor\n\
+             if it has moved:  salve endpoints set {} --at HOST:PORT",
             to.name
         ),
     };
@@ -239,8 +240,8 @@ pub fn of_run(error: RunError, to: &EndpointRow, ctx: &Ctx) -> Failure {
         RunError::Unknown { run, ended_by, source } => Failure::new(
             Exit::Unknown,
             format!(
-                "UNKNOWN  the order was sent to {} and the line was lost; it may run there, and has \
-                 ended by {ended_by} at the latest",
+                "UNKNOWN  the order was sent to {} and the line was lost; it may run there, and \
+                 has ended by {ended_by} at the latest",
                 to.name
             ),
         )
@@ -251,5 +252,74 @@ pub fn of_run(error: RunError, to: &EndpointRow, ctx: &Ctx) -> Failure {
                 .next(format!("salve runs show {}", run.short()))
         }
         other => Failure::broken("could not run it").because(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use protocol::{EndpointId, RunId, Time};
+    use store::EndpointState;
+
+    use super::*;
+
+    fn row() -> EndpointRow {
+        EndpointRow {
+            id: EndpointId([1; 16]),
+            name: "lt-4411".parse().unwrap(),
+            card: Vec::new(),
+            address: Some("lt-4411:7433".to_owned()),
+            person: None,
+            labels: BTreeMap::new(),
+            host: None,
+            platform: None,
+            enrolled: Time(0),
+            last_seen: Some(Time(1000)),
+            versions: None,
+            head: None,
+            daemon: None,
+            state: EndpointState::Active,
+        }
+    }
+
+    fn ctx() -> Ctx {
+        let now = || Time(1000 + 44 * 60);
+        let (json, passphrase_fd, scripts_beside) = (false, None, None);
+        let given = crate::ctx::Given::default();
+        Ctx { home: "/nowhere".into(), json, passphrase_fd, given, scripts_beside, now }
+    }
+
+    #[test]
+    fn a_machine_that_is_away_says_since_when_and_that_nothing_was_sent() {
+        let dial = DialError::NothingListens { address: "lt-4411:7433".to_owned() };
+        let failure = of_session(SessionError::Dial(dial), &row(), &ctx());
+        assert_eq!(failure.exit, Exit::Unreachable);
+        let words = failure.for_people();
+        assert!(words.starts_with("lt-4411 is not reachable: nothing listens"), "{words}");
+        assert!(words.contains("last seen 44 min ago. Nothing was sent."), "{words}");
+    }
+
+    #[test]
+    fn each_kind_of_failure_has_its_exit_code() {
+        let session = |error| of_session(error, &row(), &ctx()).exit;
+        let name = row().name;
+        assert_eq!(session(SessionError::NoAddress { name }), Exit::Unreachable);
+        assert_eq!(session(SessionError::Peer(desk::session::BadPeer::Key)), Exit::NotVerified);
+        assert_eq!(session(SessionError::Stopped(Stop::Withdrawn)), Exit::Refused);
+        assert_eq!(session(SessionError::Stopped(Stop::Drain)), Exit::Unreachable);
+        assert_eq!(session(SessionError::Unexpected), Exit::Broken);
+        let line = SessionError::Line(LinkError::Silent);
+        assert_eq!(session(line), Exit::Unreachable);
+        let unknown = RunError::Unknown {
+            run: RunId([2; 16]),
+            ended_by: Time(5000),
+            source: SessionError::Line(LinkError::Silent),
+        };
+        let failure = of_run(unknown, &row(), &ctx());
+        assert_eq!(failure.exit, Exit::Unknown);
+        let words = failure.for_people();
+        assert!(words.starts_with("UNKNOWN"), "{words}");
+        assert!(!words.contains("did not run"), "{words}");
     }
 }
