@@ -11,6 +11,6 @@ if [ -z "$python" ]; then
   "$scratch/venv/bin/pip" install --quiet --disable-pip-version-check -r tests/python/requirements.txt
   python=$scratch/venv/bin/python
 fi
-cargo build --quiet --locked -p trust --example read_catalogue
+cargo build --quiet --locked --workspace --example read_catalogue
 target=$(cargo metadata --no-deps --format-version 1 --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 "$python" tests/python/check_vectors.py --reader "$target/debug/examples/read_catalogue"
