@@ -70,7 +70,12 @@ pub(crate) async fn serve(
         end = house.run(keeper) => end?,
         written = &mut writing => return written.map_err(GateError::from),
     };
-    if end == End::Drained {
+    if end == End::KeeperGone {
+        // Its sessions hear of it now: a silent line is only given up after its idle time.
+        for line in std::mem::take(&mut house.sessions).into_values() {
+            line.connection.leave().await;
+        }
+    } else {
         // The last closing packets leave when the endpoint's task next runs, and the keeper gets
         // every word that waits.
         for _ in 0..4 {

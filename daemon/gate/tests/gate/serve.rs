@@ -123,6 +123,31 @@ async fn bad_lengths_close_the_session_with_a_code() {
     }
 }
 
+/// A byte now and then keeps a connection alive and holds our memory: a frame has a deadline.
+#[tokio::test]
+async fn a_frame_that_does_not_end_closes_the_session() {
+    let mut house = House::open().await;
+    let (_endpoint, connection) = house.rude().await;
+    let (mut send, _recv) = connection.open_bi().await.unwrap();
+    send.write_all(&[0, 0, 0, 1, 7]).await.unwrap();
+    assert!(matches!(house.keeper.hear().await, FromGate::Opened { .. }));
+    assert!(matches!(house.keeper.hear().await, FromGate::Frame { .. }));
+    send.write_all(&[0, 0, 1, 0]).await.unwrap();
+    let trickle = async {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if send.write_all(&[7]).await.is_err() {
+                break;
+            }
+        }
+        connection.closed().await
+    };
+    let limit = Duration::from_secs(limits::IDLE_SECONDS_MAX + 5);
+    let end = tokio::time::timeout(limit, trickle).await.expect("held for ever");
+    assert_eq!(app_code(end), u64::from(Stop::Late.code()));
+    assert!(matches!(house.keeper.hear().await, FromGate::Closed { .. }));
+}
+
 #[tokio::test]
 async fn a_peer_opens_no_more_streams_than_the_limit_and_none_of_one_way() {
     let house = House::open().await;
