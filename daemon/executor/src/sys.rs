@@ -3,11 +3,15 @@
 
 use std::io;
 
+use rustix::process::{Signal, parent_process_death_signal, set_parent_process_death_signal};
+
 /// While it lives, this thread opens and removes files as this person; the kernel also takes away
 /// root's right to pass over permissions. Dropping it gives both back.
 #[derive(Debug)]
 pub(crate) struct AsPerson {
     before: (u32, u32),
+    /// The kernel forgets the wish to end with the keeper at every change of the file system uid.
+    with_keeper: Option<Signal>,
 }
 
 /// The caller's id; no process has it, so asking for it changes nothing and tells what is.
@@ -29,10 +33,12 @@ fn set_uid(uid: u32) -> u32 {
 impl AsPerson {
     /// Becomes this person for file access; an error where the kernel did not follow.
     pub(crate) fn enter(uid: u32, gid: u32) -> io::Result<Self> {
+        let with_keeper = parent_process_death_signal().ok().flatten();
         // The group first: without the uid's rights it could not be set any more.
         let before_gid = set_gid(gid);
         let before_uid = set_uid(uid);
-        let person = Self { before: (before_uid, before_gid) };
+        let person = Self { before: (before_uid, before_gid), with_keeper };
+        set_parent_process_death_signal(with_keeper)?;
         if set_uid(NOBODYS) == uid && set_gid(NOBODYS) == gid {
             Ok(person)
         } else {
@@ -46,6 +52,8 @@ impl Drop for AsPerson {
         // The uid first: it brings back the right to set the group.
         set_uid(self.before.0);
         set_gid(self.before.1);
+        // Where this fails, the broken pipe to the keeper ends the process all the same.
+        let _ = set_parent_process_death_signal(self.with_keeper);
     }
 }
 
