@@ -26,12 +26,14 @@ pub(crate) struct Effects {
     last: u64,
     kept: usize,
     dropped: u64,
+    /// Whether the disk may lack something.
+    unsynced: bool,
 }
 
 impl Effects {
     /// Over a file that is empty and opened for appending.
     pub(crate) fn new(file: File) -> Self {
-        Self { file, hash: sha2::Sha256::new(), last: 0, kept: 0, dropped: 0 }
+        Self { file, hash: sha2::Sha256::new(), last: 0, kept: 0, dropped: 0, unsynced: false }
     }
     /// The number of the next action or batch.
     pub(crate) fn next(&mut self) -> u64 {
@@ -49,16 +51,21 @@ impl Effects {
             return Ok(());
         }
         self.kept += bytes.len();
+        self.unsynced = true;
         self.file.write_all(&bytes)
     }
     /// Writes one line and waits until the disk has it.
     pub(crate) fn write_synced(&mut self, line: &EffectLine) -> io::Result<()> {
         self.write(line)?;
-        self.file.sync_data()
+        self.sync()
     }
     /// Waits until the disk has everything.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()
+        if self.unsynced {
+            self.file.sync_data()?;
+            self.unsynced = false;
+        }
+        Ok(())
     }
     /// SHA-256 of everything that was written or dropped.
     pub(crate) fn digest(&self) -> Digest {

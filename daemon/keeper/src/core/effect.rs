@@ -107,7 +107,7 @@ effects! {
         /// The run.
         run: RunId,
     },
-    /// Read and hash the run's effects file; answered by `EffectsRead` (empty where none is).
+    /// Make the run's output durable; read and hash its effects file; answered by `EffectsRead` (empty where none is).
     ReadEffects {
         /// The run.
         run: RunId,

@@ -31,10 +31,26 @@ impl Core {
         if let Some(account) = ended {
             self.write_record(&found.accepted, &found.order, account, out);
         }
+        // Tidied behind the answers, unless another run waits for the room.
+        if self.queue.is_empty() && !found.followers.is_empty() {
+            self.untidied.insert(run, found.followers.len());
+        }
         for line in found.followers {
             out.push(Effect::Fetch { line, run });
         }
-        out.push(Effect::Tidy { run });
+        if !self.untidied.contains_key(&run) {
+            out.push(Effect::Tidy { run });
+        }
+    }
+
+    /// One of a run's followers has its answer, or is gone.
+    fn answered(&mut self, run: RunId, out: &mut Vec<Effect>) {
+        let Some(left) = self.untidied.get_mut(&run) else { return };
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            self.untidied.remove(&run);
+            out.push(Effect::Tidy { run });
+        }
     }
 
     /// Judges the run, keeps its plan, tells followers that it ended.
@@ -220,6 +236,11 @@ impl Core {
         found: Fetched,
         out: &mut Vec<Effect>,
     ) {
+        self.give(line, run, found, out);
+        self.answered(run, out);
+    }
+
+    fn give(&self, line: Line, run: RunId, found: Fetched, out: &mut Vec<Effect>) {
         if !self.sessions.contains_key(&line.session) || self.index.record(&run).is_none() {
             return;
         }

@@ -69,6 +69,8 @@ pub struct Core {
     gate_defences: hatch::messages::Defences,
     runs: BTreeMap<RunId, Run>,
     queue: VecDeque<RunId>,
+    /// Recorded runs that are tidied behind so many answers.
+    untidied: BTreeMap<RunId, usize>,
     /// Runs of before the restart whose records are still owed.
     lost: BTreeMap<RunId, Accepted>,
     /// When (monotonic) each agent's orders of the last minute came.

@@ -143,7 +143,8 @@ impl Core {
     }
 
     pub(super) fn end_drain(&mut self, out: &mut Vec<Effect>) {
-        if self.draining && !self.stopped && self.runs.is_empty() && self.lost.is_empty() {
+        let quiet = self.runs.is_empty() && self.untidied.is_empty() && self.lost.is_empty();
+        if self.draining && !self.stopped && quiet {
             self.stopped = true;
             out.push(Effect::ToGate(hatch::messages::ToGate::Drain));
             out.push(Effect::Stop);

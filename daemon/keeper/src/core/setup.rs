@@ -97,6 +97,7 @@ impl Core {
             gate_defences: Defences::new(),
             runs: BTreeMap::new(),
             queue: VecDeque::new(),
+            untidied: BTreeMap::new(),
             lost: BTreeMap::new(),
             orders: BTreeMap::new(),
             refusals: BTreeMap::new(),

@@ -22,6 +22,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use crate::core::{Child, Core, Effect, Event, GateTrust, Stamp};
+use crate::ledger::Entry;
 
 pub use clock::now;
 pub use daemon::{begin, daemon};
@@ -74,6 +75,8 @@ pub struct Driver<'h, M> {
     world: World,
     signals: EndSignals,
     events: VecDeque<Event>,
+    /// Entries further on in this batch that are durable already.
+    appended: usize,
     after: &'h mut dyn FnMut(&'static str),
 }
 
@@ -95,7 +98,7 @@ impl<'h, M: Mind> Driver<'h, M> {
         after: &'h mut dyn FnMut(&'static str),
     ) -> Result<Self, DriverError> {
         let signals = EndSignals::take().map_err(|e| DriverError::Io("take signals", e))?;
-        Ok(Self { mind, world, signals, events: VecDeque::new(), after })
+        Ok(Self { mind, world, signals, events: VecDeque::new(), appended: 0, after })
     }
 
     /// Runs until the core says stop.
@@ -108,11 +111,11 @@ impl<'h, M: Mind> Driver<'h, M> {
         let mut stop = false;
         loop {
             while let Some(event) = self.next_event() {
-                for effect in self.mind.step(event, now()) {
+                let mut effects = VecDeque::from(self.mind.step(event, now()));
+                while let Some(effect) = effects.pop_front() {
                     let name = effect.name();
                     stop |= matches!(effect, Effect::Stop);
-                    let answers = self.world.perform(effect)?;
-                    self.events.extend(answers);
+                    self.perform(effect, &effects)?;
                     (self.after)(name);
                 }
             }
@@ -127,6 +130,39 @@ impl<'h, M: Mind> Driver<'h, M> {
                 self.wait()?;
             }
         }
+    }
+
+    fn perform(&mut self, effect: Effect, behind: &VecDeque<Effect>) -> Result<(), DriverError> {
+        if let Effect::AppendLedger(entry) = &effect {
+            return self.append(entry, behind);
+        }
+        if matches!(effect, Effect::Tidy { .. }) {
+            // Nobody waits for this: what was said before it goes out first.
+            self.world.flush(&mut self.events);
+        }
+        let answers = self.world.perform(effect)?;
+        self.events.extend(answers);
+        Ok(())
+    }
+
+    /// Appends an entry, and with the same sync those that follow it in the batch with nothing but
+    /// words to the gate between them: these leave behind the batch.
+    fn append(&mut self, entry: &Entry, behind: &VecDeque<Effect>) -> Result<(), DriverError> {
+        if self.appended > 0 {
+            self.appended -= 1;
+            return Ok(());
+        }
+        let mut together = vec![entry];
+        for effect in behind {
+            match effect {
+                Effect::ToGate(_) => {}
+                Effect::AppendLedger(entry) => together.push(entry),
+                _ => break,
+            }
+        }
+        self.world.append(&together)?;
+        self.appended = together.len() - 1;
+        Ok(())
     }
 
     /// Starts a gate with what it must believe now. Where nothing is trusted there is nothing to

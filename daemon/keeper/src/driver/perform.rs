@@ -8,7 +8,7 @@ use trust::catalogue::{Files, StoreError, TrustedStore as _};
 
 use super::{DriverError, World, secrets};
 use crate::core::{Effect, Event, RunPlan};
-use crate::ledger::Entry;
+use crate::ledger::{Entry, LedgerError};
 use crate::record::EffectsSummary;
 use crate::spawn;
 use crate::state::is_full;
@@ -29,15 +29,13 @@ impl World {
     /// Does it; gives what it is answered with.
     pub(super) fn perform(&mut self, effect: Effect) -> Result<Vec<Event>, DriverError> {
         match effect {
-            Effect::AppendLedger(entry) => {
-                self.ledger.append(&entry)?;
-                told(&entry);
-            }
+            Effect::AppendLedger(entry) => self.append(&[&entry])?,
             Effect::Spawn(plan) => return Ok(vec![self.spawn(&plan)]),
             Effect::ToExecutor { run, message } => self.tell_executor(run, message),
             Effect::End { run, child } => self.runs.end(&run, child),
             Effect::Kill { run } => self.runs.kill(&run),
             Effect::ReadEffects { run } => {
+                self.shelf.sync_output(&run)?;
                 let bytes = self.shelf.read_effects(&run)?;
                 let effects = EffectsSummary::of(&bytes);
                 return Ok(vec![Event::EffectsRead { run, effects }]);
@@ -66,6 +64,18 @@ impl World {
             Effect::Stop => {}
         }
         Ok(Vec::new())
+    }
+
+    /// Appends entries with one sync; where a frame does not take them together, one by one.
+    pub(super) fn append(&mut self, entries: &[&Entry]) -> Result<(), DriverError> {
+        match self.ledger.append_all(entries) {
+            Err(LedgerError::TooLarge) if entries.len() > 1 => {
+                entries.iter().try_for_each(|entry| self.ledger.append(entry))?;
+            }
+            done => done?,
+        }
+        entries.iter().for_each(|entry| told(entry));
+        Ok(())
     }
 
     fn tell_executor(&mut self, run: RunId, mut message: ToExecutor) {

@@ -66,7 +66,7 @@ impl Shelf {
         Ok(read_optional(&self.layout.effects(run, "effects"))?.unwrap_or_default())
     }
 
-    /// Keeps output beside the effects.
+    /// Keeps output beside the effects; durable after [`Shelf::sync_output`].
     pub(super) fn append_output(&self, run: &RunId, bytes: &[u8]) -> Result<(), FileError> {
         let path = self.layout.effects(run, "output");
         let mut options = OpenOptions::new();
@@ -79,8 +79,18 @@ impl Shelf {
                 let len = file.write(rest).map_err(failed("write", &path))?;
                 rest = rest.get(len..).unwrap_or_default();
             }
-            file.sync_data().map_err(failed("sync", &path))
+            Ok(())
         })
+    }
+
+    /// Makes a run's output durable, once, before its record counts it.
+    pub(super) fn sync_output(&self, run: &RunId) -> Result<(), FileError> {
+        let path = self.layout.effects(run, "output");
+        match std::fs::File::open(&path) {
+            Ok(file) => file.sync_data().map_err(failed("sync", &path)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failed("open", &path)(error)),
+        }
     }
 
     /// Keeps a sealed secret; durable when it returns.
@@ -145,12 +155,19 @@ impl Shelf {
     /// # Errors
     /// [`FileError`].
     pub fn plans(&self) -> Result<Vec<KeptPlan>, FileError> {
+        self.plans_of(None)
+    }
+
+    fn plans_of(&self, only: Option<&RunId>) -> Result<Vec<KeptPlan>, FileError> {
         let mut found = Vec::new();
         for path in names(&self.layout.plans())? {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let Some((digest, rest)) = name.split_once('.') else { continue };
             let Some(run) = rest.strip_suffix(".plan") else { continue };
             let Ok(run) = run.parse::<RunId>() else { continue };
+            if only.is_some_and(|only| *only != run) {
+                continue;
+            }
             let bytes = read_optional(&path)?.unwrap_or_default();
             let made = Digest::of(&bytes);
             if made.to_string() == digest {
@@ -162,7 +179,7 @@ impl Shelf {
 
     /// Everything that a run left beside its record.
     pub(super) fn fetch(&self, run: &RunId, record: Option<Bytes>) -> Result<Fetched, FileError> {
-        let plan = self.plans()?.into_iter().find(|plan| plan.run == *run);
+        let plan = self.plans_of(Some(run))?.pop();
         Ok(Fetched {
             record,
             plan: plan.map(|plan| plan.bytes),

@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! segment  = magic "salve/l1" | number u64 | chain head before it 32 | SHA-256 of these 48 bytes
-//! entry    = len u32 | !len u32 | body (CBOR, len bytes) | hash 32 | 0xa5
+//! frame    = len u32 | !len u32 | body (CBOR, len bytes) | hash 32 | 0xa5
 //! hash     = SHA-256(previous hash | len u32 | body)          all numbers big endian
 //! ```
 //! The hash is checksum and chain in one; a CRC beside it would find nothing more. A segment is
 //! made of zeros and synced before its first entry, so an interrupted write leaves zeros where it
 //! did not get: the closing byte is missing, or a whole disk sector of the entry is zero. The length
 //! stands there twice so that a flipped bit in it cannot make a whole entry look unfinished.
-//! Everything else that does not verify is damage, and damage is never repaired.
+//! Everything else that does not verify is damage, and damage is never repaired. A body is one entry
+//! or several that became durable together: all of them or none.
 
 use protocol::{Digest, limits};
 use sha2::Digest as _;
@@ -53,9 +54,12 @@ fn hash(previous: &Digest, len: u32, body: &[u8]) -> Digest {
     Digest(hasher.finalize().into())
 }
 
-/// An entry's bytes behind `previous`, and the new head. None where the body is too large.
-pub(crate) fn encode(entry: &Entry, previous: &Digest) -> Option<(Vec<u8>, Digest)> {
-    let body = minicbor::to_vec(entry).ok()?;
+/// One frame of these entries behind `previous`, and the new head. None where it is too large.
+pub(crate) fn encode(entries: &[&Entry], previous: &Digest) -> Option<(Vec<u8>, Digest)> {
+    let mut body = Vec::new();
+    for entry in entries {
+        minicbor::encode(entry, &mut body).ok()?;
+    }
     let len = u32::try_from(body.len()).ok().filter(|_| body.len() <= BODY_BYTES_MAX)?;
     let head = hash(previous, len, &body);
     let mut out = Vec::with_capacity(body.len() + FRAME_BYTES);
@@ -67,11 +71,21 @@ pub(crate) fn encode(entry: &Entry, previous: &Digest) -> Option<(Vec<u8>, Diges
     Some((out, head))
 }
 
+/// The entries of a body: at least one, and nothing behind the last.
+pub(crate) fn decode(body: &[u8]) -> Option<Vec<Entry>> {
+    let mut decoder = minicbor::Decoder::new(body);
+    let mut entries = vec![decoder.decode().ok()?];
+    while decoder.position() < body.len() {
+        entries.push(decoder.decode().ok()?);
+    }
+    Some(entries)
+}
+
 /// What lies at one place of a segment.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// An entry that verifies, its end, and the head behind it.
-    Entry(Box<Entry>, usize, Digest),
+    /// Entries of a frame that verifies, its end, and the head behind it.
+    Entries(Vec<Entry>, usize, Digest),
     /// Nothing but zeros from here on.
     End,
     /// A write that was interrupted: these bytes were never acknowledged.
@@ -117,9 +131,9 @@ pub(crate) fn look(segment: &[u8], used: usize, at: usize, previous: &Digest) ->
     let head = hash(previous, len, body);
     let closed = rest.get(whole - 1) == Some(&CLOSING);
     if closed && found == head.0 {
-        return match minicbor::decode(body) {
-            Ok(entry) => Found::Entry(Box::new(entry), at + whole, head),
-            Err(_) => Found::Damage,
+        return match decode(body) {
+            Some(entries) => Found::Entries(entries, at + whole, head),
+            None => Found::Damage,
         };
     }
     let hole = has_hole(segment, at, at + whole);

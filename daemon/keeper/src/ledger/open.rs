@@ -113,10 +113,19 @@ impl<D: Disk> Ledger<D> {
     /// # Errors
     /// [`LedgerError`]; after one, every later append fails too.
     pub fn append(&mut self, entry: &Entry) -> Result<(), LedgerError> {
+        self.append_all(&[entry])
+    }
+
+    /// Appends entries that become durable together, with one sync: after a power cut all of them
+    /// are there or none is.
+    ///
+    /// # Errors
+    /// As [`Ledger::append`].
+    pub fn append_all(&mut self, entries: &[&Entry]) -> Result<(), LedgerError> {
         if self.broken {
             return Err(LedgerError::Broken);
         }
-        let (bytes, head) = format::encode(entry, &self.head).ok_or(LedgerError::TooLarge)?;
+        let (bytes, head) = format::encode(entries, &self.head).ok_or(LedgerError::TooLarge)?;
         if HEADER_BYTES + bytes.len() > self.size {
             return Err(LedgerError::TooLarge);
         }
@@ -129,7 +138,9 @@ impl<D: Disk> Ledger<D> {
         disk.write(segment, offset, &bytes).map_err(|source| failed("write", segment, source))?;
         disk.sync(segment).map_err(|source| failed("sync", segment, source))?;
         self.broken = false;
-        self.note(entry, segment, offset, bytes.len());
+        for entry in entries {
+            self.note(entry, segment, offset, bytes.len());
+        }
         self.at += bytes.len();
         self.head = head;
         Ok(())
@@ -157,10 +168,12 @@ impl<D: Disk> Ledger<D> {
         let read = self.disk.read_at(segment, offset, len);
         let bytes = read.map_err(|source| failed("read", segment, source))?;
         let body = bytes.get(8..len.saturating_sub(33)).unwrap_or_default();
-        match minicbor::decode(body) {
-            Ok(Entry::Record(record)) if record.run == *run => Ok(Some(record.envelope)),
-            _ => Err(LedgerError::Damaged { segment, offset }),
-        }
+        let entries = format::decode(body).unwrap_or_default();
+        let record = entries.into_iter().find_map(|entry| match entry {
+            Entry::Record(record) if record.run == *run => Some(record.envelope),
+            _ => None,
+        });
+        record.map(Some).ok_or(LedgerError::Damaged { segment, offset })
     }
 
     fn note(&mut self, entry: &Entry, segment: u64, offset: u64, len: usize) {
@@ -218,10 +231,12 @@ impl<D: Disk> Opened<D> {
         loop {
             let ledger = &mut self.ledger;
             match format::look(&bytes, used, ledger.at, &ledger.head) {
-                Found::Entry(entry, end, head) => {
+                Found::Entries(entries, end, head) => {
                     let (offset, len) = (ledger.at as u64, end - ledger.at);
-                    ledger.note(&entry, number, offset, len);
-                    self.index.apply(&entry);
+                    for entry in &entries {
+                        ledger.note(entry, number, offset, len);
+                        self.index.apply(entry);
+                    }
                     (ledger.at, ledger.head) = (end, head);
                 }
                 Found::End => return Ok(()),

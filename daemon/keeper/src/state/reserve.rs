@@ -84,6 +84,10 @@ impl Reserve {
 
     /// Holds what is missing, as far as the disk gives it.
     pub fn refill(&self) -> Filled {
+        let filled = self.filled();
+        if filled.whole() && self.inodes().all(|path| path.exists()) {
+            return filled;
+        }
         for path in self.inodes() {
             let mut options = OpenOptions::new();
             options.write(true).create_new(true).mode(0o600);
