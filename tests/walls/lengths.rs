@@ -80,7 +80,10 @@ fn no_function_is_longer_than_a_page() {
 fn unsafe_code_has_two_rooms() {
     for file in tracked(".rs") {
         let path = file.to_string_lossy().into_owned();
-        if path.contains("daemon/hatch/src/sys") || path.contains("daemon/executor/src/sys") {
+        // Beside the two rooms only the probes: they try what a locked process must not be able to.
+        let rooms =
+            ["daemon/hatch/src/sys", "daemon/executor/src/sys", "daemon/hatch/tests/probes/"];
+        if rooms.iter().any(|room| path.contains(room)) {
             continue;
         }
         let text = std::fs::read_to_string(&file).expect("readable");
