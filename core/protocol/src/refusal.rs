@@ -22,7 +22,10 @@ pub struct BusyWith {
 }
 
 macro_rules! refusals {
-    ($( $(#[$doc:meta])* $variant:ident $({ $($(#[$fdoc:meta])* $field:ident : $ty:ty),+ $(,)? })? = $code:literal ),+ $(,)?) => {
+    ($(
+        $(#[$doc:meta])*
+        $variant:ident $({ $($(#[$fdoc:meta])* $field:ident : $ty:ty),+ $(,)? })? = $code:literal
+    ),+ $(,)?) => {
         /// Why an order was refused. Codes are stable; they never carry a parameter's value.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(tag = "code", deny_unknown_fields)]
@@ -71,27 +74,64 @@ refusals! {
     /// The order says one agent and another one signed.
     SignerMismatch = "signer-mismatch",
     /// The catalogue does not list this script version.
-    ScriptUnknown { /** Wanted script. */ script: ScriptName, /** Wanted version. */ version: u32 } = "script-unknown",
+    ScriptUnknown {
+        /// Wanted script.
+        script: ScriptName,
+        /// Wanted version.
+        version: u32,
+    } = "script-unknown",
     /// The catalogue's digest for this version is another one.
-    ScriptDigest { /** Wanted script. */ script: ScriptName, /** Wanted version. */ version: u32 } = "script-digest",
+    ScriptDigest {
+        /// Wanted script.
+        script: ScriptName,
+        /// Wanted version.
+        version: u32,
+    } = "script-digest",
     /// This digest is on the deny list.
-    ScriptWithdrawn { /** Withdrawn script. */ script: ScriptName, /** Withdrawn version. */ version: u32 } = "script-withdrawn",
+    ScriptWithdrawn {
+        /// Withdrawn script.
+        script: ScriptName,
+        /// Withdrawn version.
+        version: u32,
+    } = "script-withdrawn",
     /// The manifest's risk differs from its role or is below a permission's least risk.
     ScriptRisk { /** What is wrong. */ permission: String } = "script-risk",
     /// The script does not run on this platform.
     Platform { /** This platform. */ platform: String } = "platform",
     /// The agent saw newer catalogue versions than this endpoint has.
-    CatalogueBehind { /** The role that is behind. */ role: String, /** Version here. */ have: u64, /** Version wanted. */ want: u64 } = "catalogue-behind",
+    CatalogueBehind {
+        /// The role that is behind.
+        role: String,
+        /// Version here.
+        have: u64,
+        /// Version wanted.
+        want: u64,
+    } = "catalogue-behind",
     /// A catalogue role has expired here.
-    CatalogueExpired { /** The role. */ role: String, /** Since when. */ expired: Time } = "catalogue-expired",
+    CatalogueExpired {
+        /// The role.
+        role: String,
+        /// Since when.
+        expired: Time,
+    } = "catalogue-expired",
     /// The order names a parameter that the script does not have.
     ParameterUnknown { /** The parameter. */ name: String } = "parameter-unknown",
     /// A required parameter is missing.
     ParameterMissing { /** The parameter. */ name: String } = "parameter-missing",
     /// A parameter has the wrong type.
-    ParameterType { /** The parameter. */ name: String, /** What it takes. */ wants: String } = "parameter-type",
+    ParameterType {
+        /// The parameter.
+        name: String,
+        /// What it takes.
+        wants: String,
+    } = "parameter-type",
     /// A parameter is out of its range.
-    ParameterRange { /** The parameter. */ name: String, /** What it takes. */ wants: String } = "parameter-range",
+    ParameterRange {
+        /// The parameter.
+        name: String,
+        /// What it takes.
+        wants: String,
+    } = "parameter-range",
     /// No rule of the policy lets this agent run this here.
     NotAllowed { /** What was missing. */ because: String } = "not-allowed",
     /// Policy wants a ticket.
