@@ -60,7 +60,8 @@ impl Endpoint {
         fs::create_dir_all(&folder).expect("a folder");
         let endpoint = Self { name: name.to_owned(), folder, port: free_port(), daemon: None };
         let config = format!(
-            "listen = \"127.0.0.1:{}\"\nstate = \"{}\"\nlibexec = \"{}\"\ngate_user = \"salve-gate\"\nexceptions = []\n",
+            "listen = \"127.0.0.1:{}\"\nstate = \"{}\"\nlibexec = \"{}\"\n\
+             gate_user = \"salve-gate\"\nexceptions = []\n",
             endpoint.port,
             endpoint.state().display(),
             programs().display(),

@@ -65,7 +65,12 @@ impl RunPlan {
 }
 
 macro_rules! effects {
-    ($( $(#[$doc:meta])* $variant:ident $( ( $($tty:ty),+ ) )? $( { $($(#[$fdoc:meta])* $field:ident : $ty:ty),+ $(,)? } )? ),+ $(,)?) => {
+    ($(
+        $(#[$doc:meta])*
+        $variant:ident
+        $( ( $($tty:ty),+ ) )?
+        $( { $($(#[$fdoc:meta])* $field:ident : $ty:ty),+ $(,)? } )?
+    ),+ $(,)?) => {
         /// Everything the core may want done.
         #[derive(Debug)]
         pub enum Effect {
