@@ -245,7 +245,11 @@ impl Refusal {
                 "name the endpoint with --on and run it again"
             }
             Self::NotYetValid { .. } => "compare the clocks: `date -u` here and there",
-            Self::OrderExpired { .. } | Self::OrderTooLong | Self::DispatchExpired => {
+            Self::OrderExpired { .. } => {
+                "run the command again: it signs a fresh order; if that is too late too, compare \
+                 the clocks: `date -u` here and there"
+            }
+            Self::OrderTooLong | Self::DispatchExpired => {
                 "run the command again: it signs a fresh order"
             }
             Self::AlreadyRun { .. } | Self::ChallengeUsed | Self::OrderIdReused => {

@@ -208,13 +208,15 @@ pub(super) enum Due {
     Both,
 }
 
-/// Whether snapshot and timestamp are too old, or not by the current online key.
+/// Whether snapshot and timestamp are too old, from a clock that was ahead (endpoints would take
+/// their time from it), or not by the current online key.
 pub(super) fn due(current: &Current, life: &Lifetimes, now: Time) -> Result<Due, RepositoryError> {
     let old = |role: &str, part: &Part| -> Result<bool, RepositoryError> {
         let keys = current.keys_of(role)?;
         let signed = build::enough(role, &part.signed, keys, &part.signatures(keys)).is_ok();
         let made = part.expires().minus(life.of(role));
-        Ok(!signed || now.since(made) >= Lifetimes::renewal_age(life.of(role)))
+        let ahead = made.since(now) > limits::CLOCK_SKEW_SECONDS;
+        Ok(!signed || ahead || now.since(made) >= Lifetimes::renewal_age(life.of(role)))
     };
     if old("snapshot", &current.snapshot)? {
         return Ok(Due::Both);
