@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use protocol::{
     Choices, Manifest, ParamKind, ParamSpec, ParamValue, Params, Refusal, json, limits,
 };
+use surface::Noun;
 
 use crate::policy::Policy;
 
@@ -42,13 +43,15 @@ pub fn fill_permissions(
 ) -> Result<BTreeMap<String, Vec<String>>, Refusal> {
     let mut out = BTreeMap::new();
     for (function, nouns) in &manifest.permissions {
-        let filled: Result<Vec<_>, _> = nouns.iter().map(|noun| fill(noun, parameters)).collect();
-        out.insert(function.clone(), filled?);
+        // `humans` is a word of the vetter's: everybody. No order may say it.
+        let accounts = surface::find(function).is_some_and(|row| row.noun == Noun::Accounts);
+        let one = |noun: &String| fill(noun, parameters, accounts);
+        out.insert(function.clone(), nouns.iter().map(one).collect::<Result<Vec<_>, _>>()?);
     }
     Ok(out)
 }
 
-fn fill(noun: &str, parameters: &Params) -> Result<String, Refusal> {
+fn fill(noun: &str, parameters: &Params, accounts: bool) -> Result<String, Refusal> {
     let mut out = noun.to_owned();
     for (name, value) in parameters {
         let hole = format!("{{{name}}}");
@@ -63,7 +66,8 @@ fn fill(noun: &str, parameters: &Params) -> Result<String, Refusal> {
         let part = out != hole;
         if text.is_empty()
             || text.contains(['*', '?', '[', ']', '{', '}'])
-            || part && text.contains('/')
+            || part && (text.contains(['/', ',']) || matches!(text.as_str(), "." | ".."))
+            || accounts && text == "humans"
         {
             let wants = "one name without wildcards".to_owned();
             return Err(Refusal::ParameterRange { name: printable(name), wants });
@@ -187,4 +191,39 @@ fn is_hostname(text: &str) -> bool {
             && !part.ends_with('-')
     };
     (1..=253).contains(&text.len()) && text.split('.').all(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_parameter_names_everybody_or_climbs_or_adds_an_alternative() {
+        let filled = |function: &str, noun: &str, value: &str| {
+            let permissions = BTreeMap::from([(function.to_owned(), vec![noun.to_owned()])]);
+            let manifest = Manifest { permissions, ..manifest() };
+            let given = Params::from([("user".to_owned(), ParamValue::Text(value.to_owned()))]);
+            fill_permissions(&manifest, &given)
+        };
+        let good = filled("user.set_password", "{user}", "jo").unwrap();
+        assert_eq!(good.get("user.set_password"), Some(&vec!["jo".to_owned()]));
+        assert!(filled("fs.remove", "/srv/{user}/*", "humans").is_ok(), "a folder of that name");
+        for (function, noun, value) in [
+            ("user.set_password", "{user}", "humans"),
+            ("user.clear_failures", "{user}", "humans"),
+            ("fs.remove", "/srv/{user}/*", ".."),
+            ("fs.remove", "/srv/{user}/*", "."),
+            ("fs.remove", "/srv/*.{{user},old}", "gz,conf"),
+        ] {
+            let code = filled(function, noun, value).unwrap_err().code();
+            assert_eq!(code, "parameter-range", "{function} {noun} {value}");
+        }
+    }
+
+    fn manifest() -> Manifest {
+        let text = r#"{"name":"a.b","version":1,"title":"t","does":"d","author":"a.kaya",
+            "risk":"high","consent":"none","platforms":["linux"],"limit_seconds":60,
+            "parameters":{},"permissions":{}}"#;
+        json::read(text.as_bytes()).unwrap()
+    }
 }
