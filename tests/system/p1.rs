@@ -180,7 +180,7 @@ fn a_person_who_was_withdrawn_signs_nothing_any_more() {
 #[test]
 fn a_gate_that_is_killed_comes_back_and_takes_no_run_with_it() {
     let lab = Lab::solo_with(&["lab.service"]);
-    sh("systemd-run --quiet --unit=lab.service --collect sleep infinity").expect(0);
+    crate::p4::service();
     let mut pc = lab.endpoint("pc");
     let keeper = pc.keeper();
     let (gate, listened) = (pc.child("gate"), pc.listened());

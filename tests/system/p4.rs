@@ -85,11 +85,16 @@ fn within(process: Process, folder: &str) -> bool {
     std::fs::read_to_string(file).is_ok_and(|text| text.contains(folder))
 }
 
-fn watched() -> (Lab, Endpoint) {
-    let lab = Lab::solo_with(&["lab.service"]);
+/// A unit that is worth watching.
+pub(crate) fn service() {
     sh("systemctl is-active --quiet lab.service || \
         systemd-run --quiet --unit=lab.service --collect sleep infinity")
     .expect(0);
+}
+
+fn watched() -> (Lab, Endpoint) {
+    let lab = Lab::solo_with(&["lab.service"]);
+    service();
     let pc = lab.endpoint("pc");
     (lab, pc)
 }
