@@ -3,7 +3,7 @@
 use clap::Args;
 use protocol::Mode;
 
-use crate::cli::look::{Job, Named, catch_up, exit_of, foresee, go, pair};
+use crate::cli::look::{Job, Named, Pair, catch_up, exit_of, foresee, go};
 use crate::cli::watch::{Watched, left};
 use crate::cli::work::{Work, of_run};
 use crate::ctx::Ctx;
@@ -22,7 +22,7 @@ pub struct LookArgs {
     #[arg(long, value_name = "NUMBER")]
     pub ticket: Option<String>,
     /// A parameter of the script
-    #[arg(long = "arg", value_name = "NAME=VALUE", value_parser = pair)]
+    #[arg(long = "arg", value_name = "NAME=VALUE", value_parser = Pair)]
     pub args: Vec<(String, String)>,
     /// Why, in a few words, for the record
     #[arg(long, value_name = "WORDS")]

@@ -43,13 +43,25 @@ pub struct Named<'a> {
     pub reason: Option<&'a str>,
 }
 
-/// Splits `NAME=VALUE`, for clap.
-///
-/// # Errors
-/// There is no `=`.
-pub fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
+/// `NAME=VALUE`. What has no `=` may be a value in the wrong place: it is not repeated.
+#[derive(Debug, Clone, Copy)]
+pub struct Pair;
+
+impl clap::builder::TypedValueParser for Pair {
+    type Value = (String, String);
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        _: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<Self::Value, clap::Error> {
+        let pair = value.to_str().and_then(|text| text.split_once('='));
+        let words = "--arg takes NAME=VALUE\n  salve scripts show SCRIPT   lists the names\n";
+        pair.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| {
+            clap::Error::raw(clap::error::ErrorKind::ValueValidation, words).with_cmd(command)
+        })
+    }
 }
 
 /// A refusal before anything was sent.

@@ -6,7 +6,7 @@ use desk::runs::{self, RunResult};
 use protocol::documents::{ConsentAnswer, ConsentStatement, Identified};
 use protocol::{Consent, Digest, Mode, Outcome, TicketId};
 
-use crate::cli::look::{Job, Named, catch_up, exit_of, foresee, go, pair};
+use crate::cli::look::{Job, Named, Pair, catch_up, exit_of, foresee, go};
 use crate::cli::watch::{Watched, confirm, left};
 use crate::cli::work::{Work, of_run};
 use crate::ctx::Ctx;
@@ -25,7 +25,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub on: Option<String>,
     /// A parameter of the script
-    #[arg(long = "arg", value_name = "NAME=VALUE", value_parser = pair)]
+    #[arg(long = "arg", value_name = "NAME=VALUE", value_parser = Pair)]
     pub args: Vec<(String, String)>,
     /// How the person was identified: code, callback, manager:NAME or id-card
     #[arg(long, value_name = "HOW", value_parser = identified)]

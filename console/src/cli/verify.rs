@@ -34,7 +34,8 @@ pub fn run(ctx: &Ctx, args: VerifyArgs) -> Result<Exit, Failure> {
     let given = if path.exists() { Some(verify::read_folder(path)?) } else { None };
     let looks_like_path = args.what.contains('/') || args.what.contains(".json");
     if given.is_none() && looks_like_path {
-        return Err(Failure::usage(format!("there is no file `{}`", args.what)));
+        return Err(Failure::usage(format!("there is no file `{}`", args.what))
+            .next("a run of this desk:  salve verify last"));
     }
     let copy = match (given, &args.keys) {
         // With keys that came another way nothing of this home is needed or asked.

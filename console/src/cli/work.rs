@@ -236,6 +236,7 @@ fn stopped(stop: Stop, to: &EndpointRow) -> Failure {
 pub fn of_run(error: RunError, to: &EndpointRow, ctx: &Ctx) -> Failure {
     match error {
         RunError::NotSent(session) => of_session(session, to, ctx),
+        RunError::Store(error) => error.into(),
         RunError::NotTaken { stop } => stopped(stop, to),
         RunError::Unknown { run, ended_by, source } => Failure::new(
             Exit::Unknown,
@@ -287,7 +288,8 @@ mod tests {
         let now = || Time(1000 + 44 * 60);
         let (json, passphrase_fd, scripts_beside) = (false, None, None);
         let given = crate::ctx::Given::default();
-        Ctx { home: "/nowhere".into(), json, passphrase_fd, given, scripts_beside, now }
+        let (home, keys) = ("/nowhere".into(), Vec::new());
+        Ctx { home, json, keys, passphrase_fd, given, scripts_beside, now }
     }
 
     #[test]
