@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use protocol::documents::{CatalogueVersions, Head};
 use protocol::{EndpointId, EndpointName, Label, Time};
-use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, named_params};
 use serde::Serialize;
 
 use crate::error::{Fault, StoreError, duplicate};
@@ -262,26 +262,33 @@ impl Store {
         seen: &Seen<'_>,
         now: Time,
     ) -> Result<HeadChange, StoreError> {
-        self.write("file a hello", |db| {
-            let before = by_id(db, id)?
-                .ok_or_else(|| StoreError::NotFound { what: format!("endpoint `{id}`") })?;
-            db.execute(
-                "UPDATE endpoints SET last_seen = :now, versions = :versions, daemon = :daemon,
-                     head_epoch = :epoch, head_counter = :counter, head_hash = :hash
-                 WHERE id = :id",
-                named_params! {
-                    ":id": id.to_string(),
-                    ":now": row::stamp(now),
-                    ":versions": to_json(&seen.versions),
-                    ":daemon": seen.daemon,
-                    ":epoch": seen.head.epoch.to_string(),
-                    ":counter": row::int(seen.head.counter),
-                    ":hash": seen.head.hash.to_string(),
-                },
-            )?;
-            Ok(head_change(before.head, seen.head))
-        })
+        self.write("file a hello", |db| self::seen(db, id, seen, now))
     }
+}
+
+pub(crate) fn seen(
+    db: &Transaction<'_>,
+    id: &EndpointId,
+    seen: &Seen<'_>,
+    now: Time,
+) -> Result<HeadChange, Fault> {
+    let before =
+        by_id(db, id)?.ok_or_else(|| StoreError::NotFound { what: format!("endpoint `{id}`") })?;
+    db.execute(
+        "UPDATE endpoints SET last_seen = :now, versions = :versions, daemon = :daemon,
+             head_epoch = :epoch, head_counter = :counter, head_hash = :hash
+         WHERE id = :id",
+        named_params! {
+            ":id": id.to_string(),
+            ":now": row::stamp(now),
+            ":versions": to_json(&seen.versions),
+            ":daemon": seen.daemon,
+            ":epoch": seen.head.epoch.to_string(),
+            ":counter": row::int(seen.head.counter),
+            ":hash": seen.head.hash.to_string(),
+        },
+    )?;
+    Ok(head_change(before.head, seen.head))
 }
 
 fn head_change(before: Option<Head>, after: Head) -> HeadChange {

@@ -5,9 +5,11 @@ use protocol::{AgentName, Digest, EndpointId, Mode, OrderId, RunId, ScriptName, 
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params};
 use serde::Serialize;
 
+use crate::endpoints::{self, HeadChange, Seen};
 use crate::error::{Fault, StoreError, duplicate};
 use crate::open::Store;
 use crate::row::{self, words};
+use crate::runs;
 
 words! {
     /// How far an order has come.
@@ -104,49 +106,28 @@ impl Store {
     /// # Errors
     /// [`StoreError::Duplicate`] for a digest, id or note key that exists.
     pub fn add_order(&self, new: &NewOrder<'_>, now: Time) -> Result<Vec<RunId>, StoreError> {
+        self.write("store an order", |db| add(db, new, now))
+    }
+
+    /// As [`Store::add_order`] for an order with one target, whose dispatch is at hand and which
+    /// leaves when this has returned; with the hello of the session that it leaves on. All of it in
+    /// one transaction: one wait for the disk.
+    ///
+    /// # Errors
+    /// As [`Store::add_order`]; [`StoreError::NotFound`] for an unknown endpoint.
+    pub fn add_order_sent(
+        &self,
+        new: &NewOrder<'_>,
+        dispatch: &[u8],
+        (endpoint, seen): (&EndpointId, &Seen<'_>),
+        now: Time,
+    ) -> Result<HeadChange, StoreError> {
         self.write("store an order", |db| {
-            db.execute(
-                "INSERT INTO orders (digest, id, script, version, mode, agent, ticket, envelope,
-                                     support, state, created)
-                 VALUES (:digest, :id, :script, :version, :mode, :agent, :ticket, :envelope,
-                         :support, 'open', :now)",
-                named_params! {
-                    ":digest": new.digest.to_string(),
-                    ":id": new.id.to_string(),
-                    ":script": new.script.as_str(),
-                    ":version": i64::from(new.version),
-                    ":mode": new.mode.word(),
-                    ":agent": new.agent.as_str(),
-                    ":ticket": new.ticket.as_ref().map(TicketId::as_str),
-                    ":envelope": new.envelope,
-                    ":support": new.support,
-                    ":now": row::stamp(now),
-                },
-            )
-            .map_err(|e| duplicate(e, || format!("order `{}`", new.id)))?;
-            let mut runs = Vec::with_capacity(new.targets.len());
-            for endpoint in new.targets {
-                let run = RunId::of(&new.digest, endpoint, 0);
-                db.execute(
-                    "INSERT INTO runs (id, order_digest, endpoint, state, created)
-                     VALUES (?1, ?2, ?3, 'prepared', ?4)",
-                    (
-                        run.to_string(),
-                        new.digest.to_string(),
-                        endpoint.to_string(),
-                        row::stamp(now),
-                    ),
-                )
-                .map_err(|e| duplicate(e, || format!("run `{run}`")))?;
-                runs.push(run);
+            let head = endpoints::seen(db, endpoint, seen, now)?;
+            for run in add(db, new, now)? {
+                runs::sent(db, &run, dispatch)?;
             }
-            // In this order: a ticket's rows are posted as they were written.
-            for (kind, key) in [("note", new.note_key), ("file", new.file_key)] {
-                if let (Some(key), Some(ticket)) = (key, &new.ticket) {
-                    promise(db, (kind, key), ticket, &new.digest, now)?;
-                }
-            }
-            Ok(runs)
+            Ok(head)
         })
     }
 
@@ -172,6 +153,46 @@ impl Store {
             Ok(statement.query_map([], read)?.collect::<Result<_, _>>()?)
         })
     }
+}
+
+fn add(db: &Transaction<'_>, new: &NewOrder<'_>, now: Time) -> Result<Vec<RunId>, Fault> {
+    db.execute(
+        "INSERT INTO orders (digest, id, script, version, mode, agent, ticket, envelope,
+                             support, state, created)
+         VALUES (:digest, :id, :script, :version, :mode, :agent, :ticket, :envelope,
+                 :support, 'open', :now)",
+        named_params! {
+            ":digest": new.digest.to_string(),
+            ":id": new.id.to_string(),
+            ":script": new.script.as_str(),
+            ":version": i64::from(new.version),
+            ":mode": new.mode.word(),
+            ":agent": new.agent.as_str(),
+            ":ticket": new.ticket.as_ref().map(TicketId::as_str),
+            ":envelope": new.envelope,
+            ":support": new.support,
+            ":now": row::stamp(now),
+        },
+    )
+    .map_err(|e| duplicate(e, || format!("order `{}`", new.id)))?;
+    let mut runs = Vec::with_capacity(new.targets.len());
+    for endpoint in new.targets {
+        let run = RunId::of(&new.digest, endpoint, 0);
+        db.execute(
+            "INSERT INTO runs (id, order_digest, endpoint, state, created)
+             VALUES (?1, ?2, ?3, 'prepared', ?4)",
+            (run.to_string(), new.digest.to_string(), endpoint.to_string(), row::stamp(now)),
+        )
+        .map_err(|e| duplicate(e, || format!("run `{run}`")))?;
+        runs.push(run);
+    }
+    // In this order: a ticket's rows are posted as they were written.
+    for (kind, key) in [("note", new.note_key), ("file", new.file_key)] {
+        if let (Some(key), Some(ticket)) = (key, &new.ticket) {
+            promise(db, (kind, key), ticket, &new.digest, now)?;
+        }
+    }
+    Ok(runs)
 }
 
 fn promise(

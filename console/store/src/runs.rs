@@ -2,7 +2,7 @@
 //! when it may have been.
 
 use protocol::{Digest, EndpointId, Outcome, RunId, TicketId, Time};
-use rusqlite::{OptionalExtension as _, Row, named_params};
+use rusqlite::{OptionalExtension as _, Row, Transaction, named_params};
 use serde::Serialize;
 
 use crate::error::{Fault, StoreError};
@@ -118,20 +118,22 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     })
 }
 
+pub(crate) fn sent(db: &Transaction<'_>, run: &RunId, dispatch: &[u8]) -> Result<(), Fault> {
+    let changed = db.execute(
+        "UPDATE runs SET dispatch = ?2, state = 'sent'
+         WHERE id = ?1 AND state IN ('prepared', 'sent', 'not_sent')",
+        (run.to_string(), dispatch),
+    )?;
+    found(changed, || format!("run `{run}` that waits to be sent"))
+}
+
 impl Store {
     /// Keeps the dispatch and marks the run as sent; call it before the bytes leave.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] for an unknown run or one that has its record.
     pub fn run_sent(&self, run: &RunId, dispatch: &[u8]) -> Result<(), StoreError> {
-        self.write("keep a dispatch", |db| {
-            let changed = db.execute(
-                "UPDATE runs SET dispatch = ?2, state = 'sent'
-                 WHERE id = ?1 AND state IN ('prepared', 'sent', 'not_sent')",
-                (run.to_string(), dispatch),
-            )?;
-            found(changed, || format!("run `{run}` that waits to be sent"))
-        })
+        self.write("keep a dispatch", |db| sent(db, run, dispatch))
     }
 
     /// The endpoint said that it took the order.

@@ -14,8 +14,8 @@ pub use filing::{Arrived, FileError, Filing, file, told_of};
 pub use worker::{DeliverError, Delivery, deliver, deliver_all, deliver_builtin, sweep};
 
 use protocol::documents::Order;
-use protocol::{Envelope, RunId, Time};
-use store::{NewOrder, Store, StoreError};
+use protocol::{EndpointId, Envelope, RunId, Time};
+use store::{HeadChange, NewOrder, Seen, Store, StoreError};
 use tickets::{Key, KeyKind};
 
 use crate::notes::note_key;
@@ -43,6 +43,31 @@ pub fn promise(
     support: Option<&[u8]>,
     now: Time,
 ) -> Result<Vec<RunId>, PromiseError> {
+    stored(order, sealed, support, |new| store.add_order(new, now))
+}
+
+/// As [`promise`], for an order with one target whose dispatch leaves when this has returned, with
+/// the hello that it answers: one wait for the disk.
+///
+/// # Errors
+/// [`PromiseError`]; then nothing was stored and nothing may be sent.
+pub fn promise_sent(
+    store: &Store,
+    (order, sealed, support): (&Order, &Envelope, Option<&[u8]>),
+    dispatch: &Envelope,
+    hello: (&EndpointId, &Seen<'_>),
+    now: Time,
+) -> Result<HeadChange, PromiseError> {
+    let dispatch = dispatch.write()?;
+    stored(order, sealed, support, |new| store.add_order_sent(new, &dispatch, hello, now))
+}
+
+fn stored<T>(
+    order: &Order,
+    sealed: &Envelope,
+    support: Option<&[u8]>,
+    store: impl FnOnce(&NewOrder<'_>) -> Result<T, StoreError>,
+) -> Result<T, PromiseError> {
     let digest = sealed.digest();
     let envelope = sealed.write()?;
     let note = note_key(order, &digest);
@@ -61,5 +86,5 @@ pub fn promise(
         note_key: note.as_ref().map(Key::as_str),
         file_key: file.as_ref().map(Key::as_str),
     };
-    Ok(store.add_order(&new, now)?)
+    Ok(store(&new)?)
 }

@@ -76,9 +76,12 @@ fn anchors(agent: &Agent, now: Time) -> Anchors {
 
 /// Files a verified hello in the address book; a rewound ledger is the caller's to tell.
 fn seen(desk: &Desk, session: &Session, now: Time) -> Result<store::HeadChange, RunError> {
+    Ok(desk.store.endpoint_seen(&session.card().endpoint, &shown(session), now)?)
+}
+
+fn shown(session: &Session) -> Seen<'_> {
     let hello = session.hello();
-    let seen = Seen { versions: hello.catalogue, head: hello.head, daemon: &hello.version };
-    Ok(desk.store.endpoint_seen(&session.card().endpoint, &seen, now)?)
+    Seen { versions: hello.catalogue, head: hello.head, daemon: &hello.version }
 }
 
 /// Seals, stores, sends, follows, files. The clock is read as things happen.
@@ -93,22 +96,24 @@ pub async fn run(
     now: fn() -> Time,
     news: &mut dyn FnMut(News<'_>),
 ) -> Result<RunResult, RunError> {
-    seen(desk, session, now())?;
     let (order, envelope) = order::order(agent, wish, now())?;
     let digest = envelope.digest();
     let attestation = attest(desk, wish, now())?;
     let support = attestation.as_ref().map(Envelope::write).transpose()?;
     let endpoint = wish.endpoint.id;
-    outbox::promise(&desk.store, &order, &envelope, support.as_deref(), now())?;
     let run = RunId::of(&digest, &endpoint, 0);
     let dispatch = match session.dispatch(digest, &agent.signing, now()).await {
         Ok(dispatch) => dispatch,
         Err(error) => {
+            seen(desk, session, now())?;
+            outbox::promise(&desk.store, &order, &envelope, support.as_deref(), now())?;
             desk.store.run_not_sent(&run, now())?;
             return Err(RunError::NotSent(error));
         }
     };
-    desk.store.run_sent(&run, &dispatch.write()?)?;
+    let hello = (&session.card().endpoint, &shown(session));
+    let sealed = (&order, &envelope, support.as_deref());
+    outbox::promise_sent(&desk.store, sealed, &dispatch, hello, now())?;
     news(News::Stored { run, order: digest });
     let parcel = Parcel { order: envelope, dispatch, attestation, approvals: Vec::new() };
     let mut trouble = None;
