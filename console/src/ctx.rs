@@ -1,10 +1,11 @@
 //! What every command is given: the home, how to speak, how to ask. Never a global.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use desk::home::{Held, Home};
 use desk::org::Desk;
@@ -20,9 +21,41 @@ use crate::view::safe;
 /// Longest passphrase or answer that is read, bytes.
 const ANSWER_BYTES_MAX: u64 = 4096;
 
-/// A passphrase that was read from a descriptor; kept because a pipe can be read only once.
+/// Passphrases that were given to this command: a pipe can be read only once, and a person with two
+/// keys is asked once.
 #[derive(Clone, Default)]
-pub struct Given(OnceLock<Zeroizing<String>>);
+pub struct Given(Arc<Mutex<Known>>);
+
+#[derive(Default)]
+struct Known {
+    /// The descriptor's lines that nobody has taken yet, one a person.
+    lines: Option<VecDeque<Zeroizing<String>>>,
+    people: BTreeMap<AgentName, Zeroizing<String>>,
+}
+
+impl Given {
+    fn of(&self, person: &AgentName) -> Option<Zeroizing<String>> {
+        self.known().people.get(person).cloned()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // What is in it is whole after every line: a panic elsewhere spoils nothing.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next line of the descriptor; read whole at the first call.
+    fn next_line(&self, fd: u32, person: &AgentName) -> Result<Zeroizing<String>, Failure> {
+        let mut known = self.known();
+        let lines = match &mut known.lines {
+            Some(lines) => lines,
+            none => none.insert(from_descriptor(fd)?),
+        };
+        lines.pop_front().ok_or_else(|| {
+            Failure::usage(format!("descriptor {fd} holds no passphrase of {person}"))
+                .next("give one line a person, in the order in which they are named")
+        })
+    }
+}
 
 impl fmt::Debug for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,6 +70,8 @@ pub struct Ctx {
     pub home: PathBuf,
     /// Whether results are printed as JSON.
     pub json: bool,
+    /// Folders that hold keys which lie elsewhere than in the home.
+    pub keys: Vec<PathBuf>,
     /// Where the passphrase is read instead of the terminal.
     pub passphrase_fd: Option<u32>,
     /// What was read from there.
@@ -100,24 +135,21 @@ impl Ctx {
         Ok(())
     }
 
-    /// The passphrase of keys that exist: from `--passphrase-fd`, else asked on the terminal.
+    /// A person's passphrase: the next line of `--passphrase-fd`, else asked on the terminal.
     ///
     /// # Errors
     /// No descriptor, no terminal, or nothing was typed.
-    pub fn passphrase(&self, what: &str) -> Result<Zeroizing<String>, Failure> {
-        match self.passphrase_fd {
-            Some(fd) => {
-                if let Some(given) = self.given.0.get() {
-                    return Ok(given.clone());
-                }
-                let given = from_descriptor(fd)?;
-                Ok(self.given.0.get_or_init(|| given).clone())
-            }
-            None => hidden(&format!("{what}: ")),
-        }
+    pub fn passphrase(&self, person: &AgentName, what: &str) -> Result<Zeroizing<String>, Failure> {
+        let given = match self.passphrase_fd {
+            Some(fd) => self.given.next_line(fd, person)?,
+            None => hidden(&format!("{what}: "))?,
+        };
+        self.given.known().people.insert(person.clone(), given.clone());
+        Ok(given)
     }
 
-    /// A key that a person of this home holds under a passphrase; asked for only where it is here.
+    /// A key that a person holds under a passphrase, in this home or in a folder of `--keys`; the
+    /// passphrase is asked for only where the key is here.
     ///
     /// # Errors
     /// Not here, wrong passphrase.
@@ -127,25 +159,43 @@ impl Ctx {
         key: Held,
         person: &AgentName,
     ) -> Result<SigningKey, Failure> {
-        if !desk.home.held(key, person).is_file() {
-            let word = key.word();
-            return Err(Failure::usage(format!("this home holds no {word} key of {person}"))
-                .next(format!("ask whoever has it, or put it back as keys/{word}/{person}.pem")));
+        let word = key.word();
+        let elsewhere = |folder: &PathBuf| folder.join(word).join(format!("{person}.pem"));
+        let mut places =
+            std::iter::once(desk.home.held(key, person)).chain(self.keys.iter().map(elsewhere));
+        let path = places.find(|path| path.is_file()).ok_or_else(|| {
+            Failure::usage(format!("this home holds no {word} key of {person}")).next(format!(
+                "put it back as keys/{word}/{person}.pem, or name the folder that holds \
+                 {word}/{person}.pem:  --keys DIR"
+            ))
+        })?;
+        if let Some(given) = self.given.of(person) {
+            match Home::open_held_key(&path, &given) {
+                // Somebody who has changed one key's passphrase is asked for it.
+                Err(error) if error.is_passphrase() && self.passphrase_fd.is_none() => {}
+                other => return Ok(other?),
+            }
         }
         let passphrase =
-            self.passphrase(&format!("Passphrase of {person}'s {} key", key.word()))?;
-        Ok(desk.home.held_key(key, person, &passphrase)?)
+            self.passphrase(person, &format!("Passphrase of {person}'s {word} key"))?;
+        Ok(Home::open_held_key(&path, &passphrase)?)
     }
 
-    /// A new passphrase, asked twice on the terminal.
+    /// A person's new passphrase, asked twice on the terminal.
     ///
     /// # Errors
     /// As [`Ctx::passphrase`]; two different answers; shorter than 8 characters.
-    pub fn new_passphrase(&self, what: &str) -> Result<Zeroizing<String>, Failure> {
-        let first = self.passphrase(what)?;
+    pub fn new_passphrase(
+        &self,
+        person: &AgentName,
+        what: &str,
+    ) -> Result<Zeroizing<String>, Failure> {
+        let first = self.passphrase(person, what)?;
         if first.chars().count() < 8 {
-            return Err(Failure::usage("the passphrase is shorter than 8 characters")
-                .next("run the command again and choose four words or more"));
+            return Err(Failure::usage(format!(
+                "the passphrase of {person} is shorter than 8 characters"
+            ))
+            .next("run the command again and choose four words or more"));
         }
         if self.passphrase_fd.is_none() && *hidden("again: ")? != *first {
             return Err(Failure::usage("the two passphrases differ").next("run the command again"));
@@ -169,22 +219,21 @@ fn open_terminal() -> std::io::Result<File> {
     File::options().read(true).write(true).open("/dev/tty")
 }
 
-/// The first line of descriptor `fd`, which our parent opened for this.
-fn from_descriptor(fd: u32) -> Result<Zeroizing<String>, Failure> {
+/// The lines of descriptor `fd`, which our parent opened for this.
+fn from_descriptor(fd: u32) -> Result<VecDeque<Zeroizing<String>>, Failure> {
     let fail = || Failure::usage(format!("could not read a passphrase from descriptor {fd}"));
     let file = File::open(format!("/dev/fd/{fd}")).map_err(|e| fail().because(e))?;
-    first_line(file).map_err(|e| fail().because(e))
+    lines(file).map_err(|e| fail().because(e))
 }
 
-fn first_line(from: impl std::io::Read) -> std::io::Result<Zeroizing<String>> {
-    let mut line = Zeroizing::new(String::with_capacity(256));
-    BufReader::new(from.take(ANSWER_BYTES_MAX)).read_line(&mut line)?;
-    let kept = line.trim_end_matches(['\n', '\r']).len();
-    line.truncate(kept);
-    if line.is_empty() {
-        return Err(std::io::Error::other("nothing was given"));
-    }
-    Ok(line)
+/// One passphrase a line; an empty first line is none.
+fn lines(from: impl std::io::Read) -> std::io::Result<VecDeque<Zeroizing<String>>> {
+    // Room for all of it: a buffer that grew would leave its old bytes behind.
+    let mut text = Zeroizing::new(String::with_capacity(ANSWER_BYTES_MAX as usize + 1));
+    from.take(ANSWER_BYTES_MAX).read_to_string(&mut text)?;
+    let lines = text.lines().map(|line| Zeroizing::new(line.to_owned()));
+    let lines: VecDeque<_> = lines.take_while(|line| !line.is_empty()).collect();
+    if lines.is_empty() { Err(std::io::Error::other("nothing was given")) } else { Ok(lines) }
 }
 
 /// Asks on the terminal without showing what is typed. ^C is read here like any key: whoever stops
@@ -234,10 +283,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_passphrase_is_the_first_line_without_its_break() {
-        assert_eq!(*first_line(&b"correct horse \r\nrest"[..]).unwrap(), "correct horse ");
-        assert!(first_line(&b"\n"[..]).is_err());
-        assert!(first_line(&b""[..]).is_err());
+    fn a_passphrase_is_a_line_without_its_break() {
+        let given = lines(&b"correct horse \r\nbattery\n"[..]).unwrap();
+        let given: Vec<&str> = given.iter().map(|line| line.as_str()).collect();
+        assert_eq!(given, ["correct horse ", "battery"]);
+        assert!(lines(&b"\n"[..]).is_err());
+        assert!(lines(&b""[..]).is_err());
     }
 
     #[test]

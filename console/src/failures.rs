@@ -11,6 +11,7 @@ use crate::exit::{Exit, Failure};
 
 /// The words of the first error in a chain; the rest becomes the cause.
 fn first<E: std::error::Error + Send + Sync + 'static>(exit: Exit, error: E) -> Failure {
+    let exit = if busy(&error) { Exit::Unreachable } else { exit };
     let mut failure = Failure::new(exit, error.to_string());
     // A transparent error prints its source's words itself; only what lies deeper is the cause.
     let mut words = Vec::new();
@@ -26,9 +27,21 @@ fn first<E: std::error::Error + Send + Sync + 'static>(exit: Exit, error: E) -> 
     failure
 }
 
+/// Whether all that stands in the way is another process that writes to the store.
+pub fn busy(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut chain = Some(error);
+    while let Some(link) = chain {
+        if matches!(link.downcast_ref(), Some(store::StoreError::Locked { .. })) {
+            return true;
+        }
+        chain = link.source();
+    }
+    false
+}
+
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
-        match &error {
+        match error {
             OpenError::Empty { .. } => first(Exit::Usage, error).next(
                 "make one:  salve init --profile solo --name NAME --me YOU\ninvited:   \
                     salve join CODE",
@@ -37,7 +50,8 @@ impl From<OpenError> for Failure {
                 "run the same `salve init` again; it goes on \
                     where it stopped",
             ),
-            OpenError::File(_) | OpenError::Store(_) => first(Exit::Broken, error),
+            OpenError::File(_) => first(Exit::Broken, error),
+            OpenError::Store(error) => error.into(),
         }
     }
 }
@@ -81,6 +95,10 @@ impl From<CatalogueTrouble> for Failure {
             }
             CatalogueTrouble::TooFewPeople { .. } => first(Exit::Refused, error)
                 .next("another vetter signs what waits:  salve scripts sign --as NAME"),
+            CatalogueTrouble::TooFewSigners { .. } => first(Exit::Refused, error).next(
+                "name everybody who signs, you too; each is asked for the passphrase:  \
+                 --as NAME --as NAME",
+            ),
             CatalogueTrouble::AuthorAlone { .. } => first(Exit::Refused, error)
                 .next("another vetter signs it:  salve scripts sign --as NAME"),
             CatalogueTrouble::NotAVetter { .. } => first(Exit::Refused, error)
@@ -98,6 +116,7 @@ impl From<InitError> for Failure {
     fn from(error: InitError) -> Self {
         match error {
             InitError::Home(error) => error.into(),
+            InitError::Store(error) => error.into(),
             InitError::Catalogue(trouble) => trouble.into(),
             InitError::AlreadyReady { .. } => first(Exit::Usage, error).next(
                 "another organisation needs another home:  salve \
@@ -108,14 +127,24 @@ impl From<InitError> for Failure {
             InitError::NeedsMorePeople(profile) => Self::new(
                 Exit::Usage,
                 format!(
-                    "profile {profile} separates duties between people, and this version makes \
-                        the keys of one person only"
+                    "profile {profile} divides duties between people, and only you are named: \
+                        one person with several keys is still one person"
                 ),
             )
             .next(
-                "alone:  salve init --profile solo ...   (one key is enough for every risk, and \
-                    every record says so)",
+                "with others:  salve init --person NAME --person NAME ...   (each chooses a \
+                    passphrase here)\nalone:  salve init --profile solo ...   (one key is enough \
+                    for every risk, and every record says so)",
             ),
+            InitError::People { .. } => first(Exit::Usage, error).next(
+                "name the others with --person; whoever comes later:  salve agents invite NAME",
+            ),
+            InitError::NamedTwice(_) => {
+                first(Exit::Usage, error).next("name each person once, you with --me")
+            }
+            InitError::SamePassphrase { .. } => {
+                first(Exit::Usage, error).next("no key was made; each of them chooses another one")
+            }
             InitError::Name(_) => first(Exit::Usage, error),
             other => first(Exit::Broken, other),
         }
@@ -126,6 +155,7 @@ impl From<EnrolError> for Failure {
     fn from(error: EnrolError) -> Self {
         match error {
             EnrolError::Home(error) => error.into(),
+            EnrolError::Store(error) => error.into(),
             EnrolError::Catalogue(trouble) => trouble.into(),
             EnrolError::NameTaken { ref name } => {
                 let next = format!(
@@ -156,6 +186,7 @@ impl From<WithdrawError> for Failure {
     fn from(error: WithdrawError) -> Self {
         match error {
             WithdrawError::Catalogue(trouble) => trouble.into(),
+            WithdrawError::Store(error) => error.into(),
             WithdrawError::Nobody { .. } => first(Exit::Usage, error).next("salve agents list"),
             WithdrawError::Last { .. } => {
                 first(Exit::Refused, error).next("invite somebody first:  salve agents invite NAME")
@@ -167,18 +198,18 @@ impl From<WithdrawError> for Failure {
 
 impl From<Unclear> for Failure {
     fn from(error: Unclear) -> Self {
-        let (shown, lead) = match &error {
-            Unclear::Unknown { candidates, .. } => (candidates.clone(), "there is"),
-            Unclear::Ambiguous { candidates, .. } => (candidates.clone(), "it could be"),
+        let (shown, lead) = match error {
+            Unclear::Unknown { ref candidates, .. } => (candidates.clone(), "there is"),
+            Unclear::Ambiguous { ref candidates, .. } => (candidates.clone(), "it could be"),
             Unclear::None { kind } => {
-                let next = match *kind {
+                let next = match kind {
                     "endpoint" => "enrol one:  salve endpoints enroll NAME",
                     "ticket" => "open one:  salve tickets new \"SUBJECT\" --for PERSON --on NAME",
                     _ => "look at a machine:  salve check health.check --on NAME",
                 };
                 return first(Exit::Usage, error).next(next);
             }
-            Unclear::Store(_) => return first(Exit::Broken, error),
+            Unclear::Store(error) => return error.into(),
         };
         let failure = first(Exit::Usage, error);
         if shown.is_empty() {
@@ -194,6 +225,7 @@ impl From<JoinError> for Failure {
         let again = "run the same command again; your keys are kept";
         match error {
             JoinError::Home(error) => error.into(),
+            JoinError::Store(error) => error.into(),
             JoinError::Held(trouble) => trouble.into(),
             JoinError::Refused(Stop::Seal) => first(Exit::Refused, error).next(
                 "that name belongs to other keys: use the home that joined first, or another name",
@@ -250,6 +282,10 @@ mod tests {
         let file =
             FileError::Read { path: "/x".into(), source: std::io::Error::other("broken disk") };
         let shown = Failure::from(HomeError::File(file)).for_people();
-        assert_eq!(shown, "could not read `/x`: broken disk");
+        assert_eq!(
+            shown,
+            "could not read `/x`: broken disk\n  \
+             set right what this names, then run the command again"
+        );
     }
 }

@@ -37,6 +37,7 @@ fn go(line: cli::Cli) -> Result<Exit, Failure> {
     let ctx = Ctx {
         home,
         json: line.json,
+        keys: line.keys.clone(),
         passphrase_fd: line.passphrase_fd,
         given: ctx::Given::default(),
         scripts_beside: scripts_beside(),

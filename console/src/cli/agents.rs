@@ -5,13 +5,13 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use desk::catalogue;
 use desk::enrol::{AgentGuest, Door, Place};
-use desk::home::Held;
 use desk::org::renew_certificates;
 use policy::{Person, Policy};
 use protocol::{AgentName, Label, Time};
 use serde::Serialize;
 
 use crate::cli::endpoints::{Waiting, wait};
+use crate::cli::signers::Signers;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::Table;
@@ -33,6 +33,9 @@ pub enum What {
     Withdraw {
         /// The name in orders
         name: AgentName,
+        /// Who signs it.
+        #[command(flatten)]
+        signers: Signers,
     },
     /// Prints one line for a colleague, waits, and signs a policy with their keys; for one who has
     /// joined, renews certificate and catalogue
@@ -45,6 +48,9 @@ pub enum What {
         /// What rules call the person; may be repeated [agent]
         #[arg(long = "role", value_name = "ROLE")]
         roles: Vec<Label>,
+        /// Who signs it.
+        #[command(flatten)]
+        signers: Signers,
     },
 }
 
@@ -55,8 +61,10 @@ pub enum What {
 pub async fn run(ctx: &Ctx, args: AgentsArgs) -> Result<Exit, Failure> {
     match args.what {
         What::List => list(ctx),
-        What::Withdraw { name } => withdraw(ctx, &name),
-        What::Invite { name, waiting, roles } => invite(ctx, name, &waiting, roles).await,
+        What::Withdraw { name, signers } => withdraw(ctx, &name, &signers),
+        What::Invite { name, waiting, roles, signers } => {
+            invite(ctx, name, &waiting, roles, &signers).await
+        }
     }
 }
 
@@ -64,6 +72,7 @@ pub async fn run(ctx: &Ctx, args: AgentsArgs) -> Result<Exit, Failure> {
 struct Line {
     name: AgentName,
     roles: Vec<Label>,
+    joined: bool,
     vets: bool,
     administers: bool,
     state: &'static str,
@@ -74,9 +83,14 @@ fn line(policy: &Policy, person: &Person, me: &AgentName, now: Time) -> Line {
     Line {
         name: person.name.clone(),
         roles: person.roles.clone(),
+        joined: person.signing_key.is_some(),
         vets: person.vetter_key.is_some(),
         administers: person.admin_key.is_some(),
-        state: if policy.is_withdrawn(person, now) { "withdrawn" } else { "may sign orders" },
+        state: match person.signing_key {
+            _ if policy.is_withdrawn(person, now) => "withdrawn",
+            Some(_) => "may sign orders",
+            None => "has not joined",
+        },
         me: person.name == *me,
     }
 }
@@ -95,7 +109,8 @@ fn words(lines: &[Line]) -> String {
     let mut table = Table::new(["NAME", "ROLES", "KEYS", "STATE"]);
     for line in lines {
         let roles: Vec<&str> = line.roles.iter().map(Label::as_str).collect();
-        let mut keys = vec!["agent"];
+        let mut keys = Vec::new();
+        keys.extend(line.joined.then_some("agent"));
         keys.extend(line.vets.then_some("vetter"));
         keys.extend(line.administers.then_some("admin"));
         let name = if line.me { format!("{} (you)", line.name) } else { line.name.to_string() };
@@ -104,10 +119,9 @@ fn words(lines: &[Line]) -> String {
     table.render()
 }
 
-fn withdraw(ctx: &Ctx, name: &AgentName) -> Result<Exit, Failure> {
+fn withdraw(ctx: &Ctx, name: &AgentName, signers: &Signers) -> Result<Exit, Failure> {
     let desk = ctx.desk()?;
-    let me = &desk.organisation.me;
-    let admins = [ctx.held_key(&desk, Held::Admin, me)?];
+    let admins = signers.admins(ctx, &desk)?;
     desk.withdraw_agent(name, &admins, ctx.now())?;
     ctx.show(&serde_json::json!({ "withdrawn": name }), |_| {
         format!(
@@ -123,19 +137,21 @@ async fn invite(
     name: AgentName,
     waiting: &Waiting,
     roles: Vec<Label>,
+    signers: &Signers,
 ) -> Result<Exit, Failure> {
     let desk = Arc::new(ctx.desk()?);
     let me = desk.organisation.me.clone();
     catalogue::renew_if_old(&desk.home, ctx.now())?;
     renew_certificates(&desk.home, &me, ctx.now())?;
-    let known = catalogue::policy(&desk.home, ctx.now())?.person(&name).is_some();
+    let policy = catalogue::policy(&desk.home, ctx.now())?;
+    let known = policy.person(&name).is_some_and(|person| person.signing_key.is_some());
     let admins = if known {
         ctx.note(format!(
             "{name} has joined: this renews certificate and catalogue for the same keys."
         ));
         Vec::new()
     } else {
-        vec![ctx.held_key(&desk, Held::Admin, &me)?]
+        signers.admins(ctx, &desk)?
     };
     let roles = if roles.is_empty() { vec![agent_role()?] } else { roles };
     let guest = AgentGuest { name: name.clone(), roles, admins };
@@ -184,16 +200,22 @@ mod tests {
         let line = |name: &str, vets, me| Line {
             name: name.parse().unwrap(),
             roles: vec!["agent".parse().unwrap()],
+            joined: name != "s.okafor",
             vets,
             administers: vets,
-            state: "may sign orders",
+            state: if name == "s.okafor" { "has not joined" } else { "may sign orders" },
             me,
         };
         assert_eq!(
-            words(&[line("a.kaya", true, true), line("m.ruiz", false, false)]),
+            words(&[
+                line("a.kaya", true, true),
+                line("m.ruiz", false, false),
+                line("s.okafor", true, false)
+            ]),
             "NAME          ROLES  KEYS                STATE\n\
              a.kaya (you)  agent  agent vetter admin  may sign orders\n\
-             m.ruiz        agent  agent               may sign orders\n"
+             m.ruiz        agent  agent               may sign orders\n\
+             s.okafor      agent  vetter admin        has not joined\n"
         );
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use desk::catalogue;
 use desk::enrol::{Door, ENROL_PORT, EndpointGuest, Joined, Place, Turned};
-use desk::home::Held;
 use desk::inventory::find_endpoint;
 use desk::org::renew_certificates;
 use protocol::documents::Card;
@@ -14,6 +13,7 @@ use protocol::{EndpointName, Envelope, Label, Time};
 use serde::Serialize;
 use store::{EndpointRow, EndpointState};
 
+use crate::cli::signers::Signers;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::{Table, ago, safe};
@@ -47,6 +47,9 @@ pub enum What {
     Withdraw {
         /// Its name
         name: EndpointName,
+        /// Who signs it.
+        #[command(flatten)]
+        signers: Signers,
     },
     /// Changes what the desk knows of a machine
     Set {
@@ -112,7 +115,7 @@ pub async fn run(ctx: &Ctx, args: EndpointsArgs) -> Result<Exit, Failure> {
         What::List => list(ctx),
         What::Find { words } => find(ctx, &words),
         What::Show { name } => show(ctx, &name),
-        What::Withdraw { name } => withdraw(ctx, &name),
+        What::Withdraw { name, signers } => withdraw(ctx, &name, &signers),
         What::Set { name, at, owner } => set(ctx, &name, at.as_deref(), owner.as_deref()),
     }
 }
@@ -305,15 +308,13 @@ fn show_words(shown: &Shown, now: Time) -> String {
     lines.join("\n")
 }
 
-fn withdraw(ctx: &Ctx, name: &EndpointName) -> Result<Exit, Failure> {
+fn withdraw(ctx: &Ctx, name: &EndpointName, signers: &Signers) -> Result<Exit, Failure> {
     let desk = ctx.desk()?;
     // The whole name: a beginning of it must not withdraw another machine.
-    let row = desk
-        .store
-        .endpoint_named(name)?
-        .ok_or_else(|| Failure::usage(format!("there is no endpoint `{name}`")))?;
-    let me = &desk.organisation.me;
-    let admins = [ctx.held_key(&desk, Held::Admin, me)?];
+    let row = desk.store.endpoint_named(name)?.ok_or_else(|| {
+        Failure::usage(format!("there is no endpoint `{name}`")).next("salve endpoints list")
+    })?;
+    let admins = signers.admins(ctx, &desk)?;
     desk.withdraw_endpoint(&row, &admins, ctx.now())?;
     ctx.show(&serde_json::json!({ "withdrawn": name, "id": row.id }), |_| {
         format!(

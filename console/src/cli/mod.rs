@@ -16,6 +16,7 @@ pub mod run;
 pub mod runs;
 pub mod scripts;
 pub mod secrets;
+pub mod signers;
 pub mod start;
 pub mod status;
 pub mod tickets;
@@ -40,7 +41,11 @@ pub struct Cli {
     /// Print results as JSON
     #[arg(long, global = true)]
     pub json: bool,
-    /// Read the passphrase from this descriptor instead of the terminal
+    /// A folder with root/, admin/ and vetter/ for keys that were moved out of the home; may be
+    /// repeated
+    #[arg(long, global = true, value_name = "DIR")]
+    pub keys: Vec<PathBuf>,
+    /// Read passphrases from this descriptor instead of the terminal, one line a person
     #[arg(long, global = true, value_name = "N")]
     pub passphrase_fd: Option<u32>,
     /// The command; without one, what to do next.

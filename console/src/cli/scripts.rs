@@ -9,6 +9,7 @@ use desk::org::Desk;
 use protocol::{AgentName, Manifest, ScriptName};
 use serde::Serialize;
 
+use crate::cli::signers::Signers;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::safe;
@@ -43,7 +44,11 @@ pub enum What {
     /// Publishes what waits, once enough people signed
     Publish,
     /// Gives the policy and all lists of scripts a new end, as they are
-    Renew,
+    Renew {
+        /// Who signs it.
+        #[command(flatten)]
+        signers: Signers,
+    },
     /// Scripts in force, and what waits
     List,
     /// What a script may do, who vetted it, and its text
@@ -82,6 +87,10 @@ pub fn read_all(path: &Path, author: &AgentName) -> Result<Vec<ReadScript>, Fail
     let fail = |e: std::io::Error| {
         Failure::usage(format!("could not read `{}`", path.display())).because(e)
     };
+    if !path.exists() {
+        return Err(Failure::usage(format!("there is no file or folder `{}`", path.display()))
+            .next("name a script:  salve scripts lint FILE"));
+    }
     if path.is_dir() {
         find(path, 0, &mut files).map_err(fail)?;
     } else {
@@ -119,7 +128,7 @@ pub async fn run(ctx: &Ctx, args: ScriptsArgs) -> Result<Exit, Failure> {
         What::Lint { path } => lint(ctx, &path),
         What::Sign { files, vetter } => sign(ctx, &files, vetter),
         What::Publish => publish(ctx),
-        What::Renew => renew(ctx),
+        What::Renew { signers } => renew(ctx, &signers),
         What::List => list(ctx),
         What::Show { name, source } => show(ctx, &name, source),
         What::Search { words } => search(ctx, &words.join(" ")),
@@ -181,10 +190,9 @@ fn publish(ctx: &Ctx) -> Result<Exit, Failure> {
     Ok(Exit::Fine)
 }
 
-fn renew(ctx: &Ctx) -> Result<Exit, Failure> {
+fn renew(ctx: &Ctx, signers: &Signers) -> Result<Exit, Failure> {
     let desk = ctx.desk()?;
-    let me = &desk.organisation.me;
-    let signers = [ctx.held_key(&desk, Held::Admin, me)?, ctx.held_key(&desk, Held::Vetter, me)?];
+    let signers = signers.all(ctx, &desk)?;
     let ends = catalogue::renew_lists(&desk.home, &signers, ctx.now())?;
     ctx.show(&ends, |ends| {
         let line = |(role, end): &(String, protocol::Time)| format!("  {role:<12} until {end}");

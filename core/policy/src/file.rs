@@ -55,8 +55,10 @@ pub struct Person {
     pub name: AgentName,
     /// What rules call this person: `agent`, `lead`, `vetter`, `administrator` or own words.
     pub roles: Vec<Label>,
-    /// Verifies orders, approvals and recalls.
-    pub signing_key: PublicKey,
+    /// Verifies orders, approvals and recalls; none where the person has not joined yet, who then
+    /// orders, approves and recalls nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_key: Option<PublicKey>,
     /// Secrets for this person are sealed to this key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sealing_key: Option<SealingKey>,

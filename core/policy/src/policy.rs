@@ -35,7 +35,7 @@ impl Policy {
     #[must_use]
     pub fn person_of(&self, key: &PublicKey) -> Option<&Person> {
         self.file.people.iter().find(|person| {
-            person.signing_key == *key
+            person.signing_key == Some(*key)
                 || person.vetter_key == Some(*key)
                 || person.admin_key == Some(*key)
         })
@@ -43,7 +43,7 @@ impl Policy {
     /// Whether nothing that this person signs with the signing key counts any more.
     #[must_use]
     pub fn is_withdrawn(&self, person: &Person, now: Time) -> bool {
-        self.is_denied_key(&person.signing_key)
+        person.signing_key.is_some_and(|key| self.is_denied_key(&key))
             || self.file.denied.people.contains(&person.name)
             || person.valid_until.is_some_and(|until| now > until)
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::{PublicKey, limits};
 use trust::is_weak;
 
-use crate::file::PolicyFile;
+use crate::file::{Person, PolicyFile};
 use crate::policy::Policy;
 use crate::read::Reader;
 
@@ -46,10 +46,27 @@ fn people(file: &PolicyFile, reader: &mut Reader<'_>) {
             let why = format!("`{}` is listed twice", person.name);
             reader.later(&format!("people[{index}].name"), why, "a name means one person");
         }
+        keys_of(index, person, reader);
     }
     if file.people.is_empty() {
         let why = "nobody is listed: nothing could be ordered".to_owned();
         reader.later("people", why, "add at least one [[people]] entry");
+    }
+}
+
+/// Whoever has not joined yet has no agent's keys, but then a key in the catalogue's roles.
+fn keys_of(index: usize, person: &Person, reader: &mut Reader<'_>) {
+    if person.signing_key.is_some() {
+        return;
+    }
+    if person.vetter_key.is_none() && person.admin_key.is_none() {
+        let at = format!("people[{index}].signing_key");
+        reader.later(&at, "it is missing".to_owned(), "add it, or remove the whole entry");
+    }
+    if person.sealing_key.is_some() {
+        let at = format!("people[{index}].sealing_key");
+        let why = "secrets could be sealed to somebody who can order nothing".to_owned();
+        reader.later(&at, why, "remove it until the person has joined");
     }
 }
 
@@ -69,7 +86,9 @@ fn keys(file: &PolicyFile, reader: &mut Reader<'_>) {
     };
     for (index, person) in file.people.iter().enumerate() {
         let at = |field: &str| format!("people[{index}].{field}");
-        own(&person.signing_key, at("signing_key"), reader);
+        if let Some(key) = &person.signing_key {
+            own(key, at("signing_key"), reader);
+        }
         if let Some(key) = &person.vetter_key {
             own(key, at("vetter_key"), reader);
         }

@@ -268,7 +268,7 @@ mod tables {
                 people: vec![Person {
                     name: "a.kaya".parse().unwrap(),
                     roles: vec![],
-                    signing_key: key("kaya"),
+                    signing_key: Some(key("kaya")),
                     sealing_key: Some(protocol::documents::SealingKey {
                         algorithm: "x".into(),
                         key: vec![1, 2].into(),

@@ -3,7 +3,7 @@
 use protocol::{Risk, Time};
 use trust::{Signer, SigningKey};
 
-use super::{CatalogueTrouble, open, repository};
+use super::{CatalogueTrouble, POLICY, enough_signers, open, repository};
 use crate::home::{Home, Online, is_there};
 
 /// Renews timestamp and snapshot where they are older than a day; says whether it did. Does
@@ -24,18 +24,21 @@ pub fn renew_if_old(home: &Home, now: Time) -> Result<bool, CatalogueTrouble> {
 /// and vetters. Answers with each role and its end.
 ///
 /// # Errors
-/// [`CatalogueTrouble`]; roles before the one that failed are renewed.
+/// [`CatalogueTrouble::TooFewSigners`] before anything is renewed.
 pub fn renew_lists(
     home: &Home,
     signers: &[SigningKey],
     now: Time,
 ) -> Result<Vec<(String, Time)>, CatalogueTrouble> {
+    let roles: Vec<&str> =
+        [POLICY].into_iter().chain(Risk::ALL.into_iter().map(Risk::role)).collect();
+    for role in &roles {
+        enough_signers(home, role, signers, now)?;
+    }
     let online = home.online_key(Online::SnapshotTimestamp)?;
     let _lock = home.lock()?;
     let all: Vec<&dyn Signer> =
         signers.iter().chain([&online]).map(|key| key as &dyn Signer).collect();
-    let roles: Vec<&str> =
-        ["policy"].into_iter().chain(Risk::ALL.into_iter().map(Risk::role)).collect();
     for role in &roles {
         repository(home)?.renew(role, &all, now)?;
     }

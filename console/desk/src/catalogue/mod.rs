@@ -15,7 +15,7 @@ use trust::catalogue::{Catalogue, Files, Repository};
 use crate::home::Home;
 
 pub use fresh::{renew_if_old, renew_lists};
-pub use publish::{policy_text, publish_policy};
+pub use publish::{POLICY, enough_signers, policy_text, publish_policy};
 pub use scripts::{Pending, PendingScript, Published, ScriptFile, pending, publish, sign};
 pub(crate) use scripts::{publish_locked, sign_locked};
 pub use search::{Hit, search};

@@ -16,6 +16,8 @@ use crate::home::{self, Home, Online};
 #[derive(Debug, Clone)]
 pub struct ScriptFile {
     source: Vec<u8>,
+    /// Whether the text says who wrote it.
+    names_author: bool,
     /// What its `ABOUT` says.
     pub manifest: Manifest,
 }
@@ -34,10 +36,29 @@ impl ScriptFile {
         if !faults.is_empty() {
             return Err(CatalogueTrouble::Script(faults));
         }
-        let manifest = script::about::read(text, None)
+        let named = script::about::read(text, None);
+        let names_author = named.is_ok();
+        let manifest = named
             .or_else(|_| script::about::read(text, Some(author)))
             .map_err(CatalogueTrouble::Script)?;
-        Ok(Self { source: source.to_vec(), manifest })
+        Ok(Self { source: source.to_vec(), names_author, manifest })
+    }
+
+    /// The manifest as it waits or is published already: where the text names no author it is
+    /// whoever handed that version in first, so that the second vetter signs the same list.
+    fn manifest_beside(&self, draft: Option<&Draft>, catalogue: &Catalogue) -> Manifest {
+        let mut manifest = self.manifest.clone();
+        if self.names_author {
+            return manifest;
+        }
+        let (name, version) = (&self.manifest.name, self.manifest.version);
+        let waiting = draft.into_iter().flat_map(Draft::manifests);
+        let published = catalogue.script(name, version).map(|entry| entry.manifest.clone());
+        let same = |m: &Manifest| m.name == *name && m.version == version;
+        if let Some(first) = waiting.chain(published).find(same) {
+            manifest.author = first.author;
+        }
+        manifest
     }
 }
 
@@ -117,9 +138,10 @@ pub(crate) fn sign_locked(
         let mut draft = read_draft(home, risk)?
             .filter(|draft| draft.version() == next_version(&catalogue, risk));
         for script in mine {
+            let manifest = script.manifest_beside(draft.as_ref(), &catalogue);
             match &mut draft {
-                Some(draft) => draft.add_script(&script.source, &script.manifest)?,
-                None => draft = repository.draft_script(&script.source, &script.manifest, now)?,
+                Some(draft) => draft.add_script(&script.source, &manifest)?,
+                None => draft = repository.draft_script(&script.source, &manifest, now)?,
             }
         }
         let Some(mut draft) = draft else { continue };

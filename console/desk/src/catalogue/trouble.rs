@@ -42,6 +42,16 @@ pub enum CatalogueTrouble {
         /// How many must.
         wanted: usize,
     },
+    /// Too few of a role's keys are at hand.
+    #[error("{role} needs {wanted} people, has {have}")]
+    TooFewSigners {
+        /// Which role, as in `policy`.
+        role: String,
+        /// How many of its people's keys are here.
+        have: usize,
+        /// How many must sign.
+        wanted: usize,
+    },
     /// Nobody but its author signed a script of medium risk or above.
     #[error("{script} {version} was signed by nobody but its author {author}")]
     AuthorAlone {

@@ -180,7 +180,7 @@ fn take(
     let (catalogue, kept) = Catalogue::update(&held, root, &offered, now)?;
     let policy: Policy = PolicyFile::read(catalogue.policy_text()).map_err(JoinError::Policy)?;
     let mine = policy.person(me).filter(|person| {
-        home.agent_signing_key(me).is_ok_and(|key| key.public_key() == person.signing_key)
+        home.agent_signing_key(me).is_ok_and(|key| Some(key.public_key()) == person.signing_key)
     });
     if mine.is_none() || policy.organisation() != answer.organisation {
         return Err(JoinError::NotTheirs("its policy does not list your keys"));
@@ -193,7 +193,8 @@ fn take(
     if facts.spki != spki || facts.uris != [uri] {
         return Err(wrong());
     }
-    write_repository(home, &kept)?;
+    let lifetimes = crate::org::lifetimes(policy.file().profile);
+    write_repository(home, &kept, lifetimes)?;
     let chain = answer.certificates.iter().map(|der| der.0.as_slice());
     home::write_public(&home.agent_certificate(me), certs::to_pem(chain).as_bytes())?;
     if !is_there(&home.database()) {
@@ -215,8 +216,8 @@ fn take(
 }
 
 /// The catalogue as plain files, and beside them the lifetimes that `Repository` keeps there.
-fn write_repository(home: &Home, files: &Files) -> Result<(), JoinError> {
-    let settings = protocol::json::write(&Lifetimes::small())?;
+fn write_repository(home: &Home, files: &Files, lifetimes: Lifetimes) -> Result<(), JoinError> {
+    let settings = protocol::json::write(&lifetimes)?;
     home::write_public(&home.repository().join("repository.json"), &settings)?;
     for (name, bytes) in files.iter().filter(|(name, _)| is_plain(name)) {
         home::write_public(&home.repository().join(name), bytes)?;

@@ -1,7 +1,8 @@
-//! Admits a colleague: an administrator signs a policy that lists the new person's public keys.
+//! Admits a colleague: administrators sign a policy that lists the new person's public keys, or adds
+//! them to a founder who has not joined yet.
 //!
-//! A person whom the policy lists already gets a new certificate and the newest catalogue, for the
-//! same keys only; that needs no administrator.
+//! A person who has joined gets a new certificate and the newest catalogue, for the same keys only;
+//! that needs no administrator.
 
 use protocol::documents::{JoinAnswer, JoinRequest};
 use protocol::frames::Stop;
@@ -12,7 +13,7 @@ use trust::SigningKey;
 use super::admit::{Granted, Joined, Refusing, Undo, holds_token};
 use super::book;
 use super::error::EnrolError;
-use crate::catalogue::{self, CatalogueTrouble};
+use crate::catalogue::{self, CatalogueTrouble, POLICY};
 use crate::chance::fresh;
 use crate::org::{Desk, not_before};
 
@@ -23,7 +24,7 @@ pub struct AgentGuest {
     pub name: AgentName,
     /// What rules call the person.
     pub roles: Vec<Label>,
-    /// Administrators' keys, opened for as long as the door is; none for a person who is known.
+    /// Administrators' keys, opened for as long as the door is; none for a person who has joined.
     pub admins: Vec<SigningKey>,
 }
 
@@ -36,8 +37,10 @@ impl AgentGuest {
             Some(person) if policy.is_withdrawn(person, now) => {
                 Err(EnrolError::PersonWithdrawn { name: name() })
             }
+            Some(person) if person.signing_key.is_some() => Ok(()),
             None if self.admins.is_empty() => Err(EnrolError::PersonUnknown { name: name() }),
-            _ => Ok(()),
+            // Nobody is let in whom the policy could not list in the end.
+            _ => Ok(catalogue::enough_signers(&desk.home, POLICY, &self.admins, now)?),
         }
     }
 }
@@ -60,10 +63,10 @@ pub(super) fn admit(
     let certificate = certificate(desk, &request, now)?;
     let known = catalogue::policy(&desk.home, now).map_err(EnrolError::from)?;
     let policy = match known.person(&guest.name) {
+        Some(person) if person.signing_key == Some(request.signing_key) => None,
         // The same person with other keys is somebody else until an administrator says so.
-        Some(person) if person.signing_key != request.signing_key => return Err(Stop::Seal.into()),
-        Some(_) => None,
-        None => Some(policy_with(&known, guest, &request)?),
+        Some(person) if person.signing_key.is_some() => return Err(Stop::Seal.into()),
+        _ => Some(policy_with(&known, guest, &request)?),
     };
     let answer = JoinAnswer {
         certificates: vec![Bytes(certificate.clone())],
@@ -98,7 +101,8 @@ fn certificate(desk: &Desk, request: &JoinRequest, now: Time) -> Result<Vec<u8>,
     })
 }
 
-/// The policy with the new person. A key that somebody has already is not a new person's.
+/// The policy with the new person, or with the agent's keys of a founder who joins now. A key that
+/// somebody has already is not a new person's.
 fn policy_with(
     policy: &policy::Policy,
     guest: &AgentGuest,
@@ -108,15 +112,24 @@ fn policy_with(
         return Err(Stop::Seal.into());
     }
     let mut file = policy.file().clone();
-    file.people.push(policy::Person {
-        name: guest.name.clone(),
-        roles: guest.roles.clone(),
-        signing_key: request.signing_key,
-        sealing_key: Some(request.sealing_key.clone()),
-        vetter_key: None,
-        admin_key: None,
-        valid_until: None,
-    });
+    let (signing, sealing) = (Some(request.signing_key), Some(request.sealing_key.clone()));
+    match file.people.iter_mut().find(|person| person.name == guest.name) {
+        Some(founder) => {
+            let more: Vec<Label> =
+                guest.roles.iter().filter(|role| !founder.roles.contains(role)).cloned().collect();
+            founder.roles.extend(more);
+            (founder.signing_key, founder.sealing_key) = (signing, sealing);
+        }
+        None => file.people.push(policy::Person {
+            name: guest.name.clone(),
+            roles: guest.roles.clone(),
+            signing_key: signing,
+            sealing_key: sealing,
+            vetter_key: None,
+            admin_key: None,
+            valid_until: None,
+        }),
+    }
     let text = catalogue::policy_text(&file).map_err(|trouble| match trouble {
         // The only new thing in it is what the guest sent.
         CatalogueTrouble::Policy(_) => Refusing::Guest(Stop::Frame),

@@ -267,12 +267,12 @@ async fn a_colleague_joins_with_keys_that_never_travel() {
     let policy = catalogue::policy(&desk.home, NOW).unwrap();
     let person = policy.person(&name).unwrap();
     let key = home.agent_signing_key(&name).unwrap().public_key();
-    assert_eq!(person.signing_key, key);
+    assert_eq!(person.signing_key, Some(key));
     assert!(!desk.home.agent(&name).exists(), "a private key travelled");
     assert!(!home.online(Online::Enroller).exists());
     let theirs = Desk::open(home).unwrap();
     let policy = catalogue::policy(&theirs.home, NOW).unwrap();
-    assert_eq!(policy.person(&name).unwrap().signing_key, key);
+    assert_eq!(policy.person(&name).unwrap().signing_key, Some(key));
     theirs.home.agent_identity(&name).unwrap();
     let book = theirs.store.endpoint_named(&"lt-4411".parse().unwrap()).unwrap().unwrap();
     assert_eq!(book.address.as_deref(), Some("127.0.0.1:7433"));
@@ -328,7 +328,7 @@ fn a_withdrawn_person_signs_nothing_and_the_last_one_stays() {
     let mut file = catalogue::policy(&desk.home, NOW).unwrap().file().clone();
     let key = SigningKey::from_seed([77; 32]).public_key();
     let mut colleague = file.people[0].clone();
-    (colleague.name, colleague.signing_key) = ("m.ruiz".parse().unwrap(), key);
+    (colleague.name, colleague.signing_key) = ("m.ruiz".parse().unwrap(), Some(key));
     (colleague.vetter_key, colleague.admin_key, colleague.sealing_key) = (None, None, None);
     file.people.push(colleague);
     let text = catalogue::policy_text(&file).unwrap();

@@ -86,6 +86,13 @@ impl Home {
     ) -> Result<SigningKey, HomeError> {
         signing(self.held(key, person), Some(passphrase))
     }
+    /// A key that a person holds under a passphrase, wherever its file lies now.
+    ///
+    /// # Errors
+    /// As [`Self::held_key`].
+    pub fn open_held_key(path: &Path, passphrase: &str) -> Result<SigningKey, HomeError> {
+        signing(path.to_owned(), Some(passphrase))
+    }
     /// The key that signs this agent's orders.
     ///
     /// # Errors

@@ -16,17 +16,22 @@ pub(crate) fn not_before(now: Time) -> Time {
     now.minus(limits::CLOCK_SKEW_SECONDS)
 }
 
-/// The keys that a person holds under a passphrase, open.
+/// The keys that a person holds under a passphrase, open. Where `make` is not set the catalogue
+/// names keys already, and one that is not here lies elsewhere: another would be nobody's.
 pub(super) fn held(
     home: &Home,
-    me: &AgentName,
+    person: &AgentName,
     passphrase: &str,
+    make: bool,
 ) -> Result<BTreeMap<Held, SigningKey>, InitError> {
     let mut open = BTreeMap::new();
     for kind in Held::ALL {
-        let path = home.held(kind, me);
+        let path = home.held(kind, person);
         if is_there(&path) {
-            open.insert(kind, home.held_key(kind, me, passphrase)?);
+            open.insert(kind, home.held_key(kind, person, passphrase)?);
+            continue;
+        }
+        if !make {
             continue;
         }
         let key = SigningKey::from_seed(fresh()?);
@@ -121,7 +126,8 @@ fn still_good(path: &std::path::Path, now: Time, days: u64) -> Result<bool, Init
     let chain = certs::from_pem(&home::read_text(path)?)?;
     let Some(leaf) = chain.first() else { return Ok(false) };
     let facts = certs::read(leaf)?;
-    Ok(facts.not_after.since(now) > days * certs::DAY / 3)
+    // One from a clock that was ahead would be refused until that time has come.
+    Ok(facts.not_before <= now && facts.not_after.since(now) > days * certs::DAY / 3)
 }
 
 /// The public half of an online key.

@@ -5,11 +5,13 @@
 mod keys;
 mod open;
 mod setup;
+mod shape;
 mod withdraw;
 
 pub(crate) use keys::{agent as make_agent_keys, not_before};
 pub use open::{Desk, OpenError};
-pub use setup::{Founding, InitError, Ready, Step, init, profile_word};
+pub use setup::{Founder, Founding, InitError, Ready, Step, init, profile_word};
+pub use shape::{Shape, check_founders, lifetimes, shape};
 pub use withdraw::WithdrawError;
 
 /// Renews this home's own certificates where they are close to their end and the CA is here.

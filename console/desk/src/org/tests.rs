@@ -23,6 +23,7 @@ pub(crate) fn founding() -> Founding {
         profile: Profile::Solo,
         me: "a.kaya".parse().unwrap(),
         passphrase: Zeroizing::new(PASSPHRASE.to_owned()),
+        others: Vec::new(),
         units: vec!["nginx.service".to_owned()],
         scripts: vec![crate::catalogue::tests::a_script("disk.look")],
     }
@@ -60,7 +61,7 @@ fn a_new_organisation_has_a_catalogue_that_endpoints_take_and_says_what_is_weak(
     assert_eq!(policy.organisation(), "demo-ltd");
     let me = policy.person(&ready.organisation.me).unwrap();
     let signing = home.agent_signing_key(&ready.organisation.me).unwrap();
-    assert_eq!(me.signing_key, signing.public_key());
+    assert_eq!(me.signing_key, Some(signing.public_key()));
     let vetter = home.held_key(Held::Vetter, &ready.organisation.me, PASSPHRASE).unwrap();
     assert_eq!(me.vetter_key, Some(vetter.public_key()));
     let files = catalogue::files(&home).unwrap();

@@ -82,8 +82,10 @@ impl Desk {
         if !people.iter().any(|person| person.name == *name) {
             return Err(WithdrawError::Nobody { name: name.clone() });
         }
-        let stays =
-            |person: &&policy::Person| person.name != *name && !policy.is_withdrawn(person, now);
+        let stays = |person: &&policy::Person| {
+            let joined = person.signing_key.is_some();
+            joined && person.name != *name && !policy.is_withdrawn(person, now)
+        };
         if people.iter().filter(stays).count() == 0 {
             return Err(WithdrawError::Last { name: name.clone() });
         }

@@ -77,9 +77,9 @@ impl Anchors {
     /// From a policy that was read from a verified catalogue.
     #[must_use]
     pub fn of_policy(policy: &Policy, versions: CatalogueVersions, now: Time) -> Self {
-        let agents = policy.file().people.iter().map(|person| {
+        let agents = policy.file().people.iter().filter_map(|person| {
             let withdrawn = policy.is_withdrawn(person, now);
-            (person.name.clone(), KnownAgent { key: person.signing_key, withdrawn })
+            Some((person.name.clone(), KnownAgent { key: person.signing_key?, withdrawn }))
         });
         Self {
             source: format!("the policy of {}, version {}", policy.organisation(), versions.policy),

@@ -243,7 +243,7 @@ fn facts(
     let attested = support::attested(submission.attestation.as_ref(), order, state)?;
     let approved_by = support::approved_by(&submission.approvals, order, state)?;
     let person = state.policy.person(&order.agent);
-    let own_key = person.is_some_and(|person| person.signing_key == order.dispatch_key);
+    let own_key = person.is_some_and(|person| person.signing_key == Some(order.dispatch_key));
     Ok(Facts {
         agent: order.agent.clone(),
         script: manifest.name.clone(),

@@ -22,5 +22,5 @@ pub fn recall(envelope: &Envelope, policy: &Policy, now: Time) -> Option<Verifie
     // Unverified: only to find out whose key must have signed.
     let name = seal::peek::<Recall>(envelope).ok()?.agent;
     let person = policy.person(&name).filter(|person| !policy.is_withdrawn(person, now))?;
-    seal::open_one::<Recall>(envelope, &person.signing_key).ok()
+    seal::open_one::<Recall>(envelope, &person.signing_key?).ok()
 }

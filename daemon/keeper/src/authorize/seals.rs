@@ -26,13 +26,14 @@ pub(super) fn open(submission: &Submission, policy: &Policy) -> Option<Opened> {
 fn open_order(envelope: &Envelope, policy: &Policy) -> Option<(Verified<Order>, Option<Refusal>)> {
     // Unverified: only to find out whose key must have signed.
     let agent = seal::peek::<Order>(envelope).ok()?.agent;
-    let named = policy.person(&agent).map(|person| person.signing_key);
+    let named = policy.person(&agent).and_then(|person| person.signing_key);
     if let Some(order) = named.and_then(|key| seal::open_one::<Order>(envelope, &key).ok()) {
         return Some((order, None));
     }
     // The hint says who else may have signed; only a signature that verifies counts.
     let hint = &envelope.signatures.first()?.keyid;
-    let other = policy.file().people.iter().find(|person| key_id(&person.signing_key) == *hint)?;
-    let order = seal::open_one::<Order>(envelope, &other.signing_key).ok()?;
+    let mut known = policy.file().people.iter().filter_map(|person| person.signing_key);
+    let other = known.find(|key| key_id(key) == *hint)?;
+    let order = seal::open_one::<Order>(envelope, &other).ok()?;
     Some((order, Some(Refusal::SignerMismatch)))
 }

@@ -102,7 +102,11 @@ impl Core {
         now: Stamp,
         out: &mut Vec<Effect>,
     ) {
-        let times = self.refusals.entry(order.agent.clone()).or_default();
+        // A name that its bearer did not sign is free to choose: it buys no budget of its own.
+        let times = match refusal {
+            Refusal::SignerMismatch => &mut self.mismatches,
+            _ => self.refusals.entry(order.agent.clone()).or_default(),
+        };
         if recent(times, now.mono_ms) >= limits::REFUSALS_A_MINUTE {
             return session::stop(line, Stop::Rate, out);
         }
@@ -177,7 +181,7 @@ impl Core {
             classes: classes.iter().map(|class| class.word().to_owned()).collect(),
             catalogue: trusted.catalogue.versions(),
             at: self.trusted_time(now),
-            own_key: person.is_some_and(|p| p.signing_key == order.dispatch_key),
+            own_key: person.is_some_and(|p| p.signing_key == Some(order.dispatch_key)),
         };
         let sealing_key = person.and_then(|person| person.sealing_key.clone());
         let limit = permitted.manifest.limit_seconds;

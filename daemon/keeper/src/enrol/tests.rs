@@ -39,7 +39,7 @@ impl Desk {
             people: vec![Person {
                 name: "a.kaya".parse().unwrap(),
                 roles: Vec::new(),
-                signing_key: public("a.kaya"),
+                signing_key: Some(public("a.kaya")),
                 sealing_key: None,
                 vetter_key: None,
                 admin_key: None,

@@ -121,7 +121,7 @@ fn person(name: &str, roles: &[&str]) -> Person {
     Person {
         name: name.parse().unwrap(),
         roles: roles.iter().map(|r| r.parse().unwrap()).collect(),
-        signing_key: public(name),
+        signing_key: Some(public(name)),
         sealing_key: Some(SealingKey { algorithm: "a".into(), key: vec![7; 8].into() }),
         vetter_key: None,
         admin_key: None,
