@@ -65,8 +65,8 @@ pub(super) fn note(key: &Key, order: &Order, told: &[Told]) -> String {
         .collect();
     weak.sort();
     weak.dedup();
-    for weakness in weak.into_iter().take(3) {
-        sheet.must(format!("WEAK:   {}", inert(weakness, 120)));
+    if let Some(line) = super::weak(weak) {
+        sheet.must(line);
     }
     sheet.must("Proof:  one record an endpoint; salve runs list shows them");
     sheet.finish(key)

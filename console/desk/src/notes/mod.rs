@@ -3,6 +3,7 @@
 //! Plain text, at most 1,500 characters, the outcome first, the key last. Never a parameter's value,
 //! never a secret, never text of a script or endpoint that is not made inert.
 
+mod effect;
 mod inert;
 mod many;
 mod one;
@@ -10,6 +11,7 @@ mod reply;
 #[cfg(test)]
 mod tests;
 
+pub use effect::{amount, happened, sums, thing};
 pub use inert::inert;
 pub use reply::reply;
 
@@ -125,10 +127,21 @@ impl Sheet {
     }
 }
 
-/// `0.4 s`, `12 s`, `3 min 4 s`.
-pub(crate) fn seconds(ms: u64) -> String {
+/// What is weak by configuration, in one line: the first, and how many more the record has.
+fn weak(all: Vec<&String>) -> Option<String> {
+    let first = inert(all.first()?, 120);
+    Some(match all.len().saturating_sub(1) {
+        0 => format!("WEAK:   {first}"),
+        more => format!("WEAK:   {first}; {more} more on the record"),
+    })
+}
+
+/// `4 ms`, `0.4 s`, `12 s`, `3 min 4 s`.
+#[must_use]
+pub fn seconds(ms: u64) -> String {
     match ms {
-        0..10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        0..100 => format!("{ms} ms"),
+        100..10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
         10_000..120_000 => format!("{} s", ms / 1000),
         _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1000),
     }

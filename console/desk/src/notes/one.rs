@@ -6,7 +6,7 @@ use protocol::documents::{
 use protocol::{Digest, Outcome};
 use tickets::Key;
 
-use super::{Sheet, Told, inert, loud, seconds, size};
+use super::{Sheet, Told, inert, loud, seconds, sums};
 
 pub(super) fn note(key: &Key, order: &Order, told: &Told) -> String {
     let mut sheet = Sheet::default();
@@ -111,12 +111,7 @@ fn change(here: &RecordPredicate) -> String {
         .effects
         .by_function
         .iter()
-        .map(|(function, by)| {
-            let bytes = if by.bytes > 0 { format!(", {}", size(by.bytes)) } else { String::new() };
-            let failed =
-                if by.failed > 0 { format!(", {} FAILED", by.failed) } else { String::new() };
-            format!("{} {} done{failed}{bytes}", inert(function, 40), by.done)
-        })
+        .map(|(function, by)| inert(&sums(function, by), 80))
         .take(6)
         .collect();
     let more = here.effects.by_function.len().saturating_sub(6);
@@ -140,9 +135,10 @@ fn change(here: &RecordPredicate) -> String {
 }
 
 fn check(here: &RecordPredicate) -> Option<String> {
-    let found = here.found.as_ref().map(|f| format!("; before: {}", inert(f, 120)));
+    let clause = |text: &str| inert(text.trim_end().trim_end_matches('.'), 120);
+    let found = here.found.as_ref().map(|f| format!("; before: {}", clause(f)));
     let found = found.unwrap_or_default();
-    let summary = inert(&here.summary, 120);
+    let summary = clause(&here.summary);
     Some(match here.outcome {
         Outcome::Succeeded => format!("read again after the last step: {summary}{found}"),
         Outcome::Unchanged => format!("nothing needed changing: {summary}"),
@@ -185,12 +181,8 @@ fn next(here: &RecordPredicate, told: &Told) -> String {
 }
 
 fn weak(sheet: &mut Sheet, here: &RecordPredicate) {
-    let all = here.weaknesses.len();
-    for weakness in here.weaknesses.iter().take(3) {
-        sheet.must(format!("WEAK:   {}", inert(weakness, 120)));
-    }
-    if all > 3 {
-        sheet.must(format!("WEAK:   and {} more, on the record", all.saturating_sub(3)));
+    if let Some(line) = super::weak(here.weaknesses.iter().collect()) {
+        sheet.must(line);
     }
     for limit in here.limits_hit.iter().take(2) {
         sheet.may(format!("LIMIT:  {} was cut at its limit", inert(limit, 60)));

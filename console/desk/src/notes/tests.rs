@@ -39,7 +39,7 @@ Who:    ordered by a.kaya for ticket 1
         consent: spoken yes to \"May I delete caches? Your own files stay.\", as a.kaya states
         allowed by rule low: any agent
 What:   script cache.clear 3 (sha256 3f3f3f3f), fix on lt-4411
-Change: fs.remove 214 done, 812 MiB
+Change: 214 files removed, 812 MiB
 Check:  read again after the last step: / has 38.6 GiB free (16 %); before: / has 0 B of 237 GiB free
 Next:   when the person agrees: salve tickets close 1
 WEAK:   scripts of every risk need one signature of one
