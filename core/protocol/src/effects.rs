@@ -89,7 +89,9 @@ impl EffectTally {
             EffectState::About => self.thing = Some((line.n, what())),
             EffectState::Done => {
                 sums.done += 1;
-                sums.bytes = sums.bytes.saturating_add(line.bytes);
+                // Files may be sparse: sums of their sizes have no other bound.
+                let sum = sums.bytes.saturating_add(line.bytes);
+                sums.bytes = sum.min(crate::json::INTEGER_MAX);
                 self.thing = None;
             }
             EffectState::Failed | EffectState::Unknown => {

@@ -48,7 +48,7 @@ impl Core {
         };
         match message {
             FromExecutor::Ready { defences } => {
-                found.defences.extend(prefixed(Child::Executor, defences));
+                add(&mut found.defences, Child::Executor.word(), defences);
             }
             FromExecutor::Event(event) => {
                 if let Some(event) = allowed(event) {
@@ -88,7 +88,7 @@ impl Core {
         };
         match message {
             FromInterpreter::Ready { defences } => {
-                found.defences.extend(prefixed(Child::Interpreter, defences));
+                add(&mut found.defences, Child::Interpreter.word(), defences);
             }
             FromInterpreter::Ended { findings, fault } => {
                 if found.findings.is_none() {
@@ -171,10 +171,18 @@ impl Core {
     }
 }
 
-fn prefixed(
-    child: Child,
-    defences: hatch::messages::Defences,
-) -> impl Iterator<Item = (String, String)> {
-    let some = defences.into_iter().take(32);
-    some.map(move |(name, how)| (format!("{} {}", child.word(), cut(name)), cut(how)))
+/// Most defences that all processes together report.
+const DEFENCES_MAX: usize = 64;
+/// Longest name or state of one, characters.
+const DEFENCE_CHARS_MAX: usize = 120;
+
+/// Adds what a process says of its defences: a record has room for words, not for a flood of them.
+pub(super) fn add(all: &mut hatch::messages::Defences, who: &str, said: hatch::messages::Defences) {
+    let short = |text: String| text.chars().take(DEFENCE_CHARS_MAX).collect::<String>();
+    for (name, how) in said {
+        if all.len() >= DEFENCES_MAX {
+            return;
+        }
+        all.insert(format!("{who} {}", short(name)), short(how));
+    }
 }

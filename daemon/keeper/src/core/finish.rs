@@ -36,7 +36,7 @@ impl Core {
             self.untidied.insert(run, found.followers.len());
         }
         for line in found.followers {
-            out.push(Effect::Fetch { line, run });
+            self.read_for(line, run, out);
         }
         if !self.untidied.contains_key(&run) {
             out.push(Effect::Tidy { run });
@@ -84,7 +84,7 @@ impl Core {
         let found = self.runs.get(&run)?;
         let mut defences = found.defences.clone();
         defences.extend(self.id.defences.iter().map(|(k, v)| (format!("keeper {k}"), v.clone())));
-        defences.extend(self.gate_defences.iter().map(|(k, v)| (format!("gate {k}"), v.clone())));
+        defences.extend(self.gate_defences.clone());
         let started = found.started.map_or(now.mono_ms, |stamp| stamp.mono_ms);
         let mut limits_hit = report.limits_hit;
         if found.output.count > found.kept {
@@ -220,7 +220,11 @@ impl Core {
 
     pub(super) fn fetch(&mut self, line: Line, run: RunId, out: &mut Vec<Effect>) {
         if self.index.record(&run).is_some() {
-            out.push(Effect::Fetch { line, run });
+            // Each may be a whole effects file, held here and in the gate's pipe.
+            if self.fetching >= FETCHING_MAX || self.gate_slow {
+                return session::stop(line, Stop::Rate, out);
+            }
+            self.read_for(line, run, out);
         } else if self.runs.contains_key(&run) {
             self.follow(line, run, out);
         } else {
@@ -236,8 +240,14 @@ impl Core {
         found: Fetched,
         out: &mut Vec<Effect>,
     ) {
+        self.fetching = self.fetching.saturating_sub(1);
         self.give(line, run, found, out);
         self.answered(run, out);
+    }
+
+    fn read_for(&mut self, line: Line, run: RunId, out: &mut Vec<Effect>) {
+        self.fetching += 1;
+        out.push(Effect::Fetch { line, run });
     }
 
     fn give(&self, line: Line, run: RunId, found: Fetched, out: &mut Vec<Effect>) {
@@ -259,8 +269,10 @@ impl Core {
     }
 }
 
-/// Lines that may follow one run.
-const FOLLOWERS_MAX: usize = 16;
+/// Lines that may follow one run: each gets the whole effects file at its end.
+const FOLLOWERS_MAX: usize = 4;
+/// Runs that are read for whoever asks, at once; what waits for the gate is bounded by the two.
+const FETCHING_MAX: usize = 2;
 
 /// What was under way: known only where the run was cut off.
 fn in_flight(run: &Run, effects: &EffectsSummary) -> Option<InFlight> {

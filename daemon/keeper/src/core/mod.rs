@@ -71,12 +71,16 @@ pub struct Core {
     queue: VecDeque<RunId>,
     /// Recorded runs that are tidied behind so many answers.
     untidied: BTreeMap<RunId, usize>,
+    /// Whole runs that are being read for somebody.
+    fetching: usize,
     /// Runs of before the restart whose records are still owed.
     lost: BTreeMap<RunId, Accepted>,
     /// When (monotonic) each agent's orders of the last minute came.
     orders: BTreeMap<AgentName, VecDeque<u64>>,
     /// When each agent's recorded refusals of the last minute were made.
     refusals: BTreeMap<AgentName, VecDeque<u64>>,
+    /// The same for orders in another's name, which may be any name: one budget for all of them.
+    mismatches: VecDeque<u64>,
     /// Submissions whose seals did not open, since the start.
     unsealed: u64,
     reserve: bool,

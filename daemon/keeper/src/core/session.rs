@@ -8,9 +8,9 @@ use protocol::frames::{Answer, Ask, Stop, decode};
 use protocol::{Bytes, limits};
 use trust::seal;
 
-use super::Core;
 use super::effect::Effect;
 use super::event::{Line, Stamp};
+use super::{Core, children};
 use crate::authorize::Challenges;
 
 /// Session protocol that this daemon speaks.
@@ -63,7 +63,8 @@ impl Core {
         match message {
             FromGate::Ready { defences, .. } if !self.gate_ready => {
                 self.gate_ready = true;
-                self.gate_defences = defences;
+                self.gate_defences = hatch::messages::Defences::new();
+                children::add(&mut self.gate_defences, "gate", defences);
             }
             FromGate::Opened { session, .. } if !self.sessions.contains_key(&session) => {
                 if self.draining || self.sessions.len() >= SESSIONS_MAX {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hatch::messages::ToGate;
 use policy::{Fault, Policy, PolicyFile};
+use protocol::documents::Order;
 use protocol::error_chain::ErrorChain;
 use protocol::frames::{Answer, Stop};
 use protocol::{Bytes, Time, limits};
@@ -171,6 +172,7 @@ impl Core {
             return refuse(line, "store", "the endpoint could not keep the catalogue", out);
         }
         (self.files, self.trusted, self.distrust) = (files, Some(trusted), None);
+        self.withdraw(now, out);
         if let Some(trust) = self.gate_trust(now) {
             let GateTrust { people_ca, denied, floor, .. } = trust;
             out.push(Effect::ToGate(ToGate::Trust { people_ca, denied, floor }));
@@ -178,6 +180,28 @@ impl Core {
         let versions = self.trusted.as_ref().map(|t| t.catalogue.versions()).unwrap_or_default();
         session::answer(line, &Answer::CatalogueTaken { versions }, out);
         session::finish(line, out);
+    }
+}
+
+impl Core {
+    /// What the new policy takes back does not go on and does not start: runs of people who are
+    /// withdrawn and of scripts that are denied.
+    fn withdraw(&mut self, now: Stamp, out: &mut Vec<Effect>) {
+        let Some(trusted) = &self.trusted else { return };
+        let (policy, time) = (&trusted.policy, self.trusted_time(now));
+        let why = |order: &Order| {
+            let person = policy.person(&order.agent);
+            let known = person.is_some_and(|person| !policy.is_withdrawn(person, time));
+            if !known || policy.is_denied_key(&order.dispatch_key) {
+                return Some(format!("{} was withdrawn by policy", order.agent));
+            }
+            let denied = policy.is_denied_script(&order.script.digest);
+            denied.then(|| format!("{} was withdrawn by policy", order.script.name))
+        };
+        let gone = self.runs.iter().filter_map(|(run, found)| Some((*run, why(&found.order)?)));
+        for (run, why) in gone.collect::<Vec<_>>() {
+            self.cancel(run, why, now, out);
+        }
     }
 }
 

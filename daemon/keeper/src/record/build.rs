@@ -6,7 +6,7 @@ use protocol::documents::{
     Card, CatalogueVersions, Decision, Effects, EndpointRef, EventsDigest, Head, InFlight, Order,
     OutputDigest, PREDICATE_TYPE, Record, RecordPredicate, RecordSubject, STATEMENT_TYPE,
 };
-use protocol::{Bytes, Digest, Outcome, RunId, Time};
+use protocol::{Bytes, Digest, Outcome, RunId, Time, json};
 use trust::{Signer, seal};
 
 use super::EffectsSummary;
@@ -110,6 +110,8 @@ pub struct Basis<'a> {
 const SENTENCE_CHARS_MAX: usize = 1000;
 /// Most sentences of one kind.
 const SENTENCES_MAX: usize = 100;
+/// Longest sentence where the record would be too large, characters.
+const SHORT_CHARS_MAX: usize = 200;
 
 fn cut(text: &str) -> String {
     text.chars().take(SENTENCE_CHARS_MAX).collect()
@@ -123,7 +125,7 @@ pub fn record(basis: &Basis<'_>, account: Account) -> Record {
     let effects = Effects {
         digest: account.effects_digest.unwrap_or(account.effects.digest),
         lines: account.effects.lines,
-        dropped_bytes: account.effects_dropped,
+        dropped_bytes: account.effects_dropped.min(json::INTEGER_MAX),
         by_function: by_function.collect(),
     };
     let look = |class: &String| surface::Class::from_word(class).is_some_and(|c| c.contained());
@@ -162,7 +164,9 @@ pub fn record(basis: &Basis<'_>, account: Account) -> Record {
             output: account.output,
             events: account.events,
             limits_hit: few(account.limits_hit),
-            in_flight: account.in_flight,
+            in_flight: account
+                .in_flight
+                .map(|what| InFlight { function: cut(&what.function), noun: cut(&what.noun) }),
             kernel_held: basis.classes.iter().all(look),
             classes: basis.classes.to_vec(),
             defences: account.defences,
@@ -179,9 +183,24 @@ pub fn record(basis: &Basis<'_>, account: Account) -> Record {
     }
 }
 
-/// The sealed record's digest and its envelope's bytes.
+/// The same with fewer words: what a process said must not cost an order its record.
+fn short(record: &Record) -> Record {
+    let mut short = record.clone();
+    let here = &mut short.predicate;
+    here.summary = here.summary.chars().take(SHORT_CHARS_MAX).collect();
+    here.reason = here.reason.as_deref().map(|text| text.chars().take(SHORT_CHARS_MAX).collect());
+    (here.found, here.say) = (None, None);
+    here.skipped.clear();
+    here.defences.clear();
+    here.limits_hit = vec!["record".to_owned()];
+    short
+}
+
+/// The sealed record's digest and its envelope's bytes. One that is too large goes without what
+/// can be left out, and says so among its limits.
 #[must_use]
 pub fn seal_record(record: &Record, signer: &dyn Signer) -> Option<(Digest, Bytes)> {
-    let envelope = seal::seal(record, &[signer]).ok()?;
+    let whole = seal::seal(record, &[signer]);
+    let envelope = whole.or_else(|_| seal::seal(&short(record), &[signer])).ok()?;
     Some((envelope.digest(), Bytes(envelope.write().ok()?)))
 }

@@ -10,9 +10,9 @@ use hatch::pipe::{Inbox, Outbox, PipeError, pair};
 use hatch::spawn::{Child, End, Program, SpawnError, spawn};
 use hatch::{Exceptions, FromGate, ToGate, fds};
 
-/// Most bytes that may wait for the gate: the whole effects files of four runs, for a gate reads
-/// while it is written to, and eight full frames, one a stream of a busy session.
-pub const GATE_WAITING_MAX: usize = 4 * protocol::limits::EFFECTS_BYTES_MAX + GATE_SLOW_BYTES;
+/// Most bytes that may wait for the gate: the whole effects files of a run's four followers and of
+/// two that were asked for, and eight full frames, one a stream of a busy session.
+pub const GATE_WAITING_MAX: usize = 6 * protocol::limits::EFFECTS_BYTES_MAX + GATE_SLOW_BYTES;
 /// From here on live events are dropped until half of it is taken.
 pub const GATE_SLOW_BYTES: usize = 8 * protocol::limits::HATCH_BYTES_MAX;
 /// Most bytes that may wait for a child: its start and a few secrets.
