@@ -105,3 +105,8 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Done {
     assert!(out.status.success(), "cp -a {} {}", from.display(), to.display());
     Done { what: "cp".into(), code: 0, out: String::new(), err: String::new() }
 }
+
+/// The command line of one fix for a ticket.
+pub(crate) fn fix(ticket: &str) -> [&str; 8] {
+    ["--json", "run", "lab.count", "--ticket", ticket, "--identified", "callback", "--yes"]
+}
