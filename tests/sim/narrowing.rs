@@ -319,3 +319,40 @@ fn parts_of_an_update_out_of_place_are_refused() {
     world.ask(second, 2, &part("a.json", false));
     assert!(world.on(second, 2).is_empty());
 }
+
+#[test]
+fn what_a_new_policy_withdraws_is_ended_and_does_not_start() {
+    type Change = fn(&mut PolicyFile);
+    let changes: [(&str, Change); 3] = [
+        ("a.kaya was withdrawn", |p| p.denied.people.push("a.kaya".parse().unwrap())),
+        ("a.kaya was withdrawn", |p| p.denied.keys.push(key("a.kaya").public_key())),
+        ("cache.clear was withdrawn", |p| {
+            p.denied.scripts.push(Digest::of(&crate::desk::source("cache.clear")));
+        }),
+    ];
+    for (why, change) in changes {
+        let mut world = World::new();
+        world.manner = crate::world::Manner::Hangs;
+        world.wait(20_000);
+        let (session, challenge) = world.session();
+        let now = world.time();
+        for number in 1..=2 {
+            let order = world.desk.order("cache.clear", Mode::Fix, now);
+            let order = sealed(&order, "a.kaya");
+            let dispatch = sealed(&dispatch(&order, challenge, number.into(), now), "a.kaya");
+            world.ask(session, number, &crate::desk::submit(&order, &dispatch));
+        }
+        assert_eq!((world.core.active(), world.started()), (2, 1), "one runs, one waits");
+        let files = world.desk.publish(change, now);
+        let (other, _) = world.session();
+        update(&mut world, other, 1, &files);
+        world.wait(3_000);
+        for stream in [1, 2] {
+            let record = world.record_on(session, stream).unwrap().predicate;
+            assert_eq!(record.outcome, protocol::Outcome::Cancelled, "{record:?}");
+            assert!(record.summary.contains(why), "{record:?}");
+        }
+        assert_eq!(world.started(), 1);
+        world.settle_and_check();
+    }
+}

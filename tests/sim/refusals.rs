@@ -321,3 +321,25 @@ fn an_expired_catalogue_runs_nothing_and_an_update_brings_it_back() {
     assert_eq!(code_of(&mut world, Mode::Fix, "a.kaya", |_| {}), None);
     world.settle_and_check();
 }
+
+#[test]
+fn orders_in_made_up_names_have_one_budget_for_all_of_them() {
+    let mut world = World::new();
+    let (session, challenge) = world.session();
+    let now = world.time();
+    for n in 1..=12u32 {
+        let mut order = world.desk.order("cache.clear", Mode::Fix, now);
+        order.agent = format!("nobody{n}").parse().unwrap();
+        order.dispatch_key = key("t.new").public_key();
+        let order = sealed(&order, "t.new");
+        let dispatch = sealed(&dispatch(&order, challenge, n.into(), now), "t.new");
+        world.ask(session, n, &submit(&order, &dispatch));
+    }
+    assert_eq!(world.records.len(), 10);
+    assert_eq!(world.on(session, 11), [&Answer::Stop { code: Stop::Rate }]);
+    // Nobody whose name was used pays for it.
+    assert_eq!(
+        code_of(&mut world, Mode::Fix, "a.kaya", |o| o.ticket = None).as_deref(),
+        Some("ticket-required")
+    );
+}

@@ -341,3 +341,30 @@ fn a_child_that_sends_no_messages_but_bytes_ends_its_run() {
         }
     }
 }
+
+#[test]
+fn no_words_of_a_process_cost_a_run_its_record() {
+    use hatch::messages::{ExecutorReport, FromExecutor};
+    let mut world = World::new();
+    world.manner = Manner::Hangs;
+    let (session, _) = go(&mut world, "cache.clear", Mode::Fix);
+    let run = *world.spawns.keys().next().unwrap();
+    let long = |n: u32| "\u{1}".repeat(4000) + &n.to_string();
+    for flood in 0..100 {
+        let defences = (0..32).map(|n| (long(flood * 32 + n), long(n))).collect();
+        let message = FromExecutor::Ready { defences };
+        world.feed(keeper::core::Event::Executor { run, message });
+    }
+    let report = ExecutorReport {
+        skipped: (0..100).map(long).collect(),
+        limits_hit: (0..100).map(long).collect(),
+        effects_dropped: u64::MAX,
+        ..ExecutorReport::default()
+    };
+    let message = FromExecutor::Finished(Box::new(report));
+    world.feed(keeper::core::Event::Executor { run, message });
+    world.settle_and_check();
+    let record = world.record_on(session, 1).unwrap().predicate;
+    assert_eq!(record.limits_hit, ["record"]);
+    assert!(record.defences.is_empty() && record.skipped.is_empty());
+}

@@ -148,21 +148,54 @@ fn followers_of_one_run_are_counted_and_all_get_the_record() {
     let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
     world.ask(session, 1, &submit(&order, &dispatch));
     let run = *world.spawns.keys().next().unwrap();
-    for stream in 2..=17 {
+    for stream in 2..=5 {
         let ask = if stream % 2 == 0 { Ask::Fetch { run } } else { Ask::Follow { run } };
         world.ask(session, stream, &ask);
     }
-    assert_eq!(world.on(session, 17), [&Answer::Stop { code: Stop::Rate }]);
+    assert_eq!(world.on(session, 5), [&Answer::Stop { code: Stop::Rate }]);
     let (other, _) = world.session();
     world.gate(FromGate::Closed { session: other });
     world.ask(session, 3, &Ask::Follow { run });
     world.wait(60_000);
     world.wait(2_000);
-    for stream in 1..=16 {
+    for stream in 1..=4 {
         assert!(world.record_on(session, stream).is_some(), "{stream}");
         let records = world.on(session, stream);
         let count = records.iter().filter(|a| matches!(a, Answer::Record { .. })).count();
         assert_eq!(count, 1, "{stream}");
     }
     world.settle_and_check();
+}
+
+#[test]
+fn whole_runs_are_read_for_two_at_a_time_and_not_into_a_full_pipe() {
+    let mut world = World::new();
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let order = sealed(&world.desk.order("cache.clear", Mode::Fix, now), "a.kaya");
+    let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
+    world.ask(session, 1, &submit(&order, &dispatch));
+    let run = world.records[0].predicate.run;
+    // As the gate says them in one turn: nothing is read between the questions.
+    let bytes = Bytes(minicbor::to_vec(Ask::Fetch { run }).unwrap());
+    let mut fetches = |stream: u32| {
+        let message = FromGate::Frame { session, stream, bytes: bytes.clone() };
+        let event = Event::Gate { message, chance: [0; 32] };
+        let effects = world.core.step(event, world.now);
+        effects.iter().filter(|effect| matches!(effect, Effect::Fetch { .. })).count()
+    };
+    assert_eq!((2..=9).map(&mut fetches).sum::<usize>(), 2);
+    let line = |stream| keeper::core::Line { session, stream };
+    for stream in [2, 3] {
+        let found = Box::default();
+        world.feed(Event::Fetched { line: line(stream), run, found });
+    }
+    world.ask(session, 20, &Ask::Fetch { run });
+    assert!(world.record_on(session, 20).is_some());
+    world.feed(Event::GateSlow(true));
+    world.ask(session, 21, &Ask::Fetch { run });
+    assert_eq!(world.on(session, 21), [&Answer::Stop { code: Stop::Rate }]);
+    world.feed(Event::GateSlow(false));
+    world.ask(session, 22, &Ask::Fetch { run });
+    assert!(world.record_on(session, 22).is_some());
 }
