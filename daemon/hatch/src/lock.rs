@@ -133,7 +133,11 @@ pub fn end_with_keeper() -> Result<(), LockError> {
 /// # Errors
 /// [`LockError::Step`], except under exception `cgroup`.
 pub fn join_cgroup(fd: OwnedFd, exceptions: &Exceptions) -> Result<Defences, LockError> {
-    let said = match rustix::io::write(&fd, b"0") {
+    // Where there is no folder the keeper gives `/dev/null`, which takes every write.
+    let folder = rustix::fs::fstat(&fd)
+        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file());
+    let joined = if folder { rustix::io::write(&fd, b"0") } else { Err(rustix::io::Errno::NOENT) };
+    let said = match joined {
         Ok(_) => "own folder, cgroup.kill".to_owned(),
         Err(error) if exceptions.cgroup => format!("off by exception ({error})"),
         Err(error) => return Err(step("join the run's cgroup")(error)),
@@ -352,11 +356,8 @@ pub fn available() -> Defences {
         Ok(home) => format!("v2 at {}", home.path().display()),
         Err(error) => format!("missing: {}", protocol::error_chain::ErrorChain(&error)),
     };
-    let uid = if rustix::process::geteuid().is_root() && maps_other_uids() {
-        "other users can be taken"
-    } else {
-        "missing: only one user here"
-    };
+    let uid =
+        if other_users() { "other users can be taken" } else { "missing: only one user here" };
     [
         ("landlock", landlock),
         ("seccomp", seccomp.to_owned()),
@@ -365,6 +366,12 @@ pub fn available() -> Defences {
     ]
     .map(|(name, word)| (name.to_owned(), word))
     .into()
+}
+
+/// Whether this process may become another user: root, where other users exist.
+#[must_use]
+pub fn other_users() -> bool {
+    rustix::process::geteuid().is_root() && maps_other_uids()
 }
 
 fn maps_other_uids() -> bool {

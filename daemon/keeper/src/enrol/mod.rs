@@ -108,14 +108,17 @@ fn fresh_keys() -> Result<pending::Keys, EnrolError> {
     })
 }
 
-/// The gate's uid and gid; none under exception `uid` where there is no such user.
+/// The gate's uid and gid; none under exception `uid` where there is no such user, or it cannot be
+/// taken: a container's root may know the name and not have the uid.
 ///
 /// # Errors
 /// [`EnrolError::NoUser`], [`EnrolError::NotRoot`].
 pub fn gate_ids(config: &Config) -> Result<Option<(u32, u32)>, EnrolError> {
     let root = rustix::process::geteuid().is_root();
     match spawn::user(&config.gate_user) {
-        Some(ids) if root => Ok(Some(ids)),
+        Some(ids) if root && (hatch::lock::other_users() || !config.exceptions.uid) => {
+            Ok(Some(ids))
+        }
         _ if config.exceptions.uid => Ok(None),
         Some(_) => Err(EnrolError::NotRoot),
         None => Err(EnrolError::NoUser(config.gate_user.clone())),
