@@ -112,9 +112,24 @@ fn an_interrupted_creation_leaves_no_half_store() {
     let path = folder.path().join("desk.db");
     fs::File::create(folder.path().join("desk.db.new")).unwrap().write_all(b"half").unwrap();
     drop(Store::create(&path).unwrap());
-    let names: Vec<_> =
-        fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(names, ["desk.db"]);
+    let names = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    // The file and SQLite's log of it, which stays beside it.
+    assert_eq!(names, ["desk.db", "desk.db-shm", "desk.db-wal"]);
+}
+
+#[test]
+fn what_was_written_last_is_there_again_from_the_log_alone() {
+    let room = room();
+    room.store.add_ticket(&ticket("k"), NOW).unwrap();
+    let before = fs::read(&room.path).unwrap();
+    let path = room.path.clone();
+    drop(room.store);
+    assert_eq!(fs::read(&path).unwrap(), before, "closing waited for the disk");
+    let again = Store::open(&path).unwrap();
+    assert_eq!(again.tickets(&store::TicketFilter::default()).unwrap().len(), 1);
+    again.check().unwrap();
 }
 
 #[test]
