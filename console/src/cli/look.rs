@@ -12,6 +12,7 @@ use crate::cli::watch::{Watch, Watched};
 use crate::cli::work::Work;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
+use crate::view::word;
 
 /// What the command line named, all of it checked.
 #[derive(Debug)]
@@ -164,7 +165,7 @@ pub async fn catch_up(ctx: &Ctx, work: &Work, session: &Session) {
             "note: the record of {} came home: {} {}",
             result.run.short(),
             record.script.name,
-            record.outcome.for_people()
+            word(record.mode, record.outcome)
         ));
         if let Some(ticket) = record.ticket.as_ref().filter(|_| record.mode.mutates())
             && let Err(failure) = tell_ticket(ctx, work, ticket, &result)

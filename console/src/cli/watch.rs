@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Write as _};
 use std::pin::pin;
 
+use desk::notes::happened;
 use desk::runs::{News, RunError, RunResult, recall};
 use desk::session::Session;
 use protocol::frames::{Event, Phase};
@@ -13,7 +14,7 @@ use tokio::sync::oneshot;
 use crate::cli::work::Work;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
-use crate::view::{bytes, safe};
+use crate::view::safe;
 
 /// Progress shown on a terminal, characters: one line of the narrowest.
 const PROGRESS_CHARS: usize = 70;
@@ -168,11 +169,10 @@ fn live(ctx: &Ctx, event: &Event) {
     match event {
         Event::Line { text } => ctx.say(format!("           {}", safe(text))),
         Event::Effect { function, key, count, bytes: size, ok } => {
-            let mark = if *ok { "·" } else { "! not done:" };
-            let size = if *size > 0 { format!(" {}", bytes(*size)) } else { String::new() };
-            ctx.note(format!("  {mark} {} {} ({count}{size})", safe(function), safe(key)));
+            let mark = if *ok { "" } else { "NOT all done: " };
+            ctx.note(format!("  {mark}{}", safe(&happened(function, key, *count, *size))));
         }
-        Event::Skipped { text } => ctx.note(format!("  - left alone: {}", safe(text))),
+        Event::Skipped { text } => ctx.note(format!("  left alone: {}", safe(text))),
         Event::Progress { .. }
         | Event::Phase { .. }
         | Event::Found { .. }

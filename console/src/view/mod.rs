@@ -11,6 +11,6 @@ mod text;
 pub mod ticket;
 pub mod verdict;
 
-pub use outcome::{Heading, RunView, found, plan_words, seconds};
+pub use outcome::{Heading, RunView, found, plan_words, seconds, word};
 pub use table::Table;
 pub use text::{ago, bytes, count, safe};

@@ -3,22 +3,14 @@
 
 use std::collections::BTreeMap;
 
+pub use desk::notes::seconds;
+use desk::notes::{amount, sums, thing};
 use desk::runs::{Live, RunResult, ScriptEntry, can_be_undone};
 use protocol::documents::{ByFunction, Decision, RecordPredicate};
 use protocol::{Mode, Outcome, Plan, PlanLine, PlanReach, Refusal, TicketId, Time};
 use serde::Serialize;
 
 use super::{bytes, safe};
-
-/// `0.4 s`, `12 s`, `3 min 4 s`.
-#[must_use]
-pub fn seconds(ms: u64) -> String {
-    match ms {
-        0..10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
-        10_000..120_000 => format!("{} s", ms / 1000),
-        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1000),
-    }
-}
 
 /// What is about to run.
 #[derive(Debug, Clone, Serialize)]
@@ -76,35 +68,33 @@ pub fn found(words: &str, ms: u64) -> String {
     format!("  Found    {:<72} {}", safe(words), seconds(ms))
 }
 
-fn unit(line: &PlanLine) -> &'static str {
-    match (line.function.starts_with("fs."), line.count) {
-        (true, 1) => "file",
-        (true, _) => "files",
-        (false, 1) => "time",
-        (false, _) => "times",
-    }
+/// Name, how many, how much: one row of a plan.
+type Row = (String, String, String);
+
+fn plan_row(line: &PlanLine) -> Row {
+    let size = if line.bytes > 0 { bytes(line.bytes) } else { String::new() };
+    (safe(&thing(line)), amount(&line.function, line.count).unwrap_or_default(), size)
 }
 
-fn plan_line(line: &PlanLine) -> String {
-    let named = !line.label.is_empty() && line.label != line.key;
-    let (name, what) = match line.reach {
-        PlanReach::Exact if named => (&line.label, safe(&line.key)),
-        PlanReach::Exact => (&line.function, safe(&line.key)),
-        PlanReach::Within if named => (&line.label, format!("{} {}", line.count, unit(line))),
-        PlanReach::Within => (&line.key, format!("{} {}", line.count, unit(line))),
+/// The rows under each other: names to the left, numbers to the right.
+pub(super) fn plan_lines(lines: &[PlanLine]) -> String {
+    let rows: Vec<Row> = lines.iter().map(plan_row).collect();
+    let widest = |cell: fn(&Row) -> &String, least: usize| {
+        rows.iter().map(|row| cell(row).chars().count()).max().unwrap_or(0).max(least)
     };
-    let size = if line.bytes > 0 { bytes(line.bytes) } else { String::new() };
-    format!("           {:<24} {what:<16} {size:>9}", safe(name)).trim_end().to_owned()
+    let (name, many, size) = (widest(|r| &r.0, 16), widest(|r| &r.1, 10), widest(|r| &r.2, 9));
+    let line = |row: &Row| {
+        let text = format!("\n           {:<name$} {:>many$}  {:>size$}", row.0, row.1, row.2);
+        text.trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
 }
 
 /// The plan's lines, as the fix will be held to them.
 #[must_use]
 pub fn plan_words(plan: &Plan, endpoint: &str) -> String {
     let mut out = format!("  Plan     made on {} at {}", safe(endpoint), plan.made.clock());
-    for line in &plan.lines {
-        out.push('\n');
-        out.push_str(&plan_line(line));
-    }
+    out.push_str(&plan_lines(&plan.lines));
     if plan.lines.is_empty() {
         out.push_str("\n           changes nothing");
     }
@@ -170,6 +160,21 @@ pub struct RunView {
     pub weaknesses: Vec<String>,
 }
 
+/// How a run ended, in the word for people: only a fix is ever *fixed*.
+#[must_use]
+pub const fn word(mode: Mode, outcome: Outcome) -> &'static str {
+    match (mode, outcome) {
+        (Mode::Check, Outcome::Succeeded) => "found",
+        (Mode::Plan, Outcome::Succeeded) => "planned",
+        (Mode::Undo, Outcome::Succeeded) => "undone",
+        (_, Outcome::Cancelled) => "cancelled",
+        (Mode::Check | Mode::Plan, Outcome::Failed | Outcome::Partial | Outcome::TimedOut) => {
+            "unknown"
+        }
+        (_, outcome) => outcome.for_people(),
+    }
+}
+
 /// The loud word of a result's first line.
 const fn loud(mode: Mode, outcome: Outcome) -> &'static str {
     match (mode, outcome) {
@@ -205,7 +210,7 @@ impl RunView {
             endpoint: endpoint.to_owned(),
             mode: record.mode,
             outcome: record.outcome,
-            word: record.outcome.for_people(),
+            word: word(record.mode, record.outcome),
             summary: record.summary.clone(),
             reason: record.reason.clone(),
             found: record.found.clone(),
@@ -237,9 +242,10 @@ impl RunView {
             out.push_str(&found(sentence, self.duration_ms));
             out.push('\n');
         }
-        let planned = self.plan.as_ref().filter(|plan| {
-            !(plan.lines.is_empty() && self.outcome == Outcome::Unchanged)
-        });
+        let planned = self
+            .plan
+            .as_ref()
+            .filter(|plan| !(plan.lines.is_empty() && self.outcome == Outcome::Unchanged));
         if let Some(plan) = planned {
             out.push_str(&plan_words(plan, &self.endpoint));
             out.push('\n');
@@ -258,7 +264,7 @@ impl RunView {
         }
         lines.push(self.closing());
         if self.mode.mutates() {
-            lines.extend(self.effects.iter().map(|(function, sums)| did(function, sums)));
+            lines.extend(did(&self.effects).map(|each| format!("  Did      {each}")));
             lines.extend(self.skipped.iter().map(|s| format!("  Left     {}", safe(s))));
         }
         if let Some(say) = &self.say {
@@ -305,11 +311,10 @@ impl RunView {
     }
 }
 
-fn did(function: &str, sums: &ByFunction) -> String {
-    let size = if sums.bytes > 0 { format!(", {}", bytes(sums.bytes)) } else { String::new() };
-    let failed =
-        if sums.failed > 0 { format!(", {} not done", sums.failed) } else { String::new() };
-    format!("  Did      {}: {} done{size}{failed}", safe(function), sums.done)
+/// What was done, in one line.
+pub(super) fn did(effects: &BTreeMap<String, ByFunction>) -> Option<String> {
+    let each: Vec<String> = effects.iter().map(|(name, by)| safe(&sums(name, by))).collect();
+    (!each.is_empty()).then(|| each.join(" · "))
 }
 
 #[cfg(test)]
@@ -329,11 +334,47 @@ mod tests {
 
     #[test]
     fn a_plan_reads_as_what_it_would_touch() {
-        let within = line(PlanReach::Within, "/var/cache/**", "package cache", 214, 851_443_712);
-        let words = plan_line(&within);
-        assert_eq!(words, "           package cache            214 files          812 MiB");
+        let firefox = "{homes}/.cache/mozilla/firefox/**";
+        let lines = [
+            line(PlanReach::Within, "/var/cache/**", "package cache", 214, 851_443_712),
+            line(PlanReach::Within, firefox, firefox, 1, 9 << 20),
+        ];
+        assert_eq!(
+            plan_lines(&lines),
+            "
+           package cache            214 files    812 MiB
+           browser cache (firefox)     1 file    9.0 MiB"
+        );
         let hostile = line(PlanReach::Exact, "/tmp/\u{1b}[2Jx", "", 1, 0);
-        assert!(plan_line(&hostile).contains("\\u{1b}"), "{}", plan_line(&hostile));
+        let shown = plan_lines(&[hostile]);
+        assert!(shown.contains("\\u{1b}"), "{shown}");
+    }
+
+    #[test]
+    fn what_was_done_is_one_line_of_words() {
+        let by = |done, bytes| ByFunction { done, failed: 0, bytes };
+        let effects = BTreeMap::from([
+            ("fs.remove".to_owned(), by(206, 69 << 20)),
+            ("pkg.clean_cache".to_owned(), by(1, 72 << 20)),
+        ]);
+        assert_eq!(
+            did(&effects).unwrap(),
+            "206 files removed, 69 MiB · 1 package file removed, 72 MiB"
+        );
+        assert_eq!(did(&BTreeMap::new()), None);
+    }
+
+    #[test]
+    fn only_a_fix_is_ever_fixed() {
+        for mode in [Mode::Check, Mode::Plan, Mode::Fix, Mode::Undo] {
+            for outcome in Outcome::ALL {
+                let fixed = (mode, outcome) == (Mode::Fix, Outcome::Succeeded);
+                assert_eq!(word(mode, outcome) == "fixed", fixed, "{mode:?} {outcome:?}");
+                assert_eq!(loud(mode, outcome) == "FIXED", fixed, "{mode:?} {outcome:?}");
+            }
+        }
+        assert_eq!(word(Mode::Plan, Outcome::Succeeded), "planned");
+        assert_eq!(word(Mode::Check, Outcome::Succeeded), "found");
     }
 
     #[test]
@@ -348,6 +389,7 @@ mod tests {
 
     #[test]
     fn times_are_read_at_a_glance() {
+        assert_eq!(seconds(4), "4 ms");
         assert_eq!(seconds(440), "0.4 s");
         assert_eq!(seconds(12_000), "12 s");
         assert_eq!(seconds(184_000), "3 min 4 s");

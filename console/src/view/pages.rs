@@ -87,8 +87,8 @@ FIXED  cache.clear on lt-4411: / has 38.6 GiB free (16 %)
   Allowed  rule low: any agent
   Found    / has 0 B of 237 GiB free
   Plan     made 2026-11-22T10:42:07Z
-           package cache  214 things  812 MiB  /var/cache/apt/*
-  Change   fs.remove: 214 done, 812 MiB
+           package cache     214 files    812 MiB
+  Did      214 files removed, 812 MiB
   Say      \"There is room again, please save your work.\"
   Secret   salve secrets open 1248h248    (once, until 2026-11-22T11:42:07Z)
   WEAK     scripts of every risk need one signature of one

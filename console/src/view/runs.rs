@@ -3,11 +3,12 @@
 
 use desk::inventory::{RunRow, RunState};
 use protocol::documents::{ConsentAnswer, Decision, Identified, Record};
-use protocol::{Outcome, Plan, Time};
+use protocol::{Mode, Outcome, Plan, Time};
 use serde::Serialize;
 
+use crate::view::outcome::{did, plan_lines, word};
 use crate::view::verdict::verified_word;
-use crate::view::{Table, ago, bytes, count, safe};
+use crate::view::{Table, ago, count, safe};
 
 /// A run with its papers, read.
 #[derive(Debug, Serialize)]
@@ -30,7 +31,12 @@ pub struct RunPage {
 #[must_use]
 pub fn standing(run: &RunRow) -> String {
     match (run.state, run.outcome) {
-        (RunState::Ended, Some(outcome)) => outcome.for_people().to_owned(),
+        (RunState::Ended, Some(outcome)) => {
+            let typed = run.mode.as_deref().unwrap_or_default();
+            let modes = [Mode::Check, Mode::Plan, Mode::Undo];
+            let mode = modes.into_iter().find(|mode| mode.word() == typed).unwrap_or(Mode::Fix);
+            word(mode, outcome).to_owned()
+        }
         (RunState::Ended, None) => "unknown".to_owned(),
         (RunState::Prepared, _) => "not sent yet".to_owned(),
         (RunState::Sent, _) => "sent, no answer".to_owned(),
@@ -154,16 +160,7 @@ fn decision(out: &mut String, record: &Record) {
 
 fn plan(out: &mut String, page: &RunPage) {
     let Some(plan) = &page.plan else { return };
-    out.push_str(&format!("  Plan     made {}\n", plan.made));
-    for line in &plan.lines {
-        let size = if line.bytes > 0 { format!("  {}", bytes(line.bytes)) } else { String::new() };
-        out.push_str(&format!(
-            "           {}  {}{size}  {}\n",
-            safe(&line.label),
-            count(line.count, "thing"),
-            safe(&line.key)
-        ));
-    }
+    out.push_str(&format!("  Plan     made {}{}\n", plan.made, plan_lines(&plan.lines)));
     if let Some(unknowable) = &plan.unknowable {
         out.push_str(&format!("           ends here: {}\n", safe(unknowable)));
     }
@@ -171,15 +168,8 @@ fn plan(out: &mut String, page: &RunPage) {
 
 fn effects(out: &mut String, page: &RunPage, record: &Record) {
     let here = &record.predicate;
-    let mut line = |text: String| out.push_str(&format!("  Change   {text}\n"));
-    for (function, by) in &here.effects.by_function {
-        let failed = if by.failed > 0 { format!(", {} FAILED", by.failed) } else { String::new() };
-        let size = if by.bytes > 0 { format!(", {}", bytes(by.bytes)) } else { String::new() };
-        line(format!("{}: {} done{failed}{size}", safe(function), by.done));
-    }
-    if here.effects.by_function.is_empty() {
-        line("nothing".to_owned());
-    }
+    let mut line = |text: String| out.push_str(&format!("  Did      {text}\n"));
+    line(did(&here.effects.by_function).unwrap_or_else(|| "nothing".to_owned()));
     if let Some(flight) = &here.in_flight {
         line(format!(
             "IN FLIGHT, state unknown: {} on {}",
