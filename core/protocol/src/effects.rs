@@ -125,6 +125,14 @@ mod tests {
     }
 
     #[test]
+    fn sums_of_sparse_files_stay_numbers_that_a_record_may_carry() {
+        let most = crate::json::INTEGER_MAX;
+        let file = [line(1, EffectState::Done, "/tmp/a", most), line(1, EffectState::Done, "/", 9)];
+        let tally = EffectTally::of(&file.concat());
+        assert_eq!((tally.unreadable, tally.by_function["fs.remove"].bytes), (0, most));
+    }
+
+    #[test]
     fn a_batch_counts_once_and_names_what_was_in_flight_at_any_cut() {
         use EffectState::{About, Begin, Done, End, Failed};
         let parts = [

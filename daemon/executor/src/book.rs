@@ -31,7 +31,14 @@ pub(crate) fn exact(function: &str, key: &str, label: &str) -> PlanLine {
 
 /// What one batch wants.
 pub(crate) fn within(function: &str, key: &str, label: &str, count: u64, bytes: u64) -> PlanLine {
+    let bytes = sum(bytes, 0);
     PlanLine { reach: PlanReach::Within, count, bytes, ..exact(function, key, label) }
+}
+
+/// A sum of bytes that a document can carry: sparse files claim any size, and one that cannot be
+/// written down would cost the run its plan and its record.
+pub(crate) fn sum(bytes: u64, more: u64) -> u64 {
+    bytes.saturating_add(more).min(protocol::json::INTEGER_MAX)
 }
 
 impl Book {
@@ -53,7 +60,7 @@ impl Book {
         };
         if let Some(line) = self.lines.iter_mut().find(same) {
             line.count = line.count.saturating_add(want.count);
-            line.bytes = line.bytes.saturating_add(want.bytes);
+            line.bytes = sum(line.bytes, want.bytes);
         } else {
             self.lines.push(want.clone());
         }
@@ -69,7 +76,7 @@ impl Book {
         let mut over = None;
         for open in bound.iter_mut().filter(|open| covers(&open.line, want)) {
             let count = open.count.saturating_add(want.count);
-            let bytes = open.bytes.saturating_add(want.bytes);
+            let bytes = sum(open.bytes, want.bytes);
             let grown = |planned, wanted| {
                 Some(PlanDrift::Grown { key: open.line.key.clone(), planned, wanted })
             };
@@ -133,6 +140,19 @@ mod tests {
         assert!(book.take(&within("fs.remove", "/tmp/**", "", 21, 0)).is_err());
         assert!(book.take(&within("fs.remove", "/tmp/**", "", 20, 1001)).is_err());
         assert_eq!(code(book.take(&within("fs.remove", "/tmp/**", "", 20, 1000))), None);
+    }
+
+    #[test]
+    fn files_that_claim_any_size_leave_a_plan_that_can_be_written_and_read() {
+        let mut plan = Book::new(Risk::Low, None);
+        for _ in 0..3 {
+            plan.take(&within("fs.remove", "/tmp/**", "", 1, u64::MAX)).unwrap();
+        }
+        let json = protocol::json::write(&plan.lines()).unwrap();
+        let lines: Vec<PlanLine> = protocol::json::read(&json).unwrap();
+        assert_eq!((lines[0].count, lines[0].bytes), (3, protocol::json::INTEGER_MAX));
+        let mut fix = Book::new(Risk::High, Some(lines));
+        assert_eq!(code(fix.take(&within("fs.remove", "/tmp/**", "", 3, u64::MAX))), None);
     }
 
     #[test]

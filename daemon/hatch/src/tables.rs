@@ -291,21 +291,19 @@ fn contained(table: &mut Table, network: bool) {
     when(table, libc::SYS_ioctl, none_of);
 }
 
-/// What all but accounts and files lose beside that: metadata altogether.
+/// What class files loses too: Landlock lets whoever may read a file change its mode and owner by
+/// its descriptor, and an executor may read `/etc/shadow`. No host function changes metadata.
+fn metadata(table: &mut Table) {
+    let calls = [libc::SYS_fchmod, libc::SYS_fchown, libc::SYS_fsetxattr, libc::SYS_fremovexattr];
+    always(table, &calls);
+}
+
+/// What all but accounts and files lose beside that: times, and other people's names.
 fn look(table: &mut Table) {
     table.remove(&libc::SYS_utimensat);
     always(
         table,
-        &[
-            libc::SYS_fchmod,
-            libc::SYS_fchown,
-            libc::SYS_utimensat,
-            libc::SYS_fsetxattr,
-            libc::SYS_fremovexattr,
-            libc::SYS_setfsuid,
-            libc::SYS_setfsgid,
-            libc::SYS_setgroups,
-        ],
+        &[libc::SYS_utimensat, libc::SYS_setfsuid, libc::SYS_setfsgid, libc::SYS_setgroups],
     );
 }
 
@@ -314,6 +312,7 @@ pub(crate) fn executor(classes: &BTreeSet<Class>) -> Table {
     let mut table = never();
     if !classes.contains(&Class::Accounts) {
         contained(&mut table, classes.contains(&Class::Network));
+        metadata(&mut table);
         if !classes.contains(&Class::Files) {
             look(&mut table);
         }

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use surface::Value;
 
+use crate::book;
 use crate::fail::Fail;
 use crate::guard::Checked;
 use crate::run::Run;
@@ -41,7 +42,7 @@ pub(crate) struct Found {
 impl Found {
     /// Bytes that its removal is worth: none while it has another name.
     pub(crate) fn worth(&self) -> u64 {
-        if self.links > 1 { 0 } else { self.identity.size }
+        if self.links > 1 { 0 } else { book::sum(self.identity.size, 0) }
     }
 }
 

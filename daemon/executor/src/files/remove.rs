@@ -72,7 +72,7 @@ pub(crate) fn remove(run: &mut Run, call: &Checked<'_>) -> Result<Value, Fail> {
             run.skipped(text)?;
         }
         all.count += went.count;
-        all.bytes = all.bytes.saturating_add(went.bytes);
+        all.bytes = book::sum(all.bytes, went.bytes);
         all.skipped += went.skipped;
         all.failed += went.failed;
     }
@@ -105,7 +105,7 @@ pub(crate) fn batch(run: &mut Run, batch: Batch) -> Result<Went, Fail> {
     if files.is_empty() {
         return Ok(went);
     }
-    let bytes = files.iter().fold(0u64, |sum, file| sum.saturating_add(file.worth()));
+    let bytes = files.iter().fold(0u64, |sum, file| book::sum(sum, file.worth()));
     let count = files.len() as u64;
     let want = book::within(batch.function, &batch.key, &batch.label, count, bytes);
     match begin(run, &want)? {
@@ -159,7 +159,7 @@ fn act(
         let state = match removed {
             Ok(()) => {
                 went.count += 1;
-                went.bytes = went.bytes.saturating_add(file.worth());
+                went.bytes = book::sum(went.bytes, file.worth());
                 EffectState::Done
             }
             Err(_) => {

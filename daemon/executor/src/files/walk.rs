@@ -14,6 +14,9 @@ use crate::run::Run;
 
 /// Deepest folder below a base that is entered: one descriptor a level.
 const DEPTH_MAX: usize = 64;
+/// Most names read of one folder: whoever may write there decides how many there are, and they
+/// are held in memory until they are in order.
+const NAMES_MAX: usize = 1_000_000;
 
 /// What a walk gave.
 #[derive(Debug)]
@@ -60,6 +63,11 @@ impl Walk<'_> {
         while let Some(Ok(entry)) = folder.read() {
             match entry.file_name().to_str() {
                 Ok("." | "..") => {}
+                Ok(_) if entries.len() >= NAMES_MAX => {
+                    let text = self.pattern.text();
+                    let message = format!("more than {NAMES_MAX} names in one folder of {text}");
+                    return Err(Fail::new("too_many", message));
+                }
                 Ok(name) => entries.push((name.to_owned(), entry.file_type())),
                 Err(_) => self.walked.odd += 1,
             }

@@ -146,7 +146,7 @@ const LOOK: &[(&str, &[Came])] = &[
 const FILES: &[(&str, &[Came])] = &[
     ("create inside", &[Came::Done]),
     ("unlink inside", &[Came::Done]),
-    ("fchmod inside", &[Came::Done]),
+    ("fchmod inside", &[PERM]),
     ("set times of a descriptor", &[Came::Done]),
     ("become nobody for files", &[Came::Done]),
 ];
