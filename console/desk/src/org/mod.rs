@@ -32,4 +32,6 @@ pub fn renew_certificates(
 }
 
 #[cfg(test)]
+mod team_tests;
+#[cfg(test)]
 pub(crate) mod tests;
