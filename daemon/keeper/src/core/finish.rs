@@ -1,8 +1,8 @@
 //! The end of a run: its outcome, its record, and who gets it. Once per run.
 
-use protocol::documents::{Decision, InFlight, Order};
+use protocol::documents::{Decision, InFlight, Order, Record};
 use protocol::frames::{Answer, Event as Live, Stop};
-use protocol::{Bytes, Envelope, Mode, Outcome, Plan, PlanLine, RunId, Time, json, limits};
+use protocol::{Bytes, Digest, Envelope, Mode, Outcome, Plan, PlanLine, RunId, Time, json, limits};
 
 use super::Core;
 use super::effect::Effect;
@@ -255,7 +255,9 @@ impl Core {
             return;
         }
         let Some(record) = found.record else { return session::stop(line, Stop::NoRun, out) };
-        if let Some(plan) = found.plan {
+        // A crash between a plan and its record leaves a plan that no record names: it is none.
+        let plan = found.plan.filter(|plan| names(&record, &Digest::of(&plan.0)));
+        if let Some(plan) = plan {
             session::answer(line, &Answer::Plan { plan }, out);
         }
         for part in found.effects.0.chunks(limits::CHUNK_BYTES_MAX) {
@@ -273,6 +275,13 @@ impl Core {
 const FOLLOWERS_MAX: usize = 4;
 /// Runs that are read for whoever asks, at once; what waits for the gate is bounded by the two.
 const FETCHING_MAX: usize = 2;
+
+/// Whether this record of ours names this plan.
+fn names(record: &Bytes, plan: &Digest) -> bool {
+    let read = Envelope::read(&record.0).ok();
+    let record = read.and_then(|envelope| json::read::<Record>(&envelope.payload.0).ok());
+    record.is_some_and(|record| record.predicate.plan.as_ref() == Some(plan))
+}
 
 /// What was under way: known only where the run was cut off.
 fn in_flight(run: &Run, effects: &EffectsSummary) -> Option<InFlight> {
