@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use support::{Done, Lab};
+use support::{Going, Lab};
 
 /// One line for every time that the unit was started.
 const COUNT: &str = "/run/salve-count";
@@ -20,11 +20,11 @@ const ABOUT = #{
     id: "lab.count", version: 1, title: "Count one execution",
     does: "restarts a unit that counts its starts",
     risk: "high", consent: "none", platforms: ["linux"], limit: "1m",
-    params: #{},
+    params: #{ nonce: #{ kind: "int", min: 0, max: 9999, preset: 0, ask: "Which time?" } },
     permissions: #{ "service.restart": ["salve-count.service"], "secret.one_time": [] },
     words: ["count"],
 };
-fn detect(p) { needed("it can always be counted once more") }
+fn detect(p) { needed(`it can always be counted once more (${p.nonce})`) }
 fn remediate(p, found) {
     print("about to count");
     report::attach("before", "a log");
@@ -100,13 +100,14 @@ pub(crate) fn shown(lab: &Lab, ticket: &str) -> Value {
 }
 
 /// Copies a folder, whole.
-pub(crate) fn copy(from: &Path, to: &Path) -> Done {
-    let out = Command::new("/bin/cp").arg("-a").arg(from).arg(to).output().expect("cp");
-    assert!(out.status.success(), "cp -a {} {}", from.display(), to.display());
-    Done { what: "cp".into(), code: 0, out: String::new(), err: String::new() }
+pub(crate) fn copy(from: &Path, to: &Path) {
+    let done = Command::new("/bin/cp").arg("-a").arg(from).arg(to).status().expect("cp");
+    assert!(done.success(), "cp -a {} {}", from.display(), to.display());
 }
 
-/// The command line of one fix for a ticket.
-pub(crate) fn fix(ticket: &str) -> [&str; 8] {
-    ["--json", "run", "lab.count", "--ticket", ticket, "--identified", "callback", "--yes"]
+/// Starts a fix for a ticket; no two tickets' plans are the same bytes.
+pub(crate) fn start_fix(lab: &Lab, ticket: &str) -> Going {
+    let nonce = format!("nonce={ticket}");
+    let args = ["--json", "run", "lab.count", "--ticket", ticket, "--arg", &nonce];
+    lab.start(&[&args[..], &["--identified", "callback", "--yes"]].concat())
 }

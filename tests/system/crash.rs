@@ -114,7 +114,7 @@ impl Matrix {
         let held = (point == "ledger:Recalled").then(Held::new);
         let mut doomed = Doomed::start(&self.pc, point);
         if !doomed.dead() {
-            let console = self.lab.start(&bench::fix(&ticket));
+            let console = bench::start_fix(&self.lab, &ticket);
             if held.is_some() {
                 wait_for("the action", 20, || (bench::executions() > before).then_some(()));
                 self.lab.start(&["cancel", "last"]).end();

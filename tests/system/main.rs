@@ -3,6 +3,8 @@
 mod bench;
 mod crash;
 mod p1;
+mod p2;
+mod p3;
 mod p4;
 mod p5;
 mod p8;
