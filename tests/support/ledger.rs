@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// Before the first entry of a segment: see the keeper's ledger format.
 const HEADER: usize = 80;
-/// An entry's two lengths, and its hash with the closing byte.
+/// A frame's two lengths, and its hash with the closing byte.
 const FRAME: (usize, usize) = (8, 33);
 
 /// Entries by kind.
@@ -40,15 +40,24 @@ impl Entries {
         while let Some(len) = bytes.get(at..at + 4).filter(|len| *len != [0; 4]) {
             let len = u32::from_be_bytes(len.try_into().expect("four")) as usize;
             let body = &bytes[at + FRAME.0..at + FRAME.0 + len];
-            // CBOR: a list of two, the kind and what it says.
-            assert_eq!(body[0], 0x82, "an entry");
-            match body[1] {
+            self.body(body).expect("entries");
+            at += FRAME.0 + len + FRAME.1;
+        }
+    }
+
+    /// One entry or several, each a list of its kind and what it says.
+    fn body(&mut self, body: &[u8]) -> Result<(), minicbor::decode::Error> {
+        let mut entries = minicbor::Decoder::new(body);
+        while entries.position() < body.len() {
+            assert_eq!(entries.array()?, Some(2), "an entry");
+            match entries.u32()? {
                 1 => self.accepted += 1,
                 2 => self.started += 1,
                 3 => self.records += 1,
                 _ => {}
             }
-            at += FRAME.0 + len + FRAME.1;
+            entries.skip()?;
         }
+        Ok(())
     }
 }
