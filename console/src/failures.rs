@@ -95,6 +95,9 @@ impl From<CatalogueTrouble> for Failure {
             }
             CatalogueTrouble::TooFewPeople { .. } => first(Exit::Refused, error)
                 .next("another vetter signs what waits:  salve scripts sign --as NAME"),
+            CatalogueTrouble::Withdrawn { .. } => {
+                first(Exit::Refused, error).next("who may sign:  salve agents list")
+            }
             CatalogueTrouble::TooFewSigners { .. } => first(Exit::Refused, error).next(
                 "name everybody who signs, you too; each is asked for the passphrase:  \
                  --as NAME --as NAME",
@@ -103,6 +106,14 @@ impl From<CatalogueTrouble> for Failure {
                 .next("another vetter signs it:  salve scripts sign --as NAME"),
             CatalogueTrouble::NotAVetter { .. } => first(Exit::Refused, error)
                 .next("only keys that the catalogue lists for that risk may sign"),
+            CatalogueTrouble::NotWhatWasShown { .. } => first(Exit::NeedsPerson, error)
+                .next("look again, at what it is now:  salve scripts sign"),
+            CatalogueTrouble::Repository(
+                hidden @ trust::catalogue::RepositoryError::Misplaced { .. },
+            ) => first(Exit::NotVerified, hidden).next(
+                "nothing was signed; ask whoever signed before you. Start anew: remove the file \
+                    below `org/pending` of this home",
+            ),
             CatalogueTrouble::NothingPending => {
                 first(Exit::Usage, error).next("sign one first:  salve scripts sign FILE")
             }

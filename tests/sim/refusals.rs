@@ -281,6 +281,39 @@ fn a_session_that_sends_bad_seals_is_closed() {
 }
 
 #[test]
+fn a_founder_who_has_not_joined_orders_nothing_with_any_key() {
+    let mut world = World::new();
+    let now = world.time().plus(20);
+    world.wait(20_000);
+    let vetter = key("founder's vetter").public_key();
+    let files = world.desk.publish(
+        |policy| {
+            let mut founder = policy.people[0].clone();
+            founder.name = "f.new".parse().unwrap();
+            (founder.signing_key, founder.sealing_key) = (None, None);
+            founder.vetter_key = Some(vetter);
+            policy.people.push(founder);
+        },
+        now,
+    );
+    let (session, _) = world.session();
+    crate::kill_points::update(&mut world, session, 1, &files);
+    let taken =
+        world.on(session, 1).into_iter().any(|a| matches!(a, Answer::CatalogueTaken { .. }));
+    assert!(taken, "{:?}", world.on(session, 1));
+    let as_founder = |o: &mut Order| {
+        o.agent = "f.new".parse().unwrap();
+        o.dispatch_key = key("founder's vetter").public_key();
+    };
+    let own = code_of(&mut world, Mode::Fix, "founder's vetter", as_founder);
+    assert_eq!(own.as_deref(), Some("Seal"));
+    let lent = |o: &mut Order| o.agent = "f.new".parse().unwrap();
+    let lent = code_of(&mut world, Mode::Fix, "a.kaya", lent);
+    assert_eq!(lent.as_deref(), Some("signer-mismatch"));
+    assert_eq!(world.started(), 0);
+}
+
+#[test]
 fn a_withdrawn_person_and_a_denied_script_stop_with_the_next_update() {
     let mut world = World::new();
     let now = world.time().plus(20);

@@ -122,13 +122,11 @@ fn words(lines: &[Line]) -> String {
 fn withdraw(ctx: &Ctx, name: &AgentName, signers: &Signers) -> Result<Exit, Failure> {
     let desk = ctx.desk()?;
     let admins = signers.admins(ctx, &desk)?;
+    let policy = catalogue::policy(&desk.home, ctx.now())?;
+    let signs = |p: &Person| p.vetter_key.is_some() || p.admin_key.is_some();
+    let vets = policy.person(name).is_some_and(signs);
     desk.withdraw_agent(name, &admins, ctx.now())?;
-    ctx.show(&serde_json::json!({ "withdrawn": name }), |_| {
-        format!(
-            "{name} is withdrawn: nothing signed with that key counts from now on.\n  \
-             Each endpoint learns of it with the next order or check that reaches it."
-        )
-    })?;
+    ctx.show(&serde_json::json!({ "withdrawn": name }), |_| withdrawn_words(name, vets))?;
     Ok(Exit::Fine)
 }
 
@@ -178,6 +176,19 @@ async fn invite(
         });
     }
     Ok(Exit::Fine)
+}
+
+fn withdrawn_words(name: &AgentName, vets: bool) -> String {
+    let also = if vets {
+        "\n  The vetter and admin keys stay listed, and this desk takes no signature by them: take its \
+         keys/online\n  out of that person's reach too, then the keys alone publish nothing."
+    } else {
+        ""
+    };
+    format!(
+        "{name} is withdrawn: no order signed by {name} counts from now on.\n  \
+         Each endpoint learns of it with the next order or check that reaches it.{also}"
+    )
 }
 
 fn joined_words(name: &AgentName) -> String {

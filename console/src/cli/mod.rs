@@ -111,6 +111,9 @@ pub async fn run(ctx: &Ctx, command: Option<Command>) -> Result<Exit, Failure> {
 }
 
 #[cfg(test)]
+mod team_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

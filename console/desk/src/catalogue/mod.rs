@@ -4,6 +4,7 @@
 
 mod fresh;
 mod publish;
+mod review;
 mod scripts;
 mod search;
 mod trouble;
@@ -16,7 +17,10 @@ use crate::home::Home;
 
 pub use fresh::{renew_if_old, renew_lists};
 pub use publish::{POLICY, enough_signers, policy_text, publish_policy};
-pub use scripts::{Pending, PendingScript, Published, ScriptFile, pending, publish, sign};
+pub use review::{Added, Proposal, proposals};
+pub use scripts::{
+    Pending, PendingScript, Published, ScriptFile, pending, publish, sign, sign_shown,
+};
 pub(crate) use scripts::{publish_locked, sign_locked};
 pub use search::{Hit, search};
 pub use trouble::CatalogueTrouble;

@@ -35,9 +35,15 @@ pub fn enough_signers(
 ) -> Result<(), CatalogueTrouble> {
     let catalogue = open(home, now)?;
     let listed = catalogue.role_keys(role);
+    let policy = PolicyFile::read(catalogue.policy_text()).map_err(CatalogueTrouble::Policy)?;
+    let withdrawn =
+        |key: &_| policy.person_of(key).is_some_and(|person| policy.is_withdrawn(person, now));
     // No two keys of one person are in a role, so keys are people here.
-    let good: BTreeSet<_> =
-        keys.iter().map(Signer::public_key).filter(|key| listed.contains(key)).collect();
+    let good: BTreeSet<_> = keys
+        .iter()
+        .map(Signer::public_key)
+        .filter(|key| listed.contains(key) && !withdrawn(key))
+        .collect();
     let wanted = catalogue.thresholds().get(role).map_or(1, |(wanted, _)| *wanted);
     if good.len() >= wanted {
         return Ok(());

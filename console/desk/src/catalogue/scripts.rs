@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use protocol::{AgentName, Manifest, Risk, ScriptName, Time, limits};
 use serde::Serialize;
 use trust::SigningKey;
-use trust::catalogue::{Catalogue, Draft};
+use trust::catalogue::{Catalogue, Draft, Repository};
 
+use super::review::{Proposal, propose};
 use super::{CatalogueTrouble, open, policy, repository};
 use crate::home::{self, Home, Online};
 
@@ -105,6 +106,34 @@ fn write_draft(home: &Home, risk: Risk, draft: &Draft) -> Result<(), CatalogueTr
     Ok(home::write_secret(&draft_path(home, risk), &draft.write()?)?)
 }
 
+/// The drafts that these scripts and what waits make, unsigned additions included.
+///
+/// # Errors
+/// [`CatalogueTrouble`].
+pub(super) fn drafts(
+    home: &Home,
+    repository: &Repository,
+    catalogue: &Catalogue,
+    scripts: &[ScriptFile],
+    now: Time,
+) -> Result<Vec<(Risk, Draft)>, CatalogueTrouble> {
+    let mut out = Vec::new();
+    for risk in Risk::ALL {
+        let mine = scripts.iter().filter(|script| script.manifest.risk == risk);
+        let mut draft = read_draft(home, risk)?
+            .filter(|draft| draft.version() == next_version(catalogue, risk));
+        for script in mine {
+            let manifest = script.manifest_beside(draft.as_ref(), catalogue);
+            match &mut draft {
+                Some(draft) => draft.add_script(&script.source, &manifest)?,
+                None => draft = repository.draft_script(&script.source, &manifest, now)?,
+            }
+        }
+        out.extend(draft.map(|draft| (risk, draft)));
+    }
+    Ok(out)
+}
+
 /// Signs scripts into the drafts of their risks; without scripts, signs what waits. Adding a
 /// script to a draft drops the signatures it had: they were for another list. Versions that are
 /// published already with the same bytes are left out.
@@ -123,6 +152,23 @@ pub fn sign(
     pending(home, now)
 }
 
+/// As [`sign`], and only what [`super::proposals`] showed at the same `now`.
+///
+/// # Errors
+/// [`CatalogueTrouble::NotWhatWasShown`], and as [`sign`].
+pub fn sign_shown(
+    home: &Home,
+    scripts: &[ScriptFile],
+    shown: &[Proposal],
+    vetter: &SigningKey,
+    now: Time,
+) -> Result<Vec<Pending>, CatalogueTrouble> {
+    let lock = home.lock()?;
+    sign_drafts(home, scripts, Some(shown), vetter, now)?;
+    drop(lock);
+    pending(home, now)
+}
+
 /// As [`sign`], for whoever holds the home's lock.
 pub(crate) fn sign_locked(
     home: &Home,
@@ -130,21 +176,25 @@ pub(crate) fn sign_locked(
     vetter: &SigningKey,
     now: Time,
 ) -> Result<(), CatalogueTrouble> {
+    sign_drafts(home, scripts, None, vetter, now)
+}
+
+/// Each draft is reviewed before the key touches it: one that hides an entry is refused.
+fn sign_drafts(
+    home: &Home,
+    scripts: &[ScriptFile],
+    shown: Option<&[Proposal]>,
+    vetter: &SigningKey,
+    now: Time,
+) -> Result<(), CatalogueTrouble> {
     let catalogue = open(home, now)?;
     let repository = repository(home)?;
     let mut touched = Vec::new();
-    for risk in Risk::ALL {
-        let mine = scripts.iter().filter(|script| script.manifest.risk == risk);
-        let mut draft = read_draft(home, risk)?
-            .filter(|draft| draft.version() == next_version(&catalogue, risk));
-        for script in mine {
-            let manifest = script.manifest_beside(draft.as_ref(), &catalogue);
-            match &mut draft {
-                Some(draft) => draft.add_script(&script.source, &manifest)?,
-                None => draft = repository.draft_script(&script.source, &manifest, now)?,
-            }
+    for (risk, mut draft) in drafts(home, &repository, &catalogue, scripts, now)? {
+        let proposal = propose(&repository, &catalogue, risk, &draft)?;
+        if shown.is_some_and(|shown| !shown.contains(&proposal)) {
+            return Err(CatalogueTrouble::NotWhatWasShown { risk });
         }
-        let Some(mut draft) = draft else { continue };
         let key = trust::Signer::public_key(vetter);
         if !catalogue.role_keys(risk.role()).contains(&key) {
             let policy = policy(home, now)?;
@@ -154,6 +204,10 @@ pub(crate) fn sign_locked(
                 Some(person) => CatalogueTrouble::NotAVetter { person, risk },
                 None => CatalogueTrouble::NothingPending,
             });
+        }
+        let policy = policy(home, now)?;
+        if let Some(person) = policy.person_of(&key).filter(|p| policy.is_withdrawn(p, now)) {
+            return Err(CatalogueTrouble::Withdrawn { person: person.name.clone() });
         }
         draft.sign(vetter)?;
         touched.push((risk, draft));
@@ -189,8 +243,9 @@ pub fn pending(home: &Home, now: Time) -> Result<Vec<Pending>, CatalogueTrouble>
         }
         let keys = catalogue.role_keys(risk.role());
         let good = draft.signers().into_iter().filter(|key| keys.contains(key));
+        let person = |key| policy.person_of(&key).filter(|p| !policy.is_withdrawn(p, now));
         let people: BTreeSet<AgentName> =
-            good.filter_map(|key| policy.person_of(&key).map(|p| p.name.clone())).collect();
+            good.filter_map(|key| person(key).map(|p| p.name.clone())).collect();
         let scripts = draft.manifests().into_iter().map(listed).collect();
         let wanted = catalogue.thresholds().get(risk.role()).map_or(1, |(wanted, _)| *wanted);
         out.push(Pending { risk, scripts, signed: people.into_iter().collect(), wanted });

@@ -63,6 +63,54 @@ fn signed_scripts_wait_and_are_in_force_only_when_published() {
 }
 
 #[test]
+fn what_a_signature_means_is_shown_first_and_nothing_else_is_signed() {
+    let (_dir, home, vetter) = ready();
+    let one = [read(&script("disk.look", 1, "a"))];
+    let shown = proposals(&home, &one, NOW).unwrap();
+    assert_eq!(shown.len(), 1);
+    assert_eq!(shown[0].added[0].manifest.name.as_str(), "disk.look");
+    assert_eq!(shown[0].added[0].before, None);
+    assert!(pending(&home, NOW).unwrap().is_empty(), "looking writes nothing");
+    // Somebody adds another script to the same list meanwhile.
+    sign(&home, &[read(&script("net.look", 1, "b"))], &vetter, NOW).unwrap();
+    let signed = sign_shown(&home, &one, &shown, &vetter, NOW);
+    let changed = |e: &CatalogueTrouble| matches!(e, CatalogueTrouble::NotWhatWasShown { .. });
+    assert!(signed.is_err_and(|e| changed(&e)));
+    let shown = proposals(&home, &one, NOW).unwrap();
+    assert_eq!(shown[0].added.len(), 2);
+    sign_shown(&home, &one, &shown, &vetter, NOW).unwrap();
+    publish(&home, NOW).unwrap();
+    let next = proposals(&home, &[read(&script("disk.look", 2, "c"))], NOW).unwrap();
+    assert_eq!(next[0].added[0].before.as_ref().map(|m| m.version), Some(1));
+}
+
+#[test]
+fn a_draft_that_hides_an_entry_meets_no_key() {
+    let (_dir, home, vetter) = ready();
+    sign(&home, &[read(&script("disk.look", 1, "a"))], &vetter, NOW).unwrap();
+    let path = home.pending().join("risk-low.json");
+    let mut draft: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let targets = draft["signed"]["targets"].as_object_mut().unwrap();
+    let entry = targets.values().next().unwrap().clone();
+    targets.insert("scripts/low/disk.spin-1.rhai".to_owned(), entry);
+    draft["signatures"] = serde_json::json!({});
+    std::fs::write(&path, draft.to_string()).unwrap();
+    for scripts in [vec![], vec![read(&script("net.look", 1, "b"))]] {
+        let hidden = |e: &CatalogueTrouble| {
+            matches!(
+                e,
+                CatalogueTrouble::Repository(trust::catalogue::RepositoryError::Misplaced { .. })
+            )
+        };
+        let seen = proposals(&home, &scripts, NOW);
+        assert!(seen.as_ref().is_err_and(hidden), "{seen:?}");
+        let signed = sign(&home, &scripts, &vetter, NOW);
+        assert!(signed.as_ref().is_err_and(hidden), "{signed:?}");
+    }
+}
+
+#[test]
 fn a_published_version_is_one_digest_for_ever() {
     let (_dir, home, vetter) = ready();
     sign(&home, &[read(&script("disk.look", 1, "a"))], &vetter, NOW).unwrap();

@@ -32,6 +32,12 @@ pub enum CatalogueTrouble {
         /// For which risk.
         risk: Risk,
     },
+    /// The signer was withdrawn, or the policy's date for this person is over.
+    #[error("{person} was withdrawn and signs nothing any more")]
+    Withdrawn {
+        /// Who.
+        person: AgentName,
+    },
     /// Too few people signed.
     #[error("{} needs {wanted} people, has {have}", .risk.role())]
     TooFewPeople {
@@ -68,6 +74,12 @@ pub enum CatalogueTrouble {
     /// A script that is not UTF-8 text or larger than a script may be.
     #[error("the script is not text of at most {} KiB", protocol::limits::SCRIPT_BYTES_MAX / 1024)]
     NotText,
+    /// Somebody changed what waits between the look and the signature.
+    #[error("what waits at {} is not what was shown", .risk.role())]
+    NotWhatWasShown {
+        /// Which list.
+        risk: Risk,
+    },
     /// Nothing waits.
     #[error("no script waits to be published")]
     NothingPending,

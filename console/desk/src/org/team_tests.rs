@@ -289,7 +289,15 @@ fn policy_and_lists_change_with_one_person_away_and_not_with_two() {
     assert!(matches!(alone, CatalogueTrouble::TooFewSigners { have: 1, wanted: 2, .. }));
     catalogue::renew_lists(&home, &[ours.clone(), theirs.clone(), first, second], later).unwrap();
     assert!(as_an_endpoint(&home, later).expired(later.plus(6 * certs::DAY)).is_none());
-    desk.withdraw_agent(&name("s.okafor"), &[ours, theirs], later).unwrap();
+    let both = [ours, theirs];
+    desk.withdraw_agent(&name("s.okafor"), &both, later).unwrap();
     let policy = catalogue::policy(&home, later).unwrap();
     assert!(policy.is_withdrawn(policy.person(&name("s.okafor")).unwrap(), later));
+    // Whoever was withdrawn counts no more, as an administrator and as a vetter.
+    let gone = desk.withdraw_agent(&name("m.ruiz"), &both, later).unwrap_err();
+    assert_eq!(gone.to_string(), "policy needs 2 people, has 1");
+    let vetter = key(&home, Held::Vetter, "s.okafor");
+    let script = read(&script("net.look", "low"), "s.okafor");
+    let gone = catalogue::sign(&home, &[script], &vetter, later).unwrap_err();
+    assert_eq!(gone.to_string(), "s.okafor was withdrawn and signs nothing any more");
 }
