@@ -193,3 +193,59 @@ pub fn exit_of(result: &RunResult) -> Exit {
         (_, outcome) => Exit::of(outcome),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of every refusal, from its code and whatever fields that one has.
+    fn every_refusal() -> Vec<Refusal> {
+        let fields = serde_json::json!({
+            "not_before": "2026-11-22T10:00:00Z", "not_after": "2026-11-22T10:00:00Z",
+            "expired": "2026-11-22T10:00:00Z", "run": protocol::RunId([1; 16]),
+            "script": "cache.clear", "version": 3, "permission": "fs.remove", "platform": "linux",
+            "role": "risk-low", "have": 1, "want": 2, "name": "unit", "wants": "a number",
+            "because": "rule 7", "ticket": "1482", "count": 2, "defences": ["landlock"],
+            "mode": "undo",
+            "by": { "agent": "m.ruiz", "script": "pkg.update", "ticket": "1479",
+                    "since": "2026-11-22T10:40:00Z", "run": protocol::RunId([2; 16]) },
+        });
+        let fields = fields.as_object().unwrap();
+        let with = |code: &str, names: &[&String]| {
+            let mut document = serde_json::Map::from_iter([("code".into(), code.into())]);
+            document.extend(names.iter().map(|name| ((*name).clone(), fields[*name].clone())));
+            serde_json::from_value::<Refusal>(document.into()).ok()
+        };
+        let names: Vec<&String> = fields.keys().collect();
+        let make = |code: &&str| {
+            let none = with(code, &[]);
+            let one = || names.iter().find_map(|one| with(code, &[*one]));
+            let two = || {
+                let pairs = names.iter().flat_map(|a| names.iter().map(move |b| [*a, *b]));
+                pairs.into_iter().find_map(|pair| with(code, &pair))
+            };
+            let behind = ["role", "have", "want"];
+            let three: Vec<&String> =
+                names.iter().copied().filter(|name| behind.contains(&name.as_str())).collect();
+            none.or_else(one).or_else(two).or_else(|| with(code, &three))
+        };
+        Refusal::CODES.iter().map(|code| make(code).unwrap_or_else(|| panic!("{code}"))).collect()
+    }
+
+    #[test]
+    fn every_refusal_has_a_sentence_a_next_step_and_an_exit_code() {
+        let all = every_refusal();
+        assert_eq!(all.len(), Refusal::CODES.len());
+        for refusal in &all {
+            let failure = not_sent(refusal, "cache.clear");
+            assert!(failure.sentence.len() > "not sent: ".len() + 8, "{refusal:?}");
+            assert!(!failure.sentence.ends_with('.'), "{refusal:?}");
+            assert!(failure.next_step.is_some_and(|step| step.len() > 8), "{refusal:?}");
+            assert!(matches!(failure.exit, Exit::Refused | Exit::Usage), "{refusal:?}");
+        }
+        let mut sentences: Vec<String> = all.iter().map(Refusal::sentence).collect();
+        sentences.sort();
+        sentences.dedup();
+        assert_eq!(sentences.len(), all.len(), "each says something of its own");
+    }
+}

@@ -14,7 +14,8 @@ use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::safe;
 use crate::view::script::{
-    LintLine, Shown, label, lint_words, name_version, pending_words, rows, show_words, text,
+    LintLine, Shown, label, lint_words, name_version, pending_words, proposal_words, rows,
+    show_words, text,
 };
 
 /// `salve scripts`
@@ -174,8 +175,14 @@ fn sign(ctx: &Ctx, files: &[PathBuf], vetter: Option<AgentName>) -> Result<Exit,
     if scripts.is_empty() && catalogue::pending(&desk.home, ctx.now())?.is_empty() {
         return Err(CatalogueTrouble::NothingPending.into());
     }
+    // The whole of what the signature means, before the passphrase is asked.
+    let now = ctx.now();
+    let proposals = catalogue::proposals(&desk.home, &scripts, now)?;
+    if !ctx.json {
+        ctx.say(proposal_words(&proposals));
+    }
     let key = ctx.held_key(&desk, Held::Vetter, &who)?;
-    let waiting = catalogue::sign(&desk.home, &scripts, &key, ctx.now())?;
+    let waiting = catalogue::sign_shown(&desk.home, &scripts, &proposals, &key, now)?;
     ctx.show(&waiting, |waiting| pending_words(waiting))?;
     Ok(Exit::Fine)
 }

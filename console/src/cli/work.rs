@@ -217,6 +217,7 @@ fn line(error: LinkError, to: &EndpointRow, ctx: &Ctx) -> Failure {
 fn stopped(stop: Stop, to: &EndpointRow) -> Failure {
     let name = &to.name;
     let sentence = format!("{name} did not go on: {stop}. Nothing ran.");
+    // Every one by its name: a new one has to find its next step here.
     match stop {
         Stop::Drain | Stop::Rate | Stop::Late => {
             Failure::unreachable(sentence).next("try again in a minute")
@@ -227,8 +228,14 @@ fn stopped(stop: Stop, to: &EndpointRow) -> Failure {
             .next("compare versions: `salve --version` here, `salved --version` there"),
         Stop::Stale => Failure::refused(sentence).next("salve status   says what must be renewed"),
         Stop::NoRun => Failure::new(Exit::Usage, sentence).next("salve runs list"),
-        _ => Failure::refused(sentence)
+        Stop::Frame | Stop::State => Failure::broken(sentence)
+            .next("compare versions: `salve --version` here, `salved --version` there"),
+        Stop::Role | Stop::Withdrawn | Stop::Seal => Failure::refused(sentence)
             .next("ask an administrator whether policy lists you: `salve agents list`"),
+        Stop::NotYours => Failure::refused(sentence)
+            .next("ask whoever ordered it, or an administrator: `salve runs show last`"),
+        Stop::Token => Failure::refused(sentence)
+            .next("make a new line to paste: `salve endpoints enroll NAME`"),
     }
 }
 
@@ -300,6 +307,16 @@ mod tests {
         let words = failure.for_people();
         assert!(words.starts_with("lt-4411 is not reachable: nothing listens"), "{words}");
         assert!(words.contains("last seen 44 min ago. Nothing was sent."), "{words}");
+    }
+
+    #[test]
+    fn every_stop_has_a_sentence_and_a_next_step() {
+        for stop in Stop::ALL {
+            let failure = stopped(stop, &row());
+            assert!(failure.sentence.contains(&stop.to_string()), "{stop:?}");
+            let step = failure.next_step.unwrap_or_default();
+            assert!(step.len() > 10, "{stop:?}");
+        }
     }
 
     #[test]
