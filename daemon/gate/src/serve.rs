@@ -20,6 +20,8 @@ use crate::{GateError, exceptions};
 
 /// Sessions at once: a help desk's worth of consoles on one machine, with room.
 const SESSIONS_MAX: usize = 64;
+/// Sessions of one peer at once: one console in many windows keeps nobody else out.
+const PEER_SESSIONS_MAX: usize = 16;
 /// Frames on their way to the keeper: enough to keep it busy, little to hold.
 const KEEPER_QUEUE: usize = 8;
 
@@ -153,7 +155,12 @@ impl House {
         if self.draining {
             return connection.close(Stop::Drain);
         }
-        if self.sessions.len() >= SESSIONS_MAX {
+        let peer = connection.peer().map(|peer| (peer.role, peer.id.as_str()));
+        let same =
+            |line: &&Line| line.connection.peer().map(|peer| (peer.role, peer.id.as_str())) == peer;
+        if self.sessions.len() >= SESSIONS_MAX
+            || self.sessions.values().filter(same).count() >= PEER_SESSIONS_MAX
+        {
             return connection.close(Stop::Rate);
         }
         // Numbers are never reused; after four thousand million sessions a new gate is due.

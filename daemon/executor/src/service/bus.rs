@@ -28,6 +28,10 @@ const MESSAGE_MAX: usize = 8 * 1024 * 1024;
 const HELLO: u32 = 1;
 /// Bytes before a message's header fields end: fixed part and the fields' length.
 const HEAD: usize = 16;
+/// The header field that names the sender.
+const SENDER: u8 = 7;
+/// The bus itself.
+const DAEMON: &str = "org.freedesktop.DBus";
 
 /// Why the bus did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +80,8 @@ pub(crate) struct Bus {
     greeted: bool,
     buffer: Vec<u8>,
     jobs: BTreeMap<String, String>,
+    /// The bus's own name of whom we called last: the bus writes it, and nobody can borrow it.
+    manager: Option<String>,
 }
 
 type Head = (u8, u8, u8, u8, u32, u32, Vec<(u8, OwnedVariant)>);
@@ -137,14 +143,12 @@ impl Bus {
     pub(crate) fn over(stream: UnixStream, uid: u32, until: Deadline) -> Result<Self, BusError> {
         stream.set_nonblocking(true).map_err(BusError::Line)?;
         let jobs = BTreeMap::new();
-        let mut bus = Self { stream, serial: 1, greeted: false, buffer: Vec::new(), jobs };
+        let (buffer, manager) = (Vec::new(), None);
+        let mut bus = Self { stream, serial: 1, greeted: false, buffer, jobs, manager };
         let name: String = uid.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
         let mut bytes = format!("\0AUTH EXTERNAL {name}\r\nBEGIN\r\n").into_bytes();
-        let daemon = Target {
-            to: "org.freedesktop.DBus",
-            path: "/org/freedesktop/DBus",
-            interface: "org.freedesktop.DBus",
-        };
+        let daemon =
+            Target { to: DAEMON, path: "/org/freedesktop/DBus", interface: "org.freedesktop.DBus" };
         bytes.extend(encode(daemon, "Hello", &(), HELLO)?);
         bus.write(&bytes, until)?;
         Ok(bus)
@@ -187,6 +191,10 @@ impl Bus {
         loop {
             let message = self.next(until)?;
             if message.answers(serial) {
+                // A refusal may be the bus's own.
+                if message.kind == 2 && target.to != DAEMON {
+                    self.manager = message.text(SENDER).map(str::to_owned);
+                }
                 return match message.kind {
                     2 => message.body(),
                     3 => Err(BusError::Refused {
@@ -222,9 +230,11 @@ impl Bus {
         }
     }
 
-    /// `JobRemoved` of systemd's manager; any other signal is nothing to us.
+    /// `JobRemoved` of systemd's manager; any other signal is nothing to us. Whoever is on the bus
+    /// may send us one of that name: what counts is who sent it.
     fn signal(&mut self, message: &Message) {
-        if message.kind != 4 || message.text(3) != Some("JobRemoved") {
+        let theirs = message.text(SENDER).map(str::to_owned) == self.manager;
+        if message.kind != 4 || message.text(3) != Some("JobRemoved") || !theirs {
             return;
         }
         type Removed = (u32, zbus::OwnedObjectPath, String, String);

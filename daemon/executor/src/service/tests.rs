@@ -20,6 +20,7 @@ use crate::testing::{self, Made, put};
 enum Temper {
     Good,
     JobFails,
+    Stranger,
     JobHangs,
     Refuses,
     Leaves,
@@ -34,6 +35,7 @@ struct Systemd {
 }
 
 const UNIT: &str = "/org/freedesktop/systemd1/unit/x";
+const ME: &str = ":1.2";
 const JOB: &str = "/org/freedesktop/systemd1/job/7";
 
 impl Systemd {
@@ -74,16 +76,17 @@ impl Systemd {
         let _ = self.stream.write_all(&bytes);
     }
     fn answer<B: Serialize + Type>(&mut self, to: u32, body: &B) {
-        self.send(2, vec![(5, Variant::U32(to))], body);
+        self.send(2, vec![(5, Variant::U32(to)), (7, Variant::Str(ME.into()))], body);
     }
     fn refuse(&mut self, to: u32, name: &str) {
         self.send(3, vec![(5, Variant::U32(to)), (4, Variant::Str(name.into()))], &"no".to_owned());
     }
-    fn removed(&mut self, result: &str) {
+    fn removed(&mut self, by: &str, result: &str) {
         let member = Variant::Str("JobRemoved".into());
         let path = ObjectPath::try_from("/org/freedesktop/systemd1").unwrap();
         let job = ObjectPath::try_from(JOB).unwrap();
-        let fields = vec![(1, Variant::ObjectPath(path)), (3, member)];
+        let by = Variant::Str(by.to_owned().into());
+        let fields = vec![(1, Variant::ObjectPath(path)), (3, member), (7, by)];
         self.send(4, fields, &(7u32, job, "x.service".to_owned(), result.to_owned()));
     }
     fn serve(mut self) -> Option<()> {
@@ -137,11 +140,14 @@ impl Systemd {
                     self.restarted = true;
                     // The end of the job may well be told before its beginning.
                     if self.temper == Temper::Good {
-                        self.removed("done");
+                        self.removed(ME, "done");
                     }
                     self.answer(serial, &ObjectPath::try_from(JOB).unwrap());
-                    if self.temper == Temper::JobFails {
-                        self.removed("failed");
+                    if self.temper == Temper::Stranger {
+                        self.removed(":1.66", "done");
+                    }
+                    if matches!(self.temper, Temper::JobFails | Temper::Stranger) {
+                        self.removed(ME, "failed");
                     }
                 }
                 other => panic!("{other}"),
@@ -248,6 +254,8 @@ fn a_restart_waits_for_its_job_and_is_written_down() {
 fn what_did_not_work_is_told_apart_from_what_nobody_knows() {
     for (temper, state, word) in [
         (Temper::JobFails, "failed", "the job ended failed, the unit is failed"),
+        // Somebody else on the bus says that the job is done.
+        (Temper::Stranger, "failed", "the job ended failed, the unit is failed"),
         (Temper::JobHangs, "unknown", "the job has not ended in time, the unit is failed"),
         (Temper::Refuses, "failed", "AccessDenied: no"),
         (Temper::Leaves, "unknown", "closed the line, the unit is unknown"),

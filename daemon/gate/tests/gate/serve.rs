@@ -255,12 +255,18 @@ async fn without_its_keeper_the_gate_ends() {
 #[tokio::test]
 async fn more_sessions_than_the_limit_are_turned_away() {
     let house = House::open().await;
-    let me = house.people.issue(Role::Agent, "a.kaya", 2);
     let mut held = Vec::new();
-    for _ in 0..64 {
-        held.push(house.dial(&me).await);
+    for number in 0..4u8 {
+        let me = house.people.issue(Role::Agent, &format!("agent{number}"), 2 + number);
+        for _ in 0..16 {
+            held.push(house.dial(&me).await);
+        }
+        // One peer's are counted by themselves: the others still come in.
+        let one_more = house.dial(&me).await;
+        assert_eq!(soon(one_more.closed()).await, LinkError::Stopped(Stop::Rate), "{number}");
     }
-    let one_more = house.dial(&me).await;
+    let other = house.people.issue(Role::Agent, "a.kaya", 9);
+    let one_more = house.dial(&other).await;
     assert_eq!(soon(one_more.closed()).await, LinkError::Stopped(Stop::Rate));
 }
 
