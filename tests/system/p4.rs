@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use support::{Endpoint, Lab, Process, named, processes, sh, wait_for};
 
 /// From the order to stop until everything is gone, with room for a busy machine.
-const SOON: Duration = Duration::from_secs(2 + 5);
+const SOON: Duration = Duration::from_secs(2 + 8);
 
 /// A script that only watches a unit, for `seconds`, in `detect`.
 pub(crate) fn stays(id: &str, limit: &str, seconds: u32) -> String {
