@@ -368,3 +368,24 @@ fn no_words_of_a_process_cost_a_run_its_record() {
     assert_eq!(record.limits_hit, ["record"]);
     assert!(record.defences.is_empty() && record.skipped.is_empty());
 }
+
+#[test]
+fn a_process_that_says_findings_without_end_does_not_fill_the_gates_pipe() {
+    use hatch::messages::FromExecutor;
+    let mut world = World::new();
+    world.manner = Manner::Hangs;
+    let (session, _) = go(&mut world, "cache.clear", Mode::Fix);
+    let run = *world.spawns.keys().next().unwrap();
+    world.feed(keeper::core::Event::GateSlow(true));
+    let before = world.on(session, 1).len();
+    for _ in 0..6000 {
+        let text = "left".to_owned();
+        let message = FromExecutor::Event(Event::Skipped { text });
+        world.feed(keeper::core::Event::Executor { run, message });
+    }
+    let sent = world.on(session, 1).len() - before;
+    assert!((4000..=4096).contains(&sent), "{sent}");
+    world.settle_and_check();
+    let record = world.record_on(session, 1).unwrap().predicate;
+    assert_eq!(record.events.count, record.events.dropped + u64::try_from(sent).unwrap() + 2);
+}

@@ -133,6 +133,10 @@ impl Run {
     }
 }
 
+/// From so many on every event of a run may be dropped: no honest run is near it, and a process
+/// that says findings without end must not fill the pipe that everybody's answers go through.
+const EVENTS_MANY: u64 = 4096;
+
 /// Whether an event may be dropped on a slow line: what the record does not hold otherwise.
 const fn may_drop(event: &Live) -> bool {
     matches!(event, Live::Progress { .. } | Live::Line { .. })
@@ -141,8 +145,9 @@ const fn may_drop(event: &Live) -> bool {
 impl Core {
     /// Live news to everybody who follows. What a slow line does not get is counted, not hashed.
     pub(super) fn tell(&mut self, run: RunId, event: Live, out: &mut Vec<Effect>) {
-        let slow = self.gate_slow && may_drop(&event);
         let Some(run) = self.runs.get_mut(&run) else { return };
+        let flood = run.events.count >= EVENTS_MANY && !matches!(event, Live::Ended { .. });
+        let slow = self.gate_slow && (flood || may_drop(&event));
         if slow {
             run.dropped = run.dropped.saturating_add(1);
             run.events.add(&[], 1);
