@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use support::{Going, Lab};
@@ -105,7 +105,17 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     assert!(done.success(), "cp -a {} {}", from.display(), to.display());
 }
 
-/// Starts a fix for a ticket; no two tickets' plans are the same bytes.
+/// The command line of a fix for a ticket; no two tickets' plans are the same bytes.
+pub(crate) fn fix_command(lab: &Lab, ticket: &str) -> Command {
+    let nonce = format!("nonce={ticket}");
+    let args = ["--json", "run", "lab.count", "--ticket", ticket, "--arg", &nonce];
+    let mut command = lab.command(&args);
+    command.args(["--identified", "callback", "--yes"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+/// Starts a fix for a ticket and keeps what it says.
 pub(crate) fn start_fix(lab: &Lab, ticket: &str) -> Going {
     let nonce = format!("nonce={ticket}");
     let args = ["--json", "run", "lab.count", "--ticket", ticket, "--arg", &nonce];

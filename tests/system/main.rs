@@ -7,4 +7,6 @@ mod p2;
 mod p3;
 mod p4;
 mod p5;
+mod p6;
+mod p7;
 mod p8;
