@@ -63,14 +63,17 @@ fn many(path: &Path) -> Result<Option<Vec<Papers>>, Failure> {
     if !path.is_file() {
         return Ok(None);
     }
-    let papers = verify::read_folder(path)?;
-    let lines: Vec<Papers> = papers
-        .record
-        .split(|byte| *byte == b'\n')
-        .filter(|line| line.starts_with(b"{\"payload\""))
-        .map(|line| Papers { record: line.to_vec(), ..Papers::default() })
-        .collect();
-    Ok((lines.len() > 1).then_some(lines))
+    Ok(lines(&verify::read_folder(path)?.record))
+}
+
+/// Every line of such a file: one that does not look like a record is one that does not verify, and
+/// not one that was never there.
+fn lines(bytes: &[u8]) -> Option<Vec<Papers>> {
+    let lines: Vec<&[u8]> =
+        bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).collect();
+    let records = lines.iter().any(|line| line.starts_with(b"{\"payload\""));
+    let paper = |line: &&[u8]| Papers { record: line.to_vec(), ..Papers::default() };
+    (records && lines.len() > 1).then(|| lines.iter().map(paper).collect())
 }
 
 /// Verifies several records; one that does not verify is enough to say no.
@@ -103,4 +106,18 @@ fn anchors_from(path: &Path) -> Result<Anchors, Failure> {
     let bytes = desk::home::read(path)?;
     Anchors::from_json(&bytes, &format!("`{}`", safe(&shown)))
         .map_err(|e| Failure::usage(format!("`{shown}` is not a keys.json")).because(e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_of_a_file_of_records_is_passed_over() {
+        let count = |text: &str| lines(text.as_bytes()).map(|papers| papers.len());
+        assert_eq!(count("{\"payload\":1}\n{\"payload\":2}\n"), Some(2));
+        assert_eq!(count("{\"payload\":1}\n {\"payload\":2}\n{\"x\":3}\r\n\n"), Some(3));
+        assert_eq!(count("{\"payload\":1}\n"), None, "one record");
+        assert_eq!(count("{\n  \"payload\": 1\n}\n"), None, "one record, laid out");
+    }
 }
