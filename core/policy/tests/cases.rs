@@ -322,6 +322,35 @@ mod tables {
     }
 
     #[test]
+    fn whoever_has_not_joined_is_known_by_other_keys_and_orders_nothing() {
+        let mut file = policy("office").file().clone();
+        let read = |file: &PolicyFile| PolicyFile::read(&file.write().unwrap());
+        let mut founder = file.people[0].clone();
+        founder.name = "f.new".parse().unwrap();
+        (founder.signing_key, founder.sealing_key) = (None, None);
+        (founder.vetter_key, founder.admin_key) = (Some(key("new-vetter")), None);
+        file.people.push(founder);
+        let read_back = read(&file).unwrap();
+        let whose = |name: &str| read_back.person_of(&key(name)).map(|p| p.name.to_string());
+        assert_eq!(whose("new-vetter").as_deref(), Some("f.new"));
+        assert_eq!(whose("new"), None);
+        let founder = read_back.person(&"f.new".parse().unwrap()).unwrap();
+        assert!(!read_back.is_withdrawn(founder, "2026-11-22T00:00:00Z".parse().unwrap()));
+        let last = file.people.len() - 1;
+        let faults = |file: &PolicyFile| -> Vec<String> {
+            read(file).unwrap_err().into_iter().map(|fault| fault.key).collect()
+        };
+        let mut sealed = file.clone();
+        sealed.people[last].sealing_key = file.people[0].sealing_key.clone().or_else(|| {
+            let (algorithm, key) = ("x".into(), vec![1].into());
+            Some(protocol::documents::SealingKey { algorithm, key })
+        });
+        assert_eq!(faults(&sealed), [format!("people[{last}].sealing_key")]);
+        file.people[last].vetter_key = None;
+        assert_eq!(faults(&file), [format!("people[{last}].signing_key")]);
+    }
+
+    #[test]
     fn a_look_says_nothing_of_approvals_that_nobody_would_ask_for() {
         let policy = policy("office");
         let text = "say = \"x\"\nrisk = \"high\"\nmode = \"check\"\nown_key = true";

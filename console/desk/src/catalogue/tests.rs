@@ -95,7 +95,7 @@ fn a_draft_that_hides_an_entry_meets_no_key() {
     let entry = targets.values().next().unwrap().clone();
     targets.insert("scripts/low/disk.spin-1.rhai".to_owned(), entry);
     draft["signatures"] = serde_json::json!({});
-    std::fs::write(&path, draft.to_string()).unwrap();
+    crate::home::write_secret(&path, draft.to_string().as_bytes()).unwrap();
     for scripts in [vec![], vec![read(&script("net.look", 1, "b"))]] {
         let hidden = |e: &CatalogueTrouble| {
             matches!(

@@ -278,7 +278,7 @@ fn policy_and_lists_change_with_one_person_away_and_not_with_two() {
     let (_dir, home, _) = small();
     let desk = Desk::open(home.clone()).unwrap();
     let [ours, theirs] = ["m.ruiz", "s.okafor"].map(|person| key(&home, Held::Admin, person));
-    let few = desk.withdraw_agent(&name("s.okafor"), &[ours.clone()], NOW).unwrap_err();
+    let few = desk.withdraw_agent(&name("s.okafor"), std::slice::from_ref(&ours), NOW).unwrap_err();
     assert_eq!(few.to_string(), "policy needs 2 people, has 1");
     let last = desk.withdraw_agent(&name("a.kaya"), &[], NOW).unwrap_err();
     assert!(matches!(last, WithdrawError::Last { .. }), "only a.kaya may sign orders: {last}");
