@@ -156,6 +156,9 @@ pub fn attest(desk: &Desk, wish: &Wish, now: Time) -> Result<Option<Envelope>, R
         Err(error) if error.is_missing() => return Ok(None),
         Err(error) => return Err(RunError::Attest(error)),
     };
+    // The wish may be older than the ticket: somebody may have closed it while a plan was read.
+    let fresh = crate::inventory::find_ticket(&desk.store, ticket.as_str()).ok();
+    let row = fresh.as_ref().map_or(row, |(_, row)| row);
     let attestation = TicketAttestation {
         ticket: ticket.clone(),
         assignee: row.assignee.clone(),
