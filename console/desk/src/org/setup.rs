@@ -264,7 +264,7 @@ pub fn init(
     done(Step::Ready)?;
     home::remove(&home.init_marker())?;
     let people = founding.people().map(|(name, _)| name.clone()).collect();
-    let weaknesses = catalogue.weaknesses();
+    let weaknesses = [catalogue.weaknesses(), catalogue::policy(home, now)?.weaknesses()].concat();
     Ok(Ready { organisation, people, vetted_by, weaknesses, resumed })
 }
 
