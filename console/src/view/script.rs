@@ -91,11 +91,10 @@ pub fn pending_words(waiting: &[Pending]) -> String {
         let people: Vec<&str> = list.signed.iter().map(AgentName::as_str).collect();
         let by = if people.is_empty() { "nobody".to_owned() } else { people.join(", ") };
         out.push_str(&format!(
-            "{} risk waits: {}; signed by {by} ({} of {})\n",
+            "{} risk waits: {}; signed by {by} ({})\n",
             list.risk,
             names.join(", "),
-            list.signed.len(),
-            list.wanted
+            share(list.signed.len(), list.wanted)
         ));
         missing |= list.signed.len() < list.wanted;
     }
@@ -105,6 +104,14 @@ pub fn pending_words(waiting: &[Pending]) -> String {
         "  Next   salve scripts publish"
     });
     out
+}
+
+/// As in `1 of 2`; where more signed than must, both numbers in words that cannot be misread.
+fn share(signed: usize, wanted: usize) -> String {
+    if signed > wanted {
+        return format!("{signed} people, {wanted} must");
+    }
+    format!("{signed} of {wanted}")
 }
 
 /// As in `cache.clear 3`.
@@ -171,7 +178,7 @@ pub fn show_words(shown: &Shown) -> String {
     lines.extend(m.question.iter().map(|q| format!("  Question   \"{}\"", safe(q))));
     lines.push(format!("  Written    by {}", m.author));
     let by = shown.vetted_by.join(", ");
-    lines.push(format!("  Vetted     by {by} ({} of {})", shown.vetted_by.len(), shown.wanted));
+    lines.push(format!("  Vetted     by {by} ({})", share(shown.vetted_by.len(), shown.wanted)));
     lines.push(format!("  Limit      {} s on {}", m.limit_seconds, safe(&m.platforms.join(", "))));
     let mut head = "  Arguments";
     for (name, spec) in &m.parameters {
