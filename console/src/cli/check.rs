@@ -53,7 +53,10 @@ pub(super) async fn look(ctx: &Ctx, args: &LookArgs, mode: Mode) -> Result<Exit,
     let name = job.endpoint.name.to_string();
     let by = job.ticket.as_ref().filter(|_| args.on.is_none()).map(|(id, _)| id.clone());
     if !ctx.json {
-        ctx.say(Heading::of(&job.script, &name, by).words());
+        let mut heading = Heading::of(&job.script, &name, by);
+        // A check takes nothing that could be taken back.
+        heading.undo = heading.undo.filter(|_| mode == Mode::Plan);
+        ctx.say(heading.words());
     }
     let watched = go(ctx, &work, &session, &wish).await?;
     let exit = match watched {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use desk::catalogue;
 use desk::enrol::{Door, ENROL_PORT, EndpointGuest, Joined, Place, Turned};
-use desk::inventory::find_endpoint;
+use desk::inventory::{RunFilter, find_endpoint};
 use desk::org::renew_certificates;
 use protocol::documents::Card;
 use protocol::{EndpointName, Envelope, Label, Time};
@@ -16,7 +16,7 @@ use store::{EndpointRow, EndpointState};
 use crate::cli::signers::Signers;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
-use crate::view::{Table, ago, safe};
+use crate::view::{Table, ago, endpoints as view, safe};
 
 /// `salve endpoints`
 #[derive(Debug, Args)]
@@ -227,9 +227,33 @@ fn find(ctx: &Ctx, words: &str) -> Result<Exit, Failure> {
         ));
     }
     let now = ctx.now();
-    ctx.show(&found, |found| table(found, now))?;
+    if ctx.json {
+        ctx.show(&found, |_| String::new())?;
+        return Ok(Exit::Fine);
+    }
+    let store = ctx.desk()?.store;
+    let with = |row: EndpointRow| Ok::<_, Failure>((health(&store, &row)?, row));
+    let rows: Vec<_> = found.into_iter().map(with).collect::<Result<_, _>>()?;
+    let rows: Vec<_> = rows.into_iter().map(|(health, row)| (row, health)).collect();
+    ctx.say(view::found(&rows, now).trim_end());
     Ok(Exit::Fine)
 }
+
+/// What the last health check said whose record verified.
+fn health(store: &store::Store, row: &EndpointRow) -> Result<Option<view::Health>, Failure> {
+    let filter = RunFilter { endpoint: Some(row.id), limit: LOOK_BACK, ..RunFilter::default() };
+    for run in store.runs(&filter)? {
+        let looked = run.script.as_deref() == Some("health.check") && run.verified == Some(true);
+        let (true, Some(outcome)) = (looked, run.outcome) else { continue };
+        let record = store.run_record(&run.id)?.and_then(|bytes| desk::verify::peek_record(&bytes));
+        let summary = record.map(|(record, _)| record.predicate.summary).unwrap_or_default();
+        return Ok(Some(view::Health { at: run.created, outcome, summary }));
+    }
+    Ok(None)
+}
+
+/// How many runs of a machine are looked through for its last health check.
+const LOOK_BACK: usize = 50;
 
 /// How alike a part of a name must be, hundredths.
 const ALIKE_MIN: f64 = 0.75;

@@ -14,8 +14,8 @@ use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::safe;
 use crate::view::script::{
-    LintLine, Shown, label, lint_words, name_version, pending_words, proposal_words, rows,
-    show_words, text,
+    LintLine, Shown, hits as hits_words, label, lint_words, name_version, pending_words,
+    proposal_words, rows, show_words, text,
 };
 
 /// `salve scripts`
@@ -253,7 +253,7 @@ fn search(ctx: &Ctx, words: &str) -> Result<Exit, Failure> {
         return Err(Failure::needs_person(format!("no script is known for \"{words}\""))
             .next("all of them:  salve scripts list"));
     }
-    ctx.show(&hits, |hits| rows(hits))?;
+    ctx.show(&hits, |found| hits_words(found))?;
     Ok(Exit::Fine)
 }
 

@@ -7,7 +7,7 @@ pub use desk::notes::seconds;
 use desk::notes::{amount, sums, thing};
 use desk::runs::{Live, RunResult, ScriptEntry, can_be_undone};
 use protocol::documents::{ByFunction, Decision, RecordPredicate};
-use protocol::{Mode, Outcome, Plan, PlanLine, PlanReach, Refusal, TicketId, Time};
+use protocol::{Mode, Outcome, Plan, PlanLine, Refusal, TicketId, Time};
 use serde::Serialize;
 
 use super::{bytes, safe};
@@ -167,10 +167,10 @@ pub const fn word(mode: Mode, outcome: Outcome) -> &'static str {
         (Mode::Check, Outcome::Succeeded) => "found",
         (Mode::Plan, Outcome::Succeeded) => "planned",
         (Mode::Undo, Outcome::Succeeded) => "undone",
-        (_, Outcome::Cancelled) => "cancelled",
-        (Mode::Check | Mode::Plan, Outcome::Failed | Outcome::Partial | Outcome::TimedOut) => {
-            "unknown"
-        }
+        (
+            Mode::Check | Mode::Plan,
+            Outcome::Failed | Outcome::Partial | Outcome::TimedOut | Outcome::Cancelled,
+        ) => "unknown",
         (_, outcome) => outcome.for_people(),
     }
 }
@@ -319,6 +319,8 @@ pub(super) fn did(effects: &BTreeMap<String, ByFunction>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use protocol::PlanReach;
+
     use super::*;
 
     fn line(reach: PlanReach, key: &str, label: &str, count: u64, bytes: u64) -> PlanLine {

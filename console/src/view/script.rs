@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use desk::catalogue::{Pending, PendingScript, Proposal};
+use desk::runs::can_be_undone;
 use protocol::{AgentName, Consent, Manifest};
 use serde::Serialize;
 
@@ -145,6 +146,28 @@ const fn consent(consent: Consent) -> &'static str {
     }
 }
 
+/// Scripts that were looked for: what each asks of the person, does, and whether it can be undone.
+#[must_use]
+pub fn hits(scripts: &[Manifest]) -> String {
+    let mut table = Table::bare();
+    for manifest in scripts {
+        let undo = match can_be_undone(manifest) {
+            Some(true) => "undo: full",
+            Some(false) => "undo: none",
+            None => "changes nothing",
+        };
+        let asks = match manifest.consent {
+            Consent::None => "asks nobody",
+            Consent::Tell => "tells the user",
+            Consent::Ask => "asks the user",
+            Consent::Identity => "asks who it is",
+        };
+        let risk = format!("{} risk", manifest.risk);
+        table.row([manifest.name.as_str(), &risk, asks, &manifest.does, undo]);
+    }
+    table.render()
+}
+
 /// One script's page.
 #[derive(Debug, Serialize)]
 pub struct Shown {
@@ -225,6 +248,10 @@ pub(crate) mod tests {
             rows(&[manifest()]),
             "SCRIPT       VERSION  RISK  PERSON  DOES\n\
              cache.clear  3        low   told    empties package\\u{1b}[31m caches\n"
+        );
+        assert_eq!(
+            hits(&[manifest()]),
+            "cache.clear  low risk  tells the user  empties package\\u{1b}[31m caches  undo: none\n"
         );
         let shown = Shown {
             manifest: manifest(),

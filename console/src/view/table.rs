@@ -14,6 +14,11 @@ impl Table {
     pub fn new<const N: usize>(heading: [&str; N]) -> Self {
         Self { rows: vec![heading.map(str::to_owned).to_vec()] }
     }
+    /// A table without one.
+    #[must_use]
+    pub fn bare() -> Self {
+        Self { rows: Vec::new() }
+    }
     /// Adds a row; cells are escaped here, an empty cell shows as `-`.
     pub fn row<const N: usize>(&mut self, cells: [&str; N]) {
         let cell = |c: &str| if c.is_empty() { "-".to_owned() } else { safe(c) };

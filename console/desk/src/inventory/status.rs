@@ -194,8 +194,9 @@ fn roles(
             "timestamp" | "snapshot" if online => ("the next command, by itself".to_owned(), 0),
             "timestamp" | "snapshot" => ("a home that has the online key".to_owned(), 3),
             "root" => ("the holders of the root keys".to_owned(), 60),
-            "targets" | "policy" => ("an administrator".to_owned(), 14),
-            _ => ("its vetters".to_owned(), 14),
+            "targets" => ("an administrator".to_owned(), 14),
+            "policy" => ("an administrator: salve scripts renew".to_owned(), 14),
+            _ => ("its vetters: salve scripts renew".to_owned(), 14),
         };
         endings.push(ending(format!("catalogue role {role}"), ends, by, days, now));
     }
