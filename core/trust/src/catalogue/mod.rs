@@ -104,6 +104,9 @@ impl Catalogue {
         let (next, kept) = read::read(root, files, new)?;
         // Policy and risk roles may have expired without harm to the others: TUF asks for them
         // when a target is wanted, and so does whoever authorizes.
+        // Fresh also when it was issued, as it says itself: that is the floor of every later
+        // judgement, and the online key alone must not move it to where nothing is fresh any more.
+        let now = now.max(next.issued);
         for role in ["root", "timestamp", "snapshot", "targets"] {
             if let Some(expired) = next.end_of(role).filter(|end| *end <= now) {
                 return Err(CatalogueError::Expired { role: role.to_owned(), expired });

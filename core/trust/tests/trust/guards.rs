@@ -351,3 +351,15 @@ fn weak_or_doubled_keys_are_never_published() {
     assert!(Repository::create(folder.path(), plan, &all(&signers), NOW).is_err());
     assert!(!folder.path().join("timestamp.json").exists());
 }
+
+#[test]
+fn an_online_key_alone_does_not_move_the_time_to_where_nothing_is_fresh() {
+    // The floor of every later judgement: beyond the root's end nothing could ever be taken again.
+    let refusal = forged(|forge| {
+        let mut timestamp = forge.signed("timestamp.json");
+        timestamp["issued"] = json!("2999-01-01T00:00:00Z");
+        timestamp["expires"] = json!("2999-12-31T00:00:00Z");
+        forge.put("timestamp.json", &timestamp, &["online"]);
+    });
+    starts(&refusal, "stale: `root` expired");
+}
