@@ -123,11 +123,22 @@ impl Failure {
             out.push_str(": ");
             out.push_str(&cause);
         }
-        for line in self.next_step.iter().flat_map(|step| step.lines()) {
+        for line in self.step().lines() {
             out.push_str("\n  ");
             out.push_str(&safe(line));
         }
         out
+    }
+
+    /// What to do now; where nobody said it, what is right for this kind of failure.
+    fn step(&self) -> &str {
+        match (&self.next_step, self.exit) {
+            (Some(step), _) => step,
+            (None, Exit::Usage) => "salve --help   lists the commands",
+            (None, Exit::Unreachable) => "run the command again in a minute",
+            (None, Exit::Broken) => "set right what this names, then run the command again",
+            (None, _) => "salve status   says what needs a person",
+        }
     }
 
     fn cause(&self) -> Option<String> {
@@ -142,7 +153,7 @@ impl Failure {
                 "failure": {
                     "sentence": self.sentence,
                     "cause": self.source.as_ref().map(|s| ErrorChain(s.as_ref()).to_string()),
-                    "next": self.next_step,
+                    "next": self.step(),
                     "exit": self.exit as u8,
                 }
             })

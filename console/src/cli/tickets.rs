@@ -251,6 +251,7 @@ fn put(ctx: &Ctx, desk: &Desk, typed: &str, to: TicketState) -> Result<Exit, Fai
 impl From<TicketTrouble> for Failure {
     fn from(trouble: TicketTrouble) -> Self {
         let exit = match &trouble {
+            busy if crate::failures::busy(busy) => Exit::Unreachable,
             TicketTrouble::TooLong { .. } => Exit::Usage,
             TicketTrouble::Ticket(error) => match error {
                 desk::inventory::TicketError::Invalid { .. }
