@@ -333,9 +333,15 @@ fn a_withdrawn_person_signs_nothing_and_the_last_one_stays() {
     file.people.push(colleague);
     let text = catalogue::policy_text(&file).unwrap();
     catalogue::publish_policy(&desk.home, &text, &admins, NOW).unwrap();
-    desk.withdraw_agent(&"m.ruiz".parse().unwrap(), &admins, NOW).unwrap();
+    let ruiz = "m.ruiz".parse().unwrap();
+    let ca = desk.home.ca(certs::Kind::People).unwrap();
+    let until = NOW.plus(certs::DAY);
+    let leaf = ca.issue_agent(&certs::spki_of(&key), &ruiz, [9; 16], NOW, until).unwrap();
+    desk.store.put_agent(&ruiz, store::AgentState::Joined, None, Some(&leaf), NOW).unwrap();
+    desk.withdraw_agent(&ruiz, &admins, NOW).unwrap();
     let policy = catalogue::policy(&desk.home, NOW).unwrap();
     assert!(policy.is_withdrawn(policy.person_of(&key).unwrap(), NOW));
+    assert_eq!(policy.denied_serials(), [certs::read(&leaf).unwrap().serial], "doors close too");
 }
 
 fn in_three_weeks() -> protocol::Time {

@@ -89,10 +89,17 @@ impl Desk {
         if people.iter().filter(stays).count() == 0 {
             return Err(WithdrawError::Last { name: name.clone() });
         }
+        // The console's certificate goes with its owner: doors close, and lines that are open end.
+        let agents = self.store.agents()?;
+        let leaf = agents.into_iter().find(|row| row.name == *name).and_then(|row| row.certificate);
+        let serial = leaf.and_then(|der| certs::read(&der).ok()).map(|facts| facts.serial);
+        let serial = serial.map(|bytes| bytes.iter().map(|b| format!("{b:02x}")).collect());
         self.change_policy(admins, now, |file| {
             if !file.denied.people.contains(name) {
                 file.denied.people.push(name.clone());
             }
+            let known: &mut Vec<String> = &mut file.denied.serials;
+            known.extend(serial.filter(|serial| !known.contains(serial)));
         })?;
         Ok(self.store.put_agent(name, AgentState::Withdrawn, None, None, now)?)
     }
