@@ -14,12 +14,9 @@ use surface::Value;
 
 const ABOUT: &str = r#"const ABOUT = #{
     id: "test.hostile", version: 1, title: "Test", does: "tests", author: "m.allory",
-    risk: "high", consent: "none", platforms: ["linux"],
-    params: #{ user: #{ kind: "user", preset: "jo", ask: "Who?" } },
-    permissions: #{
-        "service.restart": ["x.service"], "secret.one_time": [], "user.set_password": ["humans"],
-        "fs.find": ["/x/**"],
-    },
+    risk: "high", consent: "none", platforms: ["linux"], params: #{ user: #{kind: "user", preset: "jo", ask: "Who?"} },
+    permissions: #{ "service.restart": ["x.service"], "secret.one_time": [],
+        "user.set_password": ["humans"], "fs.find": ["/x/**"] },
 };
 "#;
 const MACHINE: &str = r#"
