@@ -1,7 +1,11 @@
 //! The promises, each in a file of its own, against the real programs in a throw-away overlay.
 
+mod bad_input;
 mod bench;
+mod clock;
 mod crash;
+mod full_disk;
+mod interrupted;
 mod p1;
 mod p2;
 mod p3;
@@ -10,3 +14,5 @@ mod p5;
 mod p6;
 mod p7;
 mod p8;
+mod package;
+mod two_machines;
