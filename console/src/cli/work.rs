@@ -5,7 +5,7 @@ use desk::home::Home;
 use desk::inventory::{find_endpoint, find_ticket};
 use desk::org::Desk;
 use desk::runs::{EndpointRow, RunError, RunRow, ScriptEntry, TicketRow};
-use desk::session::{Agent, DialError, LinkError, NoAgent, Session, SessionError};
+use desk::session::{Agent, DialError, LinkError, NoAgent, Objection, Session, SessionError};
 use protocol::frames::Stop;
 use protocol::{ScriptName, TicketId};
 
@@ -200,6 +200,14 @@ fn line(error: LinkError, to: &EndpointRow, ctx: &Ctx) -> Failure {
     let name = &to.name;
     match error {
         LinkError::Stopped(stop) => stopped(stop, to),
+        LinkError::Refused(Objection::Expired) => {
+            Failure::refused(format!("{name} did not let us in. Nothing was sent."))
+                .because(error)
+                .next(
+                    "compare the clocks: `date -u` here and there; where they agree, salve status \
+                     says what must be renewed",
+                )
+        }
         LinkError::Refused(_) => {
             Failure::refused(format!("{name} did not let us in. Nothing was sent."))
                 .because(error)
