@@ -48,8 +48,10 @@ pub fn free_port() -> u16 {
     socket.local_addr().expect("an address").port()
 }
 
-/// Runs a program of this machine to its end, with nothing on its standard input.
+/// Runs a program of this machine to its end, with nothing on its standard input. Inside the
+/// overlay only: what it changes has to go with it.
 pub fn sh(script: &str) -> Done {
+    need_overlay();
     let mut command = std::process::Command::new("/bin/sh");
     process::run(command.args(["-ec", script]), b"")
 }
