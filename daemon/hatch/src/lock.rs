@@ -116,6 +116,7 @@ pub fn begin(name: &str, keep: &[i32]) -> Result<(), LockError> {
 /// # Errors
 /// [`LockError::Step`].
 pub fn keeper() -> Result<(), LockError> {
+    sys::give_back_large_blocks();
     rights::unseen()
 }
 

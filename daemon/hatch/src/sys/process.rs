@@ -45,6 +45,16 @@ pub(crate) fn ignore_file_size_signal() -> io::Result<()> {
     if before == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Has large blocks given back to the kernel as soon as they are freed. Without this the allocator
+/// keeps what one large block once took: a ledger's segment, for as long as the process lives.
+pub(crate) fn give_back_large_blocks() {
+    #[cfg(target_env = "gnu")]
+    for limit in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
+        // SAFETY: two numbers; an unknown one changes nothing.
+        unsafe { libc::mallopt(limit, 128 * 1024) };
+    }
+}
+
 /// The kernel's Landlock ABI, 0 where it has none or it is off.
 pub(crate) fn landlock_abi() -> i32 {
     // SAFETY: a null attribute of size zero with the version flag only asks.
