@@ -2,6 +2,7 @@
 //! the console. Prints what each took. Never part of a release.
 //!
 //! usage: held HOME ENDPOINT SCRIPT
+#![expect(clippy::disallowed_methods, reason = "a bench client reads the clocks: that is its job")]
 
 use std::io::BufRead as _;
 use std::path::Path;
