@@ -28,10 +28,14 @@ fn notes(lab: &Lab, ticket: &str) -> (Vec<String>, Vec<String>) {
     (of(false), of(true))
 }
 
-/// Bytes that the console's store has written so far: each transaction moves it.
-fn written(lab: &Lab) -> Vec<u64> {
-    let len = |name: &str| fs::metadata(lab.home().join(name)).map_or(0, |m| m.len());
-    vec![len("desk.db-wal"), len("desk.db")]
+/// Size and time of the console's store: each transaction moves one of them.
+fn written(lab: &Lab) -> Vec<(u64, i64, i64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let look = |name: &str| {
+        let found = fs::metadata(lab.home().join(name));
+        found.map_or((0, 0, 0), |m| (m.len(), m.mtime(), m.mtime_nsec()))
+    };
+    vec![look("desk.db-wal"), look("desk.db")]
 }
 
 /// Kills the console when its store has moved so many times. False: it ended before.
