@@ -153,7 +153,7 @@ impl Matrix {
             account.iter().filter(fits).cloned().collect()
         };
         assert!(told.ran <= 1, "{point}: executed {} times", told.ran);
-        let shown = bench::shown(&self.lab, &told.ticket);
+        let shown = bench::delivered(&self.lab, &told.ticket);
         let mut fixes = 0;
         for run in bench::runs(&self.lab, &told.ticket) {
             let records = of("record", "run", &run["id"]);

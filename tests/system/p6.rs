@@ -38,23 +38,43 @@ fn written(lab: &Lab) -> Vec<(u64, i64, i64)> {
     vec![look("desk.db-wal"), look("desk.db")]
 }
 
-/// Kills the console when its store has moved so many times. False: it ended before.
-fn killed_at(lab: &Lab, console: &mut Child, moves: usize) -> bool {
+/// When the console is killed.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// When its store has moved so many times.
+    Moves(usize),
+    /// When the endpoint has accepted its order.
+    Accepted,
+    /// When the endpoint has done what was ordered.
+    Done,
+}
+
+/// Kills the console when the moment has come. False: it ended before.
+fn killed_at(lab: &Lab, pc: &Endpoint, console: &mut Child, moment: Moment) -> bool {
     let (mut seen, mut last) = (0, written(lab));
+    let (accepted, done) = (pc.entries().accepted, bench::executions());
     wait_for("the console to get there", 60, || {
         if console.try_wait().expect("wait").is_some() {
             return Some(false);
         }
         // Looks as often as it can: what moves between two looks counts as one.
-        for _ in 0..2000 {
-            let now = written(lab);
-            if now != last {
-                (seen, last) = (seen + 1, now);
-                if seen >= moves {
-                    console.kill().expect("killed");
-                    console.wait().expect("ended");
-                    return Some(true);
+        for _ in 0..if matches!(moment, Moment::Moves(_)) { 2000 } else { 1 } {
+            let come = match moment {
+                Moment::Moves(moves) => {
+                    let now = written(lab);
+                    if now != last {
+                        (seen, last) = (seen + 1, now);
+                    }
+                    seen >= moves
                 }
+                // Its plan is accepted first.
+                Moment::Accepted => pc.entries().accepted >= accepted + 2,
+                Moment::Done => bench::executions() > done,
+            };
+            if come {
+                console.kill().expect("killed");
+                console.wait().expect("ended");
+                return Some(true);
             }
         }
         None
@@ -65,11 +85,16 @@ fn killed_at(lab: &Lab, console: &mut Child, moves: usize) -> bool {
 fn whenever_the_console_is_killed_a_later_command_leaves_exactly_one_note() {
     let (lab, pc) = begun();
     let (mut unsent, mut told, mut kills) = (0, 0, 0);
-    for moves in 1..60 {
-        let ticket = bench::ticket(&lab, &format!("killed at {moves}"), "pc");
+    let mut moved_out = false;
+    let moves = (1..60).map(Moment::Moves);
+    for moment in moves.chain([Moment::Accepted, Moment::Done, Moment::Accepted, Moment::Done]) {
+        if moved_out && matches!(moment, Moment::Moves(_)) {
+            continue;
+        }
+        let ticket = bench::ticket(&lab, &format!("killed at {moment:?}"), "pc");
         let before = bench::executions();
         let mut console = bench::fix_command(&lab, &ticket).spawn().expect("salve");
-        let killed = killed_at(&lab, &mut console, moves);
+        let killed = killed_at(&lab, &pc, &mut console, moment);
         kills += usize::from(killed);
         // What the endpoint has taken goes on without any console.
         wait_for("the endpoint to be at rest", 30, || {
@@ -87,18 +112,19 @@ fn whenever_the_console_is_killed_a_later_command_leaves_exactly_one_note() {
         let fix: Vec<&Value> = runs.iter().filter(|run| run["mode"] == "fix").collect();
         // Any command looks after what is due; twice, so that a note could come twice.
         lab.salve(&["status"]);
+        if ran == 1 {
+            bench::delivered(&lab, &ticket);
+        }
         let (internal, public) = notes(&lab, &ticket);
         if ran == 1 {
             told += 1;
-            assert_eq!((internal.len(), public.len()), (1, 1), "at {moves}: {fix:?}");
+            assert_eq!((internal.len(), public.len()), (1, 1), "at {moment:?}: {fix:?}");
         } else {
             unsent += 1;
             // An order that never arrived did not happen: no note may say that it did.
-            assert!(internal.is_empty() && public.is_empty(), "at {moves}: {internal:?}");
+            assert!(internal.is_empty() && public.is_empty(), "at {moment:?}: {internal:?}");
         }
-        if !killed {
-            break;
-        }
+        moved_out |= !killed;
     }
     println!("{kills} kills, {told} told, {unsent} never arrived");
     assert!(kills >= 6 && told >= 2 && unsent >= 2, "{kills} kills, {told} told, {unsent} unsent");
