@@ -146,7 +146,7 @@ fn fits(call: &str, what: &str, spec: &Spec, value: &Value) -> Result<(), String
         (false, _) => Err(format!(
             "{call}: {what} `{}` must be {}, got {}",
             spec.name,
-            type_word(spec.ty),
+            spec.ty.word(),
             value.type_word()
         )),
     }
@@ -158,19 +158,6 @@ fn holds_secret(value: &Value) -> bool {
         Value::List(list) => list.iter().any(holds_secret),
         Value::Map(map) => map.values().any(holds_secret),
         _ => false,
-    }
-}
-
-/// The word for a type in messages; the same words as [`Value::type_word`].
-pub(crate) const fn type_word(ty: Ty) -> &'static str {
-    match ty {
-        Ty::Bool => "yes or no",
-        Ty::Int => "a whole number",
-        Ty::Text => "text",
-        Ty::List => "a list",
-        Ty::Map => "a map",
-        Ty::Secret => "a secret",
-        Ty::Any => "a value",
     }
 }
 

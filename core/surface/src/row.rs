@@ -80,6 +80,22 @@ pub enum Ty {
     Any,
 }
 
+impl Ty {
+    /// The word in messages; the same words as [`crate::Value::type_word`].
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Bool => "yes or no",
+            Self::Int => "a whole number",
+            Self::Text => "text",
+            Self::List => "a list",
+            Self::Map => "a map",
+            Self::Secret => "a secret",
+            Self::Any => "a value",
+        }
+    }
+}
+
 /// A named argument or option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spec {

@@ -117,18 +117,6 @@ fn fits(ty: Ty, value: &Value) -> bool {
     }
 }
 
-const fn word(ty: Ty) -> &'static str {
-    match ty {
-        Ty::Bool => "yes or no",
-        Ty::Int => "a whole number",
-        Ty::Text => "text",
-        Ty::List => "a list",
-        Ty::Map => "a map",
-        Ty::Secret => "a secret",
-        Ty::Any => "a value",
-    }
-}
-
 fn typed<'a>(row: &'static Row, args: &'a [Value]) -> Result<Checked<'a>, Fail> {
     let wanted = row.args.len();
     let (plain, last) = args.split_at_checked(wanted).unwrap_or((args, &[]));
@@ -168,7 +156,7 @@ fn one(spec: &Spec, value: &Value) -> Result<(), Fail> {
     if fits(spec.ty, value) {
         return Ok(());
     }
-    let (wanted, given) = (word(spec.ty), value.type_word());
+    let (wanted, given) = (spec.ty.word(), value.type_word());
     Err(Fail::argument(format!("`{}` is {wanted}, not {given}", spec.name)))
 }
 

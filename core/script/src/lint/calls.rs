@@ -8,7 +8,6 @@ use surface::{Row, Ty};
 use crate::about::{closing, literal_value};
 use crate::fault::At;
 use crate::lex::{Tok, Token};
-use crate::modules::type_word;
 
 /// Words of the language and of this project that may be called.
 pub(crate) const BUILT_IN: &[&str] =
@@ -185,7 +184,7 @@ pub(crate) fn argument(shown: &str, row: &Row, index: usize, arg: &[Token], at: 
     if fits {
         return Vec::new();
     }
-    let (wants, got) = (type_word(spec.ty), value.type_word());
+    let (wants, got) = (spec.ty.word(), value.type_word());
     vec![("argument", at, format!("`{shown}`: `{}` must be {wants}, got {got}", spec.name))]
 }
 
