@@ -110,7 +110,7 @@ fn from_child(dice: &mut Dice, run: RunId) -> Event {
             run,
             message: FromInterpreter::Ended { findings: vec![], fault: None },
         },
-        6 => Event::Spawned { run },
+        6 => Event::Spawned { run, cgroup: dice.roll(2) == 0 },
         7 => {
             let effects = keeper::record::EffectsSummary::of(&dice.bytes(40));
             Event::EffectsRead { run, effects }

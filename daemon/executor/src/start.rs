@@ -1,4 +1,4 @@
-//! Start-up, in its one order: cgroup, start message, bus, folders, lock, `Ready`, service.
+//! Start-up, in its one order: start message, bus, folders, lock, `Ready`, service.
 //!
 //! Nothing of the interpreter is read before the lock; nothing is opened for it afterwards.
 
@@ -56,17 +56,9 @@ pub fn main() -> ExitCode {
 }
 
 fn whole() -> Result<(), Stopped> {
-    let keep = [
-        fds::FROM_KEEPER,
-        fds::TO_KEEPER,
-        fds::LOG,
-        fds::CGROUP,
-        fds::PEER_IN,
-        fds::PEER_OUT,
-        fds::EFFECTS,
-    ];
+    let keep =
+        [fds::FROM_KEEPER, fds::TO_KEEPER, fds::LOG, fds::PEER_IN, fds::PEER_OUT, fds::EFFECTS];
     lock::begin("salve-executor", &keep)?;
-    let cgroup = inherited(fds::CGROUP);
     let mut keeper = KeeperPipes {
         from: Inbox::from_fd(inherited(fds::FROM_KEEPER)?),
         to: Outbox::from_fd(inherited(fds::TO_KEEPER)?),
@@ -80,14 +72,7 @@ fn whole() -> Result<(), Stopped> {
         return Err(Stopped::NoStart);
     };
     let exceptions = start.exceptions;
-    let mut defences = match cgroup {
-        Ok(fd) => lock::join_cgroup(fd, &exceptions)?,
-        // The keeper gives none where the exception says that there is none.
-        Err(_) if exceptions.cgroup => {
-            Defences::from([("cgroup".to_owned(), "off by exception".to_owned())])
-        }
-        Err(error) => return Err(error.into()),
-    };
+    let mut defences = Defences::new();
     let bus = bus(&start, &mut defences)?;
     let parts = Parts { root: Root::system(), effects, keeper: Box::new(keeper), bus };
     let mut run = Run::open(*start, parts)?;

@@ -163,14 +163,14 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// `cgroup.procs`, opened for a child that joins through it.
+    /// The folder itself, opened for children that are born in it.
     ///
     /// # Errors
     /// [`CgroupError::Io`].
-    pub fn joining(&self) -> Result<OwnedFd, CgroupError> {
-        let path = self.path.join("cgroup.procs");
-        rustix::fs::open(&path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(|e| failed("open", &path, e))
+    pub fn open(&self) -> Result<OwnedFd, CgroupError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open(&self.path, flags, Mode::empty())
+            .map_err(|e| failed("open", &self.path, e))
     }
 
     /// Kills everything in it, now and at once.

@@ -1,11 +1,10 @@
 //! A process locks itself, in one call, before it reads anything that it did not bring along.
 //! Never half: an error means that the process must end.
 //!
-//! Order in every child: [`begin`] first thing in `main`; claim descriptors; [`join_cgroup`]; open
-//! what must be open; then [`interpreter`], [`gate`] or [`executor`]; only then read input.
+//! Order in every child: [`begin`] first thing in `main`; claim descriptors; open what must be
+//! open; then [`interpreter`], [`gate`] or [`executor`]; only then read input.
 
 use std::collections::BTreeSet;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use protocol::limits;
@@ -14,7 +13,7 @@ use rustix::thread::CapabilitySet;
 use surface::Class;
 
 use crate::fence::{self, ABI_LEAST, ABI_NEWEST, Fence};
-use crate::rights::{self, step};
+use crate::rights;
 use crate::{Defences, Exceptions, cgroup, seccomp, sys, tables};
 
 /// Open descriptors of an interpreter: its pipes and a few to spare.
@@ -127,23 +126,6 @@ pub fn keeper() -> Result<(), LockError> {
 /// [`LockError::Step`].
 pub fn end_with_keeper() -> Result<(), LockError> {
     rights::with_keeper()
-}
-
-/// Joins the run's cgroup through its `cgroup.procs`; the descriptor is closed.
-///
-/// # Errors
-/// [`LockError::Step`], except under exception `cgroup`.
-pub fn join_cgroup(fd: OwnedFd, exceptions: &Exceptions) -> Result<Defences, LockError> {
-    // Where there is no folder the keeper gives `/dev/null`, which takes every write.
-    let folder = rustix::fs::fstat(&fd)
-        .is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file());
-    let joined = if folder { rustix::io::write(&fd, b"0") } else { Err(rustix::io::Errno::NOENT) };
-    let said = match joined {
-        Ok(_) => "own folder, cgroup.kill".to_owned(),
-        Err(error) if exceptions.cgroup => format!("off by exception ({error})"),
-        Err(error) => return Err(step("join the run's cgroup")(error)),
-    };
-    Ok(Defences::from([("cgroup".to_owned(), said)]))
 }
 
 /// Locks an interpreter: user nobody, no files, no network, no programs, an allow-list of system

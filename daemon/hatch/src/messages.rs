@@ -18,14 +18,12 @@ pub mod fds {
     pub const TO_KEEPER: i32 = 1;
     /// Log lines (stderr).
     pub const LOG: i32 = 2;
-    /// `cgroup.procs` of the run's cgroup, opened for writing; closed after joining.
-    pub const CGROUP: i32 = 3;
     /// Interpreter: answers from the executor. Executor: calls from the interpreter.
-    pub const PEER_IN: i32 = 4;
+    pub const PEER_IN: i32 = 3;
     /// Interpreter: calls to the executor. Executor: answers to the interpreter.
-    pub const PEER_OUT: i32 = 5;
+    pub const PEER_OUT: i32 = 4;
     /// Executor: the effects file, opened for appending.
-    pub const EFFECTS: i32 = 6;
+    pub const EFFECTS: i32 = 5;
 }
 
 /// Which defences may be missing; the shipped configuration names none.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use crate::sys;
 
@@ -107,7 +107,8 @@ pub struct Child {
     name: String,
 }
 
-/// Starts `program` with these arguments and exactly these descriptors, in a session of its own.
+/// Starts `program` with these arguments and exactly these descriptors, in a session of its own. A
+/// program that the kernel does not take after all ends with status 126.
 ///
 /// # Errors
 /// [`SpawnError`]; then nothing runs.
@@ -115,6 +116,28 @@ pub fn spawn(
     program: &Program,
     arguments: &[&str],
     table: &[(BorrowedFd<'_>, i32)],
+) -> Result<Child, SpawnError> {
+    start(program, arguments, table, None)
+}
+
+/// As [`spawn`], in a cgroup from its first instruction on.
+///
+/// # Errors
+/// [`SpawnError`]; then nothing runs.
+pub fn spawn_in(
+    folder: BorrowedFd<'_>,
+    program: &Program,
+    arguments: &[&str],
+    table: &[(BorrowedFd<'_>, i32)],
+) -> Result<Child, SpawnError> {
+    start(program, arguments, table, Some(folder))
+}
+
+fn start(
+    program: &Program,
+    arguments: &[&str],
+    table: &[(BorrowedFd<'_>, i32)],
+    folder: Option<BorrowedFd<'_>>,
 ) -> Result<Child, SpawnError> {
     let failed = |source| SpawnError::Start { program: program.name.clone(), source };
     let text = |text: &str| CString::new(text).map_err(|error| failed(error.into()));
@@ -130,18 +153,9 @@ pub fn spawn(
     }
     let table: Vec<_> = high.iter().map(|(fd, target)| (fd.as_fd(), *target)).collect();
     let path = text(&format!("/proc/self/fd/{}", program.fd.as_raw_fd()))?;
-    let raw = sys::posix_spawn(&path, &argv, &table).map_err(failed)?;
+    let (raw, pidfd) = sys::start(&path, &argv, &table, folder).map_err(failed)?;
     let gone = || failed(std::io::ErrorKind::NotFound.into());
     let pid = Pid::from_raw(raw).ok_or_else(gone)?;
-    // The child is ours and not waited for, so that its number cannot mean another process.
-    let pidfd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(pidfd) => pidfd,
-        Err(error) => {
-            let _ = rustix::process::kill_process(pid, Signal::KILL);
-            let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
-            return Err(failed(error.into()));
-        }
-    };
     Ok(Child { pidfd, pid, name: program.name.clone() })
 }
 

@@ -8,7 +8,7 @@ use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
 use hatch::pipe::{Inbox, Outbox};
-use hatch::{Defences, Exceptions, FromInterpreter, ToInterpreter, fds, inherited, lock};
+use hatch::{FromInterpreter, ToInterpreter, fds, inherited, lock};
 use protocol::error_chain::ErrorChain;
 use protocol::limits;
 
@@ -48,8 +48,7 @@ fn complain(error: &NotStarted) {
 }
 
 fn start() -> Result<u8, NotStarted> {
-    let keep =
-        [fds::FROM_KEEPER, fds::TO_KEEPER, fds::LOG, fds::CGROUP, fds::PEER_IN, fds::PEER_OUT];
+    let keep = [fds::FROM_KEEPER, fds::TO_KEEPER, fds::LOG, fds::PEER_IN, fds::PEER_OUT];
     lock::begin("interpreter", &keep)?;
     // Never closed by hand, as in `Peer`.
     let mut keeper_in = ManuallyDrop::new(Inbox::from_fd(inherited(fds::FROM_KEEPER)?));
@@ -58,23 +57,11 @@ fn start() -> Result<u8, NotStarted> {
     let peer_out = Outbox::from_fd(inherited(fds::PEER_OUT)?).at_most(limits::PEER_BYTES_MAX);
     let ToInterpreter::Start { source, mode, parameters, exceptions, nobody, limit_ms } =
         keeper_in.recv()?.ok_or(NotStarted::NothingToDo)?;
-    let mut defences = join(&exceptions)?;
-    defences.extend(lock::interpreter(nobody, &exceptions)?);
+    let defences = lock::interpreter(nobody, &exceptions)?;
     keeper.send(&FromInterpreter::Ready { defences })?;
     let job = Job { source, mode, parameters, limit_ms };
     let served = serve(&job, Peer::new(peer_in, peer_out));
     let ended = FromInterpreter::Ended { findings: served.findings, fault: served.fault };
     keeper.send(&ended)?;
     Ok(served.code)
-}
-
-/// Joins the run's cgroup; where there is none, only an exception lets it go on.
-fn join(exceptions: &Exceptions) -> Result<Defences, NotStarted> {
-    match inherited(fds::CGROUP) {
-        Ok(fd) => Ok(lock::join_cgroup(fd, exceptions)?),
-        Err(_) if exceptions.cgroup => {
-            Ok(Defences::from([("cgroup".to_owned(), "off by exception".to_owned())]))
-        }
-        Err(error) => Err(error.into()),
-    }
 }

@@ -120,7 +120,7 @@ fn a_script_runs_locked_and_its_calls_cross() {
     );
     let mut run = start(&source, Mode::Check, 5_000);
     let defences = run.ready();
-    for name in ["landlock", "seccomp", "uid", "cgroup", "no_new_privs", "limits"] {
+    for name in ["landlock", "seccomp", "uid", "no_new_privs", "limits"] {
         assert!(defences.contains_key(name), "{name} is not in {defences:?}");
     }
     let said = run.serve(|function, args| {
@@ -298,20 +298,6 @@ fn what_does_not_parse_is_a_fault_with_its_line() {
 fn without_an_order_nothing_runs() {
     let (run, to) = born();
     drop(to);
-    assert_eq!(run.end(), End::Exited(70));
-    let (run, mut to) = born();
-    // No cgroup and no exception for it: not locked, so no script.
-    to.send(&ToInterpreter::Start {
-        source: script("healthy(\"x\")"),
-        mode: Mode::Check,
-        parameters: BTreeMap::new(),
-        exceptions: Exceptions { uid: true, cgroup: false },
-        nobody: NOBODY,
-        limit_ms: 1000,
-    })
-    .unwrap();
-    let mut run = run;
-    assert_eq!(run.keeper.recv::<FromInterpreter>().unwrap(), None);
     assert_eq!(run.end(), End::Exited(70));
 }
 

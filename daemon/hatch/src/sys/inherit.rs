@@ -43,7 +43,7 @@ pub fn inherited(number: i32) -> Result<OwnedFd, InheritError> {
         CLAIMED.fetch_and(!bit, Ordering::SeqCst);
         InheritError::NotOpen { number, source }
     };
-    // SAFETY: the number is in 0..=6 and only borrowed for two calls that answer EBADF where it
+    // SAFETY: the number is in 0..=5 and only borrowed for two calls that answer EBADF where it
     // is not open.
     let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
     let flags = fcntl_getfd(borrowed).map_err(open)?;

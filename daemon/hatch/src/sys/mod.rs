@@ -12,4 +12,4 @@ pub(crate) use process::{
     no_groups,
 };
 pub(crate) use signals::signal_fd;
-pub(crate) use spawn::posix_spawn;
+pub(crate) use spawn::start;

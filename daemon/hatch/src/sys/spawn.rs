@@ -1,114 +1,88 @@
-//! `posix_spawn` with an exact table of descriptors. No fork of our own and nothing that runs
-//! between fork and exec: the child locks itself.
+//! Starts a program inside its cgroup, with an exact table of descriptors. The child is born there
+//! (`CLONE_INTO_CGROUP`, Linux 5.7): joining afterwards makes the kernel wait for every processor.
+//!
+//! The child is a copy of this process until it executes, and the processes that start others have
+//! one thread, so that no lock of another thread is copied; nothing between is more than a system
+//! call on memory that was prepared before.
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// What every child finds in its environment, and no more.
 const ENVIRONMENT: [&std::ffi::CStr; 2] = [c"PATH=/usr/sbin:/usr/bin:/sbin:/bin", c"LANG=C.UTF-8"];
 
 /// `CLOSE_RANGE_CLOEXEC`: marks instead of closing.
 const CLOEXEC: libc::c_uint = 4;
+/// `CLONE_INTO_CGROUP` of `linux/sched.h`; wider than the type that libc gives it.
+const INTO_CGROUP: u64 = 0x2_0000_0000;
+/// How a child ends that could not become its program, as a shell would.
+pub(crate) const NOT_EXECUTED: libc::c_int = 126;
 
-/// Frees what glibc allocated for the file actions.
-struct Actions(libc::posix_spawn_file_actions_t);
-
-impl Drop for Actions {
-    fn drop(&mut self) {
-        // SAFETY: initialised in `new` and destroyed once, here.
-        unsafe { libc::posix_spawn_file_actions_destroy(&raw mut self.0) };
-    }
-}
-
-impl Actions {
-    fn new() -> io::Result<Self> {
-        let mut raw = std::mem::MaybeUninit::uninit();
-        // SAFETY: the call initialises what it is given, or says so.
-        unsafe {
-            code(libc::posix_spawn_file_actions_init(raw.as_mut_ptr()))?;
-            Ok(Self(raw.assume_init()))
-        }
-    }
-}
-
-/// As [`Actions`], for the attributes.
-struct Attributes(libc::posix_spawnattr_t);
-
-impl Drop for Attributes {
-    fn drop(&mut self) {
-        // SAFETY: initialised in `new` and destroyed once, here.
-        unsafe { libc::posix_spawnattr_destroy(&raw mut self.0) };
-    }
-}
-
-impl Attributes {
-    /// Own session (no terminal, no shared signals), all signals at their defaults and unblocked.
-    fn new() -> io::Result<Self> {
-        let mut raw = std::mem::MaybeUninit::uninit();
-        // SAFETY: each call initialises what it is given; the sets live until they were copied.
-        unsafe {
-            code(libc::posix_spawnattr_init(raw.as_mut_ptr()))?;
-            let mut attributes = Self(raw.assume_init());
-            let mut none = std::mem::MaybeUninit::uninit();
-            let mut all = std::mem::MaybeUninit::uninit();
-            libc::sigemptyset(none.as_mut_ptr());
-            libc::sigfillset(all.as_mut_ptr());
-            code(libc::posix_spawnattr_setsigmask(&raw mut attributes.0, none.as_ptr()))?;
-            code(libc::posix_spawnattr_setsigdefault(&raw mut attributes.0, all.as_ptr()))?;
-            let flags = libc::POSIX_SPAWN_SETSIGMASK
-                | libc::POSIX_SPAWN_SETSIGDEF
-                | i32::from(libc::POSIX_SPAWN_SETSID);
-            let flags = libc::c_short::try_from(flags).unwrap_or_default();
-            code(libc::posix_spawnattr_setflags(&raw mut attributes.0, flags))?;
-            Ok(attributes)
-        }
-    }
-}
-
-/// Starts the program behind `path`; the child has exactly these descriptors (those marked
-/// close-on-exec are not among them). Sources must be above every target.
-pub(crate) fn posix_spawn(
+/// Starts the program behind `path`, in the cgroup behind `folder` where one is given; the child
+/// has exactly these descriptors (those marked close-on-exec are not among them), a session of its
+/// own, and every signal at its default. Sources must be above every target. Gives the child's
+/// number and a descriptor of it.
+pub(crate) fn start(
     path: &CString,
     arguments: &[CString],
     table: &[(BorrowedFd<'_>, i32)],
-) -> io::Result<i32> {
-    let mut actions = Actions::new()?;
-    for (source, target) in table {
-        // SAFETY: both numbers are copied; the source is borrowed until after the spawn.
-        let dup = unsafe {
-            let source = source.as_raw_fd();
-            libc::posix_spawn_file_actions_adddup2(&raw mut actions.0, source, *target)
-        };
-        code(dup)?;
-    }
-    let attributes = Attributes::new()?;
-    let mut argv: Vec<*mut libc::c_char> =
-        arguments.iter().map(|text| text.as_ptr().cast_mut()).collect();
-    argv.push(std::ptr::null_mut());
-    let mut envp: Vec<*mut libc::c_char> =
-        ENVIRONMENT.iter().map(|text| text.as_ptr().cast_mut()).collect();
-    envp.push(std::ptr::null_mut());
+    folder: Option<BorrowedFd<'_>>,
+) -> io::Result<(i32, OwnedFd)> {
+    let mut argv: Vec<*const libc::c_char> = arguments.iter().map(|text| text.as_ptr()).collect();
+    argv.push(std::ptr::null());
+    let mut envp: Vec<*const libc::c_char> = ENVIRONMENT.iter().map(|text| text.as_ptr()).collect();
+    envp.push(std::ptr::null());
+    let table: Vec<(RawFd, RawFd)> = table.iter().map(|(fd, to)| (fd.as_raw_fd(), *to)).collect();
     // What this process was itself born with, and left open, is not passed on either.
     // SAFETY: sets a flag on descriptors and closes none.
     unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, CLOEXEC) };
-    let mut pid = 0;
-    // SAFETY: all texts end in NUL and both lists in a null pointer; they, the actions and the
-    // attributes outlive the call, which copies or only reads them.
-    let spawned = unsafe {
-        libc::posix_spawn(
-            &raw mut pid,
-            path.as_ptr(),
-            &raw const actions.0,
-            &raw const attributes.0,
-            argv.as_ptr(),
-            envp.as_ptr(),
-        )
-    };
-    code(spawned)?;
-    Ok(pid)
+    let mut pidfd: RawFd = -1;
+    // SAFETY: all numbers, for which zero means "none".
+    let mut how: libc::clone_args = unsafe { std::mem::zeroed() };
+    how.flags = libc::CLONE_PIDFD.cast_unsigned().into();
+    how.exit_signal = libc::SIGCHLD.cast_unsigned().into();
+    how.pidfd = (&raw mut pidfd).addr() as u64;
+    if let Some(folder) = folder {
+        how.flags |= INTO_CGROUP;
+        how.cgroup = folder.as_raw_fd().cast_unsigned().into();
+    }
+    // SAFETY: without `CLONE_VM` the child has a copy of this memory, its own stack among it, and
+    // returns here as fork's does. `how` and `pidfd` live until the call is over.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut how, size_of_val(&how)) };
+    match pid {
+        0 => become_program(path, &argv, &envp, &table),
+        1.. => {
+            // SAFETY: the kernel has just opened it for this process, close-on-exec, and nobody
+            // else knows its number.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok((i32::try_from(pid).unwrap_or_default(), pidfd))
+        }
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
-fn code(answer: libc::c_int) -> io::Result<()> {
-    if answer == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(answer)) }
+/// The child's few steps to its program. Makes system calls only, and never comes back.
+fn become_program(
+    path: &CString,
+    argv: &[*const libc::c_char],
+    envp: &[*const libc::c_char],
+    table: &[(RawFd, RawFd)],
+) -> ! {
+    // SAFETY: this process has one thread; every pointer was made before it began and its texts and
+    // lists end in NUL and a null pointer. `_exit` runs nothing of the parent's.
+    unsafe {
+        libc::setsid();
+        // What the parent ignores a program would ignore too.
+        for signal in 1..=libc::SIGRTMAX() {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        let mut none = std::mem::MaybeUninit::uninit();
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
+        if table.iter().all(|(source, target)| libc::dup2(*source, *target) >= 0) {
+            libc::execve(path.as_ptr(), argv.as_ptr(), envp.as_ptr());
+        }
+        libc::_exit(NOT_EXECUTED)
+    }
 }

@@ -1,7 +1,7 @@
 //! What must come of every attempt under every lock.
 
 use hatch::cgroup::Home;
-use hatch::spawn::{End, Program, spawn};
+use hatch::spawn::{End, Program, spawn_in};
 
 use crate::{Came, actions, attempt, child};
 
@@ -219,13 +219,12 @@ fn cgroup_kill() {
     let shell = Program::open(std::path::Path::new("/bin/sh")).unwrap();
     let null = std::fs::File::open("/dev/null").unwrap();
     let (read, write) = hatch::pipe::pair().unwrap();
-    let joining = folder.joining().unwrap();
+    let inside = folder.open().unwrap();
     // A grandchild of its own session outlives its parents, but not the folder.
-    let script =
-        "echo 0 >&3; setsid sh -c 'sleep 600' & setsid sh -c 'sleep 600' & echo there; wait";
+    let script = "setsid sh -c 'sleep 600' & setsid sh -c 'sleep 600' & echo there; wait";
     use std::os::fd::AsFd as _;
-    let table = [(null.as_fd(), 0), (write.as_fd(), 1), (joining.as_fd(), 3)];
-    let child = spawn(&shell, &["-c", script], &table).unwrap();
+    let table = [(null.as_fd(), 0), (write.as_fd(), 1)];
+    let child = spawn_in(inside.as_fd(), &shell, &["-c", script], &table).unwrap();
     drop(write);
     let mut word = [0u8; 6];
     assert_eq!(rustix::io::read(&read, &mut word).unwrap(), 6);

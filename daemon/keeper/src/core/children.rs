@@ -114,6 +114,16 @@ impl Core {
         self.wind_down(run, now, out);
     }
 
+    /// Both are there, in the folder that ends them: the record says so.
+    pub(super) fn spawned(&mut self, run: RunId, cgroup: bool) {
+        let Some(found) = self.runs.get_mut(&run) else { return };
+        let how = if cgroup { "own folder, cgroup.kill" } else { "off by exception" };
+        for child in [Child::Executor, Child::Interpreter] {
+            let said = hatch::messages::Defences::from([("cgroup".to_owned(), how.to_owned())]);
+            add(&mut found.defences, child.word(), said);
+        }
+    }
+
     pub(super) fn spawn_failed(
         &mut self,
         run: RunId,

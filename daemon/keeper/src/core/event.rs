@@ -125,6 +125,8 @@ pub enum Event {
     Spawned {
         /// The run.
         run: RunId,
+        /// Whether both are in a cgroup of their own; not so under its exception only.
+        cgroup: bool,
     },
     /// Answers [`super::Effect::Spawn`]: nothing of this run is left alive.
     SpawnFailed {

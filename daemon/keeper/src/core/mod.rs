@@ -104,7 +104,7 @@ impl Core {
             Event::Executor { run, message } => self.executor_said(run, message, now, &mut out),
             Event::Interpreter { run, message } => self.interpreter_said(run, message),
             Event::Garbled { run, child } => self.garbled(run, child, now, &mut out),
-            Event::Spawned { .. } => {}
+            Event::Spawned { run, cgroup } => self.spawned(run, cgroup),
             Event::SpawnFailed { run, why, reason } => {
                 self.spawn_failed(run, why, reason, &mut out);
             }

@@ -92,7 +92,7 @@ impl World {
     fn spawn(&mut self, plan: &RunPlan) -> Event {
         let run = plan.run();
         match self.try_spawn(plan) {
-            Ok(()) => Event::Spawned { run },
+            Ok(cgroup) => Event::Spawned { run, cgroup },
             Err(NotStarted { reason, why }) => {
                 tracing::error!("run {}: {why}", run.short());
                 self.runs.kill(&run);
@@ -102,7 +102,8 @@ impl World {
         }
     }
 
-    fn try_spawn(&mut self, plan: &RunPlan) -> Result<(), NotStarted> {
+    /// True where the run has a cgroup of its own.
+    fn try_spawn(&mut self, plan: &RunPlan) -> Result<bool, NotStarted> {
         let run = plan.run();
         let mut start = plan.executor().clone();
         if let Some(sealed) = plan.secrets() {
@@ -129,8 +130,10 @@ impl World {
         }
         let source: &ToInterpreter = plan.interpreter();
         let told = told.and_then(|()| children.interpreter.outbox.queue(source));
+        let held = folder.is_some();
         self.runs.add(run, children, folder);
-        told.map_err(|error| NotStarted::spawn(&error))
+        told.map_err(|error| NotStarted::spawn(&error))?;
+        Ok(held)
     }
 
     fn folder(&self, run: &RunId) -> Result<Option<Folder>, NotStarted> {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use hatch::cgroup::{CgroupError, Folder};
 use hatch::pipe::{Inbox, Outbox, PipeError, pair};
-use hatch::spawn::{Child, End, Program, SpawnError, spawn};
+use hatch::spawn::{Child, End, Program, SpawnError, spawn, spawn_in};
 use hatch::{Exceptions, FromGate, ToGate, fds};
 
 /// Most bytes that may wait for the gate: the whole effects files of a run's four followers and of
@@ -164,8 +164,8 @@ pub struct Run {
     pub interpreter: Line,
 }
 
-/// Starts a run's two children: each with its pipes to the keeper, the pair between them, the
-/// folder to join, and for the executor its effects file.
+/// Starts a run's two children in its folder: each with its pipes to the keeper, the pair between
+/// them, and the executor with its effects file.
 ///
 /// # Errors
 /// [`StartError`]; nothing runs.
@@ -175,24 +175,22 @@ pub fn run(
     effects: &File,
     exceptions: &Exceptions,
 ) -> Result<Run, StartError> {
-    let joining = match folder {
-        Some(folder) => Some(folder.joining()?),
+    let inside = match folder {
+        Some(folder) => Some(folder.open()?),
         None if exceptions.cgroup => None,
         None => return Err(CgroupError::NotThere.into()),
     };
-    // Under the exception there is nothing to join: a write to it says nothing and harms nothing.
-    let null = File::options().write(true).open("/dev/null").map_err(StartError::Null)?;
-    let joining = joining.as_ref().map_or(null.as_fd(), |fd| fd.as_fd());
+    let inside = inside.as_ref().map(|fd| fd.as_fd());
     let (calls_in, calls_out) = pair()?;
     let (answers_in, answers_out) = pair()?;
     let executor = child(
         &programs.executor,
-        joining,
+        inside,
         (calls_in.as_fd(), answers_out.as_fd()),
         Some(effects.as_fd()),
     )?;
     let ends = (answers_in.as_fd(), calls_out.as_fd());
-    match child(&programs.interpreter, joining, ends, None) {
+    match child(&programs.interpreter, inside, ends, None) {
         Ok(interpreter) => Ok(Run { executor, interpreter }),
         Err(error) => {
             executor.child.kill()?;
@@ -204,7 +202,7 @@ pub fn run(
 
 fn child(
     program: &Program,
-    joining: BorrowedFd<'_>,
+    inside: Option<BorrowedFd<'_>>,
     (peer_in, peer_out): (BorrowedFd<'_>, BorrowedFd<'_>),
     effects: Option<BorrowedFd<'_>>,
 ) -> Result<Line, StartError> {
@@ -214,12 +212,14 @@ fn child(
         (pipes.theirs_in.as_fd(), fds::FROM_KEEPER),
         (pipes.theirs_out.as_fd(), fds::TO_KEEPER),
         (log.as_fd(), fds::LOG),
-        (joining, fds::CGROUP),
         (peer_in, fds::PEER_IN),
         (peer_out, fds::PEER_OUT),
     ];
     table.extend(effects.map(|fd| (fd, fds::EFFECTS)));
-    let child = spawn(program, &[], &table)?;
+    let child = match inside {
+        Some(folder) => spawn_in(folder, program, &[], &table)?,
+        None => spawn(program, &[], &table)?,
+    };
     Ok(Line { child, inbox: pipes.inbox, outbox: pipes.outbox })
 }
 

@@ -342,7 +342,7 @@ impl World {
             self.effects.insert(run, file);
         }
         self.children.insert(run, Children { mode, one_time, told });
-        self.events.push_back(Event::Spawned { run });
+        self.events.push_back(Event::Spawned { run, cgroup: true });
         match self.manner {
             Manner::Good if !(one_time && mode == Mode::Fix) => self.finish(run),
             Manner::Dies => {
