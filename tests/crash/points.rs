@@ -17,18 +17,19 @@ macro_rules! names {
 
 names!(to_gate, TO_GATE, ToGate, "to-gate": Serve, Trust, Frame, Finish, Close, Drain, Enrol, Probe);
 names!(from_gate, FROM_GATE, FromGate, "from-gate": Ready, Opened, Frame, Ended, Closed, Answer, Result);
-names!(to_executor, TO_EXECUTOR, ToExecutor, "to-executor": Start, Secret);
+names!(to_executor, TO_EXECUTOR, ToExecutor, "to-executor": Start, Secret, Prepare);
 names!(from_executor, FROM_EXECUTOR, FromExecutor, "from-executor":
     Ready, Event, OneTime, Say, Output, Finished);
 names!(from_interpreter, FROM_INTERPRETER, FromInterpreter, "from-interpreter": Ready, Ended);
 names!(entry, ENTRY, Entry, "ledger": Opened, Accepted, Started, Record, Recalled, Filed);
 
-/// What the keeper tells an interpreter: one message.
-const TO_INTERPRETER: &[&str] = &["to-interpreter:Start"];
+/// What the keeper tells an interpreter.
+const TO_INTERPRETER: &[&str] = &["to-interpreter:Prepare", "to-interpreter:Start"];
 const _: () = {
     const fn closed(message: &hatch::messages::ToInterpreter) {
         match message {
-            hatch::messages::ToInterpreter::Start { .. } => {}
+            hatch::messages::ToInterpreter::Prepare(_)
+            | hatch::messages::ToInterpreter::Start { .. } => {}
         }
     }
     _ = closed;
@@ -58,6 +59,7 @@ pub(crate) fn done(effect: &Effect) -> Vec<String> {
     let more: &[&str] = match effect {
         Effect::AppendLedger(e) => &[entry(e)],
         // Both first messages are written while the children are made.
+        Effect::MakeSpare => &["to-executor:Prepare", "to-interpreter:Prepare"],
         Effect::Spawn(_) => &["to-executor:Start", "to-interpreter:Start"],
         Effect::ToExecutor { message, .. } => &[to_executor(message)],
         Effect::ToGate(message) => &[to_gate(message)],

@@ -253,8 +253,9 @@ fn a_run_is_asked_to_end_before_it_is_killed() {
         let effects = world.core.step(Event::Tick, world.now);
         effects.iter().map(Effect::name).collect::<Vec<_>>()
     };
-    assert_eq!(world.core.wake_at(), Some(world.now.mono_ms + 60_000));
-    assert!(at(&mut world, 59_999).is_empty());
+    assert_eq!(at(&mut world, 15_000), ["DropSpare"]);
+    assert_eq!(world.core.wake_at(), Some(world.now.mono_ms + 45_000));
+    assert!(at(&mut world, 44_999).is_empty());
     world.now.mono_ms += 1;
     let effects = world.core.step(Event::Tick, world.now);
     assert!(matches!(effects[..], [Effect::End { child: Child::Interpreter, .. }]), "{effects:?}");

@@ -199,3 +199,34 @@ fn whole_runs_are_read_for_two_at_a_time_and_not_into_a_full_pipe() {
     world.ask(session, 22, &Ask::Fetch { run });
     assert!(world.record_on(session, 22).is_some());
 }
+
+#[test]
+fn processes_wait_for_a_look_while_one_is_likely_and_no_longer() {
+    let mut world = World::new();
+    assert_eq!(world.core.wake_at(), None);
+    let (session, challenge) = world.session();
+    assert!(world.spare, "who says hello is about to order something");
+    let look = |world: &mut World, number| {
+        let now = world.time();
+        let order = sealed(&world.desk.order("cache.clear", Mode::Check, now), "a.kaya");
+        let dispatch = sealed(&dispatch(&order, challenge, number, now), "a.kaya");
+        world.ask(session, u32::try_from(number).unwrap(), &submit(&order, &dispatch));
+    };
+    look(&mut world, 1);
+    assert!(!world.spare, "it was taken, and one command has come to its end");
+    assert_eq!(world.core.wake_at(), None);
+    look(&mut world, 2);
+    assert!(!world.spare);
+    look(&mut world, 3);
+    assert!(world.spare, "this session looks again and again");
+    world.wait(14_999);
+    assert!(world.spare);
+    world.wait(1);
+    assert!(!world.spare);
+    assert_eq!(world.core.wake_at(), None, "an idle endpoint sleeps");
+    // What changes the machine makes its own, with room for what it will write down.
+    world.ask(session, 9, &Ask::Challenge);
+    assert!(world.spare);
+    world.feed(Event::Drain);
+    assert!(!world.spare);
+}

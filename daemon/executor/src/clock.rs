@@ -25,6 +25,10 @@ impl Clock {
     pub(crate) fn start(at: Time, limit: Duration) -> Self {
         Self { began: Instant::now(), at, limit }
     }
+    /// A deadline so far from now, for what is done before there is a run.
+    pub(crate) fn until(step: Duration) -> Deadline {
+        Self::start(Time(0), step).end()
+    }
     /// What has passed.
     pub(crate) fn passed(&self) -> Duration {
         self.began.elapsed()

@@ -2,11 +2,12 @@
 //!
 //! Nothing of the interpreter is read before the lock; nothing is opened for it afterwards.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use hatch::lock::{self, LockError};
-use hatch::messages::{ExecutorStart, FromExecutor, ToExecutor, fds};
+use hatch::messages::{ExecutorStart, FromExecutor, Prepare, ToExecutor, fds};
 use hatch::pipe::{Inbox, Outbox};
 use hatch::{Defences, InheritError, inherited};
 use protocol::error_chain::ErrorChain;
@@ -21,7 +22,7 @@ use crate::profile;
 use crate::root::Root;
 use crate::run::{self, Parts, Run, Unready};
 use crate::serve;
-use crate::service::bus::{Bus, SYSTEM};
+use crate::service::bus::{Bus, BusError, SYSTEM};
 
 /// Longest wait for the bus at start-up: a machine without one answers at once.
 const BUS_MAX: Duration = Duration::from_secs(5);
@@ -68,12 +69,17 @@ fn whole() -> Result<(), Stopped> {
         to: Outbox::from_fd(inherited(fds::PEER_OUT)?).at_most(limits::PEER_BYTES_MAX),
     };
     let effects = inherited(fds::EFFECTS)?.into();
+    let Ok(Some(ToExecutor::Prepare(prepare))) = keeper.from.recv() else {
+        return Err(Stopped::NoStart);
+    };
+    // Most runs only look: their connection is made while their order may still be on its way.
+    let early = as_nobody(&prepare)?;
     let Ok(Some(ToExecutor::Start(start))) = keeper.from.recv() else {
         return Err(Stopped::NoStart);
     };
     let exceptions = start.exceptions;
     let mut defences = Defences::new();
-    let bus = bus(&start, &mut defences)?;
+    let bus = bus(&start, early, &mut defences)?;
     let parts = Parts { root: Root::system(), effects, keeper: Box::new(keeper), bus };
     let mut run = Run::open(*start, parts)?;
     defences.extend(lock::executor(&profile::profile(&run), &exceptions)?);
@@ -82,34 +88,41 @@ fn whole() -> Result<(), Stopped> {
     Ok(())
 }
 
-/// Connects to the system's bus: as root where the run restarts units, else as nobody, so that the
-/// bus and systemd themselves refuse changes. A machine without a bus has none: queries say so.
-fn bus(start: &ExecutorStart, defences: &mut Defences) -> Result<Option<Bus>, Stopped> {
+/// A connection to the system's bus as nobody, so that the bus and systemd themselves refuse
+/// changes; none where this process cannot become nobody.
+fn as_nobody(prepare: &Prepare) -> Result<Option<Result<Bus, BusError>>, Stopped> {
+    if !rustix::process::geteuid().is_root() || prepare.exceptions.uid {
+        return Ok(None);
+    }
+    let step = |what| {
+        move |source: rustix::io::Errno| {
+            Stopped::Lock(LockError::Step { what, source: source.into() })
+        }
+    };
+    let (nobody, gid) = prepare.nobody;
+    let left = Identity::leave(nobody, gid).map_err(step("become nobody for the bus"))?;
+    let bus = Bus::connect(Path::new(SYSTEM), nobody, Clock::until(BUS_MAX));
+    left.back().map_err(step("come back from the bus"))?;
+    Ok(Some(bus))
+}
+
+/// The connection that the run works with: root's where it restarts units. A machine without a bus
+/// has none: queries say so.
+fn bus(
+    start: &ExecutorStart,
+    early: Option<Result<Bus, BusError>>,
+    defences: &mut Defences,
+) -> Result<Option<Bus>, Stopped> {
     let services = run::classes(start)?.contains(&Class::Services);
-    let until = Clock::start(start.now, Duration::from_millis(start.limit_ms)).within(BUS_MAX);
-    let path = std::path::Path::new(SYSTEM);
-    let (nobody, gid) = start.nobody;
-    let own = rustix::process::geteuid();
-    let as_nobody = !services && own.is_root() && !start.exceptions.uid;
-    let bus = if as_nobody {
-        let step = |what| {
-            move |source: rustix::io::Errno| {
-                Stopped::Lock(LockError::Step { what, source: source.into() })
-            }
-        };
-        let left = Identity::leave(nobody, gid).map_err(step("become nobody for the bus"))?;
-        let bus = Bus::connect(path, nobody, until);
-        left.back().map_err(step("come back from the bus"))?;
-        bus
-    } else {
-        Bus::connect(path, own.as_raw(), until)
+    let (bus, word) = match early.filter(|_| !services) {
+        Some(bus) => (bus, "connected as nobody"),
+        None => {
+            let own = rustix::process::geteuid().as_raw();
+            let bus = Bus::connect(Path::new(SYSTEM), own, Clock::until(BUS_MAX));
+            (bus, "connected as root: mediated, not held by the kernel")
+        }
     };
-    let word = match &bus {
-        Ok(_) if as_nobody => "connected as nobody",
-        Ok(_) => "connected as root: mediated, not held by the kernel",
-        Err(_) => "none",
-    };
-    defences.insert("bus".to_owned(), word.to_owned());
+    defences.insert("bus".to_owned(), bus.as_ref().map_or("none", |_| word).to_owned());
     Ok(bus.ok())
 }
 

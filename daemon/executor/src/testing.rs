@@ -112,7 +112,6 @@ pub(crate) fn start(mode: Mode, grants: &[(&str, &[&str])], classes: &[&str]) ->
         secrets: BTreeMap::new(),
         limit_ms: 60_000,
         exceptions: Exceptions::default(),
-        nobody: (65_534, 65_534),
         now: NOW,
     }
 }

@@ -256,6 +256,17 @@ pub struct ProbeStep {
 
 // ---- executor ----
 
+/// What both children of a run can do before they know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Prepare {
+    /// Which defences may be missing.
+    #[n(0)]
+    pub exceptions: Exceptions,
+    /// Uid and gid of nobody: the interpreter's own, and the bus connection's of class look.
+    #[n(1)]
+    pub nobody: (u32, u32),
+}
+
 /// One permission with its nouns, parameters filled in; `{homes}` and `humans` are the executor's.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Grant {
@@ -270,7 +281,7 @@ pub struct Grant {
 /// What the keeper may say to an executor.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum ToExecutor {
-    /// First message.
+    /// The run.
     #[n(0)]
     Start(#[n(0)] Box<ExecutorStart>),
     /// Answers [`FromExecutor::OneTime`]: sealed and synced already.
@@ -283,6 +294,9 @@ pub enum ToExecutor {
         #[n(1)]
         clear: Option<Bytes>,
     },
+    /// First message, also of one that waits for its run.
+    #[n(2)]
+    Prepare(#[n(0)] Prepare),
 }
 
 /// All that an executor is told.
@@ -316,11 +330,8 @@ pub struct ExecutorStart {
     /// Which defences may be missing.
     #[n(8)]
     pub exceptions: Exceptions,
-    /// Gid and uid of nobody, for the bus connection of class look.
-    #[n(9)]
-    pub nobody: (u32, u32),
     /// Seconds since 1970 at the start, for ages; the executor reads no other clock for records.
-    #[n(10)]
+    #[n(9)]
     pub now: Time,
 }
 
@@ -403,7 +414,10 @@ pub struct ExecutorReport {
 /// What the keeper may say to an interpreter.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum ToInterpreter {
-    /// The only message.
+    /// First message, also to one that waits for its run: it locks itself.
+    #[n(1)]
+    Prepare(#[n(0)] Prepare),
+    /// The run.
     #[n(0)]
     Start {
         /// The script's source: vetted bytes.
@@ -415,14 +429,8 @@ pub enum ToInterpreter {
         /// Parameters with presets filled in.
         #[n(2)]
         parameters: BTreeMap<String, Value>,
-        /// Which defences may be missing.
-        #[n(3)]
-        exceptions: Exceptions,
-        /// Uid and gid of nobody.
-        #[n(4)]
-        nobody: (u32, u32),
         /// The deadline, milliseconds from start.
-        #[n(5)]
+        #[n(3)]
         limit_ms: u64,
     },
 }

@@ -1,5 +1,6 @@
 //! From the first instruction to the lock. Never compiles a script before the process is locked;
-//! the only input read before that is the keeper's own message.
+//! the only input read before that is the keeper's own message, which names no
+//! script.
 //!
 //! There is one thread and it is the first one: its stack grows to the limit that the lock sets,
 //! so the lock needs to hold no second thread.
@@ -8,7 +9,7 @@ use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
 use hatch::pipe::{Inbox, Outbox};
-use hatch::{FromInterpreter, ToInterpreter, fds, inherited, lock};
+use hatch::{FromInterpreter, Prepare, ToInterpreter, fds, inherited, lock};
 use protocol::error_chain::ErrorChain;
 use protocol::limits;
 
@@ -55,10 +56,15 @@ fn start() -> Result<u8, NotStarted> {
     let mut keeper = ManuallyDrop::new(Outbox::from_fd(inherited(fds::TO_KEEPER)?));
     let peer_in = Inbox::from_fd(inherited(fds::PEER_IN)?).at_most(limits::PEER_BYTES_MAX);
     let peer_out = Outbox::from_fd(inherited(fds::PEER_OUT)?).at_most(limits::PEER_BYTES_MAX);
-    let ToInterpreter::Start { source, mode, parameters, exceptions, nobody, limit_ms } =
-        keeper_in.recv()?.ok_or(NotStarted::NothingToDo)?;
+    let Some(ToInterpreter::Prepare(Prepare { exceptions, nobody })) = keeper_in.recv()? else {
+        return Err(NotStarted::NothingToDo);
+    };
     let defences = lock::interpreter(nobody, &exceptions)?;
     keeper.send(&FromInterpreter::Ready { defences })?;
+    let Some(ToInterpreter::Start { source, mode, parameters, limit_ms }) = keeper_in.recv()?
+    else {
+        return Err(NotStarted::NothingToDo);
+    };
     let job = Job { source, mode, parameters, limit_ms };
     let served = serve(&job, Peer::new(peer_in, peer_out));
     let ended = FromInterpreter::Ended { findings: served.findings, fault: served.fault };

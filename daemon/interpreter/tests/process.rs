@@ -8,7 +8,7 @@ use std::path::Path;
 
 use hatch::pipe::{Inbox, Outbox, pair};
 use hatch::spawn::{Child, End, Program, spawn};
-use hatch::{Exceptions, FromHost, FromInterpreter, ToHost, ToInterpreter, fds};
+use hatch::{Exceptions, FromHost, FromInterpreter, Prepare, ToHost, ToInterpreter, fds};
 use protocol::Mode;
 use protocol::frames::Phase;
 use protocol::limits::PEER_BYTES_MAX;
@@ -26,12 +26,12 @@ const NOBODY: (u32, u32) = (65534, 65534);
 fn start(source: &str, mode: Mode, limit_ms: u64) -> Run {
     let (run, mut to) = born();
     let uid = !rustix::process::geteuid().is_root();
+    let prepare = Prepare { exceptions: Exceptions { uid, cgroup: true }, nobody: NOBODY };
+    to.send(&ToInterpreter::Prepare(prepare)).unwrap();
     to.send(&ToInterpreter::Start {
         source: source.to_owned(),
         mode,
         parameters: BTreeMap::from([("unit".to_owned(), Value::text("cups.service"))]),
-        exceptions: Exceptions { uid, cgroup: true },
-        nobody: NOBODY,
         limit_ms,
     })
     .unwrap();

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use hatch::Defences;
 use hatch::messages::{
-    Exceptions, ExecutorReport, ExecutorStart, FromExecutor, FromHost, Grant, ToExecutor, ToHost,
-    fds,
+    Exceptions, ExecutorReport, ExecutorStart, FromExecutor, FromHost, Grant, Prepare, ToExecutor,
+    ToHost, fds,
 };
 use hatch::pipe::{Inbox, Outbox, pair};
 use hatch::spawn::{Child, End, Program, spawn};
@@ -46,7 +46,6 @@ pub fn start(mode: Mode, grants: &[(&str, &[&str])], classes: &[&str]) -> Execut
         secrets: BTreeMap::new(),
         limit_ms: 60_000,
         exceptions: Exceptions { uid: !rustix::process::geteuid().is_root(), cgroup: true },
-        nobody: (65_534, 65_534),
         now: Time::from_unix(now),
     }
 }
@@ -79,6 +78,8 @@ impl Keeper {
             _folder: folder,
         };
         drop((to.0, from.1, call.0, answer.1));
+        let prepare = Prepare { exceptions: start.exceptions, nobody: (65_534, 65_534) };
+        keeper.to.send(&ToExecutor::Prepare(prepare)).unwrap();
         keeper.to.send(&ToExecutor::Start(Box::new(start))).unwrap();
         let log = keeper._folder.path().join("log");
         let ready = keeper.from.recv().unwrap();

@@ -175,6 +175,10 @@ effects! {
     ToGate(ToGate),
     /// The gate broke its word: end its process and start another one; `GateGone` follows.
     RestartGate,
+    /// Have both processes of a look ready before its order comes; best effort, not answered.
+    MakeSpare,
+    /// End the processes that wait for a look, where there are any.
+    DropSpare,
     /// A run is over and recorded: remove its scratch and cgroup, refill the reserve.
     Tidy {
         /// The run.

@@ -35,21 +35,32 @@ impl Core {
         if self.queue.is_empty() && !found.followers.is_empty() {
             self.untidied.insert(run, found.followers.len());
         }
-        for line in found.followers {
-            self.read_for(line, run, out);
+        for line in &found.followers {
+            self.read_for(*line, run, out);
+        }
+        if !found.order.mode.mutates() {
+            self.looked(&found.followers);
         }
         if !self.untidied.contains_key(&run) {
-            out.push(Effect::Tidy { run });
+            self.tidy(run, now, out);
         }
     }
 
     /// One of a run's followers has its answer, or is gone.
-    fn answered(&mut self, run: RunId, out: &mut Vec<Effect>) {
+    fn answered(&mut self, run: RunId, now: Stamp, out: &mut Vec<Effect>) {
         let Some(left) = self.untidied.get_mut(&run) else { return };
         *left = left.saturating_sub(1);
         if *left == 0 {
             self.untidied.remove(&run);
-            out.push(Effect::Tidy { run });
+            self.tidy(run, now, out);
+        }
+    }
+
+    /// Everybody has the record: what is left of the run goes, and the next look is made ready.
+    fn tidy(&mut self, run: RunId, now: Stamp, out: &mut Vec<Effect>) {
+        out.push(Effect::Tidy { run });
+        if self.looks_again() {
+            self.want_spare(now, out);
         }
     }
 
@@ -238,11 +249,12 @@ impl Core {
         line: Line,
         run: RunId,
         found: Fetched,
+        now: Stamp,
         out: &mut Vec<Effect>,
     ) {
         self.fetching = self.fetching.saturating_sub(1);
         self.give(line, run, found, out);
-        self.answered(run, out);
+        self.answered(run, now, out);
     }
 
     fn read_for(&mut self, line: Line, run: RunId, out: &mut Vec<Effect>) {

@@ -13,6 +13,7 @@ mod run;
 mod secrets;
 mod session;
 mod setup;
+mod spare;
 mod submit;
 mod update;
 
@@ -44,7 +45,6 @@ struct Identity {
     platform: String,
     version: String,
     exceptions: hatch::messages::Exceptions,
-    nobody: (u32, u32),
     defences: hatch::messages::Defences,
 }
 
@@ -84,6 +84,8 @@ pub struct Core {
     /// Submissions whose seals did not open, since the start.
     unsealed: u64,
     reserve: bool,
+    /// Until when (monotonic) a spare pair of processes waits for a look; none where there is none.
+    spare: Option<u64>,
     draining: bool,
     stopped: bool,
 }
@@ -115,7 +117,7 @@ impl Core {
                 self.secret_made(run, handle, secret, &mut out);
             }
             Event::EffectsRead { run, effects } => self.effects_read(run, effects, now, &mut out),
-            Event::Fetched { line, run, found } => self.fetched(line, run, *found, &mut out),
+            Event::Fetched { line, run, found } => self.fetched(line, run, *found, now, &mut out),
             Event::CatalogueStored { ok } => self.catalogue_stored(ok, now, &mut out),
             Event::Tick => {}
             Event::Drain => self.drain(now, &mut out),
@@ -129,7 +131,7 @@ impl Core {
     /// When (monotonic milliseconds) a `Tick` is wanted; none: nothing waits for a time.
     #[must_use]
     pub fn wake_at(&self) -> Option<u64> {
-        self.runs.values().filter_map(Run::wake_at).min()
+        self.runs.values().filter_map(Run::wake_at).chain(self.spare).min()
     }
     /// The time that documents are judged by: never before the floor that no document and no wall
     /// clock moves back.

@@ -68,9 +68,13 @@ impl Core {
         found.stage = Stage::Running;
         found.started = Some(now);
         found.deadline_ms = Some(now.mono_ms.saturating_add(found.limit_ms));
+        let look = !found.order.mode.mutates();
         let at = self.trusted_time(now);
         self.append(Entry::Started { run, at }, out);
         out.push(Effect::Spawn(Box::new(plan)));
+        if look {
+            self.spare = None;
+        }
     }
 
     /// Ends a run that never started.
@@ -132,11 +136,15 @@ impl Core {
             }
             out.push(Effect::Kill { run });
         }
+        if due(self.spare) {
+            self.drop_spare(out);
+        }
     }
 
     /// No new orders; what waits is given back, what runs is cancelled.
     pub(super) fn drain(&mut self, now: Stamp, out: &mut Vec<Effect>) {
         self.draining = true;
+        self.drop_spare(out);
         for run in self.runs.keys().copied().collect::<Vec<_>>() {
             self.cancel(run, "the daemon was stopped".to_owned(), now, out);
         }

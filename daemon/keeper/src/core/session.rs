@@ -31,6 +31,8 @@ pub(super) struct Session {
     pub(super) challenges: Challenges,
     pub(super) bad_seals: u32,
     pub(super) updated_ms: Option<u64>,
+    /// Looks that it ordered.
+    pub(super) looks: u32,
 }
 
 /// An answer on a line.
@@ -129,6 +131,7 @@ impl Core {
             Ask::Challenge => {
                 if let Some(hello) = self.hello(line.session, chance, now) {
                     answer(line, &Answer::Challenge { hello }, out);
+                    self.want_spare(now, out);
                 }
             }
             Ask::CatalogueFile { name, part, last } => {
@@ -168,6 +171,7 @@ impl Core {
         }
         let (card, unfiled) = (self.id.card_envelope.clone(), self.index.unfiled(UNFILED_MAX));
         answer(line, &Answer::Hello { hello, card, unfiled }, out);
+        self.want_spare(now, out);
     }
 
     /// A sealed hello with a new challenge for this session.

@@ -37,8 +37,6 @@ pub struct Setup {
     pub version: String,
     /// Defences that may be missing.
     pub exceptions: Exceptions,
-    /// Uid and gid of nobody.
-    pub nobody: (u32, u32),
     /// The keeper's own defences, for records.
     pub defences: Defences,
     /// Whether the reserve on disk is whole.
@@ -77,7 +75,6 @@ impl Core {
             platform: setup.platform,
             version: setup.version,
             exceptions: setup.exceptions,
-            nobody: setup.nobody,
             defences: setup.defences,
         };
         Self {
@@ -105,6 +102,7 @@ impl Core {
             mismatches: VecDeque::new(),
             unsealed: 0,
             reserve: setup.reserve,
+            spare: None,
             draining: false,
             stopped: false,
         }

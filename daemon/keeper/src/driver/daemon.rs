@@ -1,6 +1,6 @@
 //! From the configuration to a running daemon: reads the state, opens the ledger, fails closed.
 
-use hatch::Exceptions;
+use hatch::{Exceptions, Prepare};
 use protocol::Digest;
 use trust::catalogue::{FolderStore, TrustedStore as _, install_provider};
 
@@ -54,8 +54,9 @@ pub fn begin(config: &Config) -> Result<(Core, World), DriverError> {
         ids,
     };
     let exceptions = config.exceptions;
+    let prepare = Prepare { exceptions, nobody: spawn::user("nobody").unwrap_or(NOBODY) };
     let sealing = identity.sealing;
-    let world = World::new(programs, exceptions, opened.ledger, &layout, sealing, door)?;
+    let world = World::new(programs, prepare, opened.ledger, &layout, sealing, door)?;
     let plans = world.shelf().plans()?;
     let core = Core::new(Setup {
         card: identity.card_envelope,
@@ -68,7 +69,6 @@ pub fn begin(config: &Config) -> Result<(Core, World), DriverError> {
         platform: std::env::consts::OS.to_owned(),
         version: version.to_owned(),
         exceptions,
-        nobody: spawn::user("nobody").unwrap_or(NOBODY),
         defences: keepers(&exceptions),
         reserve: world.refill(),
         now: start,

@@ -11,6 +11,7 @@ mod perform;
 mod runs;
 mod secrets;
 mod shelf;
+mod spare;
 mod world;
 
 use std::collections::VecDeque;
@@ -136,7 +137,7 @@ impl<'h, M: Mind> Driver<'h, M> {
         if let Effect::AppendLedger(entry) = &effect {
             return self.append(entry, behind);
         }
-        if matches!(effect, Effect::Tidy { .. }) {
+        if matches!(effect, Effect::Tidy { .. } | Effect::MakeSpare | Effect::DropSpare) {
             // Nobody waits for this: what was said before it goes out first.
             self.world.flush(&mut self.events);
         }

@@ -1,11 +1,14 @@
 //! Does one effect. What fails and has an event for it is told; anything else ends the daemon.
 
+use std::fs::File;
+
 use hatch::cgroup::Folder;
 use hatch::{ToExecutor, ToInterpreter};
-use protocol::RunId;
 use protocol::error_chain::ErrorChain;
+use protocol::{Mode, RunId};
 use trust::catalogue::{Files, StoreError, TrustedStore as _};
 
+use super::spare::Spare;
 use super::{DriverError, World, secrets};
 use crate::core::{Effect, Event, RunPlan};
 use crate::ledger::{Entry, LedgerError};
@@ -60,6 +63,8 @@ impl World {
             Effect::ReplaceCatalogue(files) => return Ok(self.replace(files)),
             Effect::ToGate(message) => self.gate.tell(message),
             Effect::RestartGate => self.gate.end(),
+            Effect::MakeSpare => self.make_spare(),
+            Effect::DropSpare => self.drop_spare(),
             Effect::Tidy { run } => return self.tidy(&run),
             Effect::Stop => {}
         }
@@ -110,17 +115,12 @@ impl World {
             start.secrets = secrets::open(&self.sealing, sealed)
                 .map_err(|why| NotStarted { reason: "secrets", why })?;
         }
-        let folder = self.folder(&run)?;
-        let effects = self.shelf.effects(&run, start.mode.mutates());
-        let effects = effects.map_err(|error| NotStarted::spawn(&error))?;
-        let started = spawn::run(&self.programs, folder.as_ref(), &effects, &self.exceptions);
-        let mut children = match started {
-            Ok(children) => children,
-            Err(error) => {
-                if let Some(folder) = &folder {
-                    let _ = folder.kill().and_then(|()| folder.remove());
-                }
-                return Err(NotStarted::spawn(&error));
+        let spare = if start.mode.mutates() { None } else { self.take_spare() };
+        let Spare { mut children, folder } = match spare {
+            Some(spare) => spare,
+            None => {
+                let effects = self.effects(&run, start.mode)?;
+                self.make(&run.to_string(), &effects)?
             }
         };
         let mut message = ToExecutor::Start(Box::new(start));
@@ -136,13 +136,49 @@ impl World {
         Ok(held)
     }
 
-    fn folder(&self, run: &RunId) -> Result<Option<Folder>, NotStarted> {
+    /// A look acts on nothing: what it is given takes every write and keeps none.
+    fn effects(&self, run: &RunId, mode: Mode) -> Result<File, NotStarted> {
+        if mode.mutates() {
+            self.shelf.effects(run, true).map_err(|error| NotStarted::spawn(&error))
+        } else {
+            nowhere()
+        }
+    }
+
+    /// Both processes in a fresh folder of this name, told what they can do before they know a run.
+    fn make(&self, name: &str, effects: &File) -> Result<Spare, NotStarted> {
+        let folder = self.folder(name)?;
+        let made = spawn::run(&self.programs, folder.as_ref(), effects, &self.prepare);
+        match made {
+            Ok(children) => Ok(Spare { children, folder }),
+            Err(error) => {
+                if let Some(folder) = &folder {
+                    let _ = folder.kill().and_then(|()| folder.remove());
+                }
+                Err(NotStarted::spawn(&error))
+            }
+        }
+    }
+
+    /// Best effort: without one the next look makes its own.
+    fn make_spare(&mut self) {
+        self.drop_spare();
+        // The folder of one that was taken is its run's now.
+        self.spares = self.spares.wrapping_add(1);
+        let name = format!("spare-{}", self.spares);
+        match nowhere().and_then(|effects| self.make(&name, &effects)) {
+            Ok(spare) => self.spare = Some(spare),
+            Err(NotStarted { why, .. }) => tracing::warn!("no processes wait for a look: {why}"),
+        }
+    }
+
+    fn folder(&self, name: &str) -> Result<Option<Folder>, NotStarted> {
         match &self.cgroups {
             Some(home) => {
-                let made = home.make(&format!("{}{run}", self.prefix));
+                let made = home.make(&format!("{}{name}", self.prefix));
                 made.map(Some).map_err(|error| NotStarted::spawn(&error))
             }
-            None if self.exceptions.cgroup => Ok(None),
+            None if self.prepare.exceptions.cgroup => Ok(None),
             None => {
                 let why = "there is no cgroup v2 for the run".to_owned();
                 Err(NotStarted { reason: "defence-missing", why })
@@ -176,6 +212,11 @@ impl World {
         }
         Ok(vec![Event::Reserve(self.refill())])
     }
+}
+
+fn nowhere() -> Result<File, NotStarted> {
+    let null = File::options().read(true).write(true).open("/dev/null");
+    null.map_err(|error| NotStarted::spawn(&error))
 }
 
 /// One line of the journal for what is durable now. Nothing of an order's contents.

@@ -59,8 +59,8 @@ fn world(folder: &Path) -> World {
     };
     let programs = Programs::open(folder).unwrap();
     let sealing = SealingSecret::from_seed([1; 32]);
-    let exceptions = hatch::Exceptions::default();
-    World::new(programs, exceptions, opened.ledger, &layout, sealing, door).unwrap()
+    let prepare = hatch::Prepare { exceptions: hatch::Exceptions::default(), nobody: (1, 1) };
+    World::new(programs, prepare, opened.ledger, &layout, sealing, door).unwrap()
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
 use hatch::cgroup::Home;
-use hatch::{Exceptions, ToGate};
+use hatch::{Prepare, ToGate};
 use protocol::error_chain::ErrorChain;
 use protocol::{Bytes, Digest};
 use rustix::event::PollFlags;
@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::clock::Timer;
 use super::gate::Gate;
 use super::runs::Runs;
+use super::spare::Spare;
 use super::{DriverError, Shelf, Source, notify};
 use crate::core::{Event, GateTrust};
 use crate::ledger::{FolderDisk, Ledger};
@@ -38,7 +39,8 @@ pub struct Door {
 #[derive(Debug)]
 pub struct World {
     pub(super) programs: Programs,
-    pub(super) exceptions: Exceptions,
+    /// What both children of a run are told first.
+    pub(super) prepare: Prepare,
     pub(super) ledger: Ledger<FolderDisk>,
     pub(super) store: FolderStore,
     pub(super) shelf: Shelf,
@@ -50,6 +52,9 @@ pub struct World {
     pub(super) timer: Timer,
     pub(super) gate: Gate,
     pub(super) runs: Runs,
+    pub(super) spare: Option<Spare>,
+    /// How many there have been: each has a folder of its own.
+    pub(super) spares: u64,
 }
 
 impl World {
@@ -59,13 +64,13 @@ impl World {
     /// [`DriverError`] names what is missing.
     pub fn new(
         programs: Programs,
-        exceptions: Exceptions,
+        prepare: Prepare,
         ledger: Ledger<FolderDisk>,
         layout: &Layout,
         sealing: SealingSecret,
         door: Door,
     ) -> Result<Self, DriverError> {
-        let missing = hatch::lock::missing(&exceptions);
+        let missing = hatch::lock::missing(&prepare.exceptions);
         if !missing.is_empty() {
             return Err(DriverError::Defences(missing));
         }
@@ -82,7 +87,7 @@ impl World {
         }
         Ok(Self {
             programs,
-            exceptions,
+            prepare,
             ledger,
             store: FolderStore::open(layout.catalogue())?,
             shelf: Shelf::open(layout.clone())?,
@@ -93,6 +98,8 @@ impl World {
             timer: Timer::new()?,
             gate: Gate::default(),
             runs: Runs::default(),
+            spare: None,
+            spares: 0,
         })
     }
 
@@ -199,6 +206,7 @@ impl World {
     /// The last thing: what waits for the gate is written (the core's word to drain is the last of
     /// it), and nothing of ours stays behind.
     pub(super) fn farewell(&mut self) {
+        self.drop_spare();
         for run in self.runs.left() {
             self.runs.kill(&run);
             self.runs.forget(&run);

@@ -8,7 +8,7 @@ use std::path::Path;
 use hatch::cgroup::{CgroupError, Folder};
 use hatch::pipe::{Inbox, Outbox, PipeError, pair};
 use hatch::spawn::{Child, End, Program, SpawnError, spawn, spawn_in};
-use hatch::{Exceptions, FromGate, ToGate, fds};
+use hatch::{FromGate, Prepare, ToExecutor, ToGate, ToInterpreter, fds};
 
 /// Most bytes that may wait for the gate: the whole effects files of a run's four followers and of
 /// two that were asked for, and eight full frames, one a stream of a busy session.
@@ -165,7 +165,7 @@ pub struct Run {
 }
 
 /// Starts a run's two children in its folder: each with its pipes to the keeper, the pair between
-/// them, and the executor with its effects file.
+/// them, and the executor with its effects file. Both are told what to do before they know a run.
 ///
 /// # Errors
 /// [`StartError`]; nothing runs.
@@ -173,11 +173,11 @@ pub fn run(
     programs: &Programs,
     folder: Option<&Folder>,
     effects: &File,
-    exceptions: &Exceptions,
+    prepare: &Prepare,
 ) -> Result<Run, StartError> {
     let inside = match folder {
         Some(folder) => Some(folder.open()?),
-        None if exceptions.cgroup => None,
+        None if prepare.exceptions.cgroup => None,
         None => return Err(CgroupError::NotThere.into()),
     };
     let inside = inside.as_ref().map(|fd| fd.as_fd());
@@ -191,7 +191,15 @@ pub fn run(
     )?;
     let ends = (answers_in.as_fd(), calls_out.as_fd());
     match child(&programs.interpreter, inside, ends, None) {
-        Ok(interpreter) => Ok(Run { executor, interpreter }),
+        Ok(interpreter) => {
+            let mut run = Run { executor, interpreter };
+            run.executor.outbox.queue(&ToExecutor::Prepare(*prepare))?;
+            run.interpreter.outbox.queue(&ToInterpreter::Prepare(*prepare))?;
+            // One that ended at once does not read it, and its end is seen.
+            let _ = run.executor.outbox.flush();
+            let _ = run.interpreter.outbox.flush();
+            Ok(run)
+        }
         Err(error) => {
             executor.child.kill()?;
             executor.child.wait()?;

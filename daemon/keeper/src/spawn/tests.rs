@@ -5,7 +5,7 @@ use std::path::Path;
 
 use hatch::cgroup::Home;
 use hatch::pipe::Polled;
-use hatch::{FromExecutor, FromInterpreter, ScriptFault};
+use hatch::{Exceptions, FromExecutor, FromInterpreter, ScriptFault};
 use protocol::frames::Phase;
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -36,7 +36,12 @@ fn each_child_has_its_own_pipes_and_ends_with_its_run() {
     let home = Home::find().unwrap();
     let cgroup = home.make(&format!("salve-spawn-test-{}", std::process::id())).unwrap();
     let effects = File::create(folder.path().join("effects")).unwrap();
-    let mut run = run(&programs, Some(&cgroup), &effects, &Exceptions::default()).unwrap();
+    let prepare = Prepare { exceptions: Exceptions::default(), nobody: (1, 1) };
+    let mut run = run(&programs, Some(&cgroup), &effects, &prepare).unwrap();
+    let first = Polled::Message(ToExecutor::Prepare(prepare));
+    assert_eq!(next(&mut run.executor.inbox), first);
+    let first = Polled::Message(ToInterpreter::Prepare(prepare));
+    assert_eq!(next(&mut run.interpreter.inbox), first);
     let say = FromExecutor::Say { text: "room again".into() };
     run.executor.outbox.queue(&say).unwrap();
     assert!(run.executor.outbox.flush().unwrap());
@@ -61,9 +66,10 @@ fn without_a_cgroup_nothing_starts_unless_an_exception_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let programs = cats(folder.path());
     let effects = File::create(folder.path().join("effects")).unwrap();
-    let none = Exceptions::default();
+    let none = Prepare { exceptions: Exceptions::default(), nobody: (1, 1) };
     assert!(matches!(run(&programs, None, &effects, &none), Err(StartError::Cgroup(_))));
-    let excepted = Exceptions { cgroup: true, ..none };
+    let exceptions = Exceptions { cgroup: true, ..Exceptions::default() };
+    let excepted = Prepare { exceptions, ..none };
     let run = run(&programs, None, &effects, &excepted).unwrap();
     for line in [run.executor, run.interpreter] {
         line.child.kill().unwrap();

@@ -179,7 +179,6 @@ impl Desk {
             platform: "linux".into(),
             version: "0.1.0".into(),
             exceptions: hatch::messages::Exceptions::default(),
-            nobody: (65534, 65534),
             defences: BTreeMap::from([("cgroup".into(), "on".into())]),
             reserve: true,
             now,

@@ -58,6 +58,8 @@ pub(crate) struct World {
     pub(crate) closed: Vec<u32>,
     pub(crate) restarts_of_gate: u32,
     pub(crate) stopped: bool,
+    /// Whether two processes wait for a look.
+    pub(crate) spare: bool,
     /// The catalogue's folder cannot be written.
     pub(crate) full: bool,
     events: VecDeque<Event>,
@@ -105,6 +107,7 @@ impl World {
             closed: Vec::new(),
             restarts_of_gate: 0,
             stopped: false,
+            spare: false,
             full: false,
             events: VecDeque::new(),
             crash: None,
@@ -204,6 +207,7 @@ impl World {
         let setup = self.desk.setup(self.files.clone(), opened.index, plans, self.now);
         self.core = Core::new(setup);
         self.stopped = false;
+        self.spare = false;
         self.events.push_back(Event::Begin);
     }
 
@@ -220,6 +224,10 @@ impl World {
                 self.events.push_back(Event::EffectsRead { run, effects });
             }
             Effect::AppendOutput { .. } | Effect::Tidy { .. } => {}
+            Effect::MakeSpare => {
+                assert!(!std::mem::replace(&mut self.spare, true), "one at a time")
+            }
+            Effect::DropSpare => assert!(std::mem::take(&mut self.spare), "there is none"),
             Effect::MakeSecret { run, handle, info, .. } => {
                 assert!(!info.0.is_empty());
                 let part = Bytes(vec![1]);
@@ -309,6 +317,7 @@ impl World {
         *self.spawns.entry(run).or_default() += 1;
         assert!(!plan.permit().reasons().is_empty());
         let mode = plan.executor().mode;
+        self.spare &= mode.mutates();
         let grants = &plan.executor().grants;
         let one_time = grants.iter().any(|grant| grant.function == "secret.one_time");
         let mut told = VecDeque::new();
