@@ -105,9 +105,26 @@ pub const INCOMING_MAX: usize = 256;
 pub const ALPN: &[u8] = b"salve/1";
 /// ALPN of enrolment.
 pub const ALPN_ENROL: &[u8] = b"salve-enrol/1";
+/// ALPN of agents' consoles at the shared desk.
+pub const ALPN_DESK: &[u8] = b"salve-desk/1";
+/// Version of the frames between console and desk.
+pub const DESK_VERSION: u32 = 1;
+/// Bytes that one frame between console and desk carries of something longer, or of an endpoint's
+/// frame: leaves room for the frame's own words.
+pub const DESK_PART_BYTES_MAX: usize = FRAME_BYTES_MAX - 1024;
+/// Largest answer from the desk's store, bytes: one attachment of 20 MiB and its words.
+pub const DESK_ANSWER_BYTES_MAX: usize = 24 * 1024 * 1024;
+/// Most rows that one answer of the desk's store lists: a page is written in milliseconds.
+pub const BOOK_ROWS_MAX: usize = 500;
+/// Longest text of people in a question to the desk's store (a ticket's body, a note), bytes.
+pub const BOOK_TEXT_BYTES_MAX: usize = 64 * 1024;
 
 const _: () = assert!(CHUNK_BYTES_MAX + 1024 < FRAME_BYTES_MAX);
 const _: () = assert!(ENVELOPE_BYTES_MAX + 1024 < FRAME_BYTES_MAX);
+const _: () = assert!(ENVELOPE_BYTES_MAX + 1024 < DESK_PART_BYTES_MAX);
+const _: () = assert!(CHUNK_BYTES_MAX + 1024 < DESK_PART_BYTES_MAX);
+const _: () = assert!(BOOK_TEXT_BYTES_MAX * 3 < DESK_PART_BYTES_MAX);
+const _: () = assert!(EFFECTS_BYTES_MAX < DESK_ANSWER_BYTES_MAX);
 const _: () = assert!(RECORD_BYTES_MAX / 3 * 4 + 4096 < ENVELOPE_BYTES_MAX);
 const _: () = assert!(ORDER_BYTES_MAX < RECORD_BYTES_MAX);
 const _: () = assert!(SCRIPT_BYTES_MAX < CHUNK_BYTES_MAX);

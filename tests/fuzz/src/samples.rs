@@ -1,12 +1,16 @@
 //! Seeds: every vector, every shipped script, one of each frame.
 
 use protocol::documents::CatalogueVersions;
-use protocol::frames::{Answer, Ask, EnrolFrame, Event, Phase, Stop, encode};
-use protocol::{Bytes, Digest, Mode, Outcome, RunId, Time, limits};
+use protocol::frames::{
+    Answer, Ask, DeskAnswer, DeskAsk, DeskPath, EnrolFrame, Event, FiledAs, FilingSummary,
+    NoteStage, Phase, Stop, encode, sorry,
+};
+use protocol::{Bytes, Digest, EndpointId, Mode, Outcome, RunId, Time, limits};
 
 use crate::places::{files, vectors};
 
 const RUN: RunId = RunId([7; 16]);
+const ENDPOINT: EndpointId = EndpointId([9; 16]);
 
 fn versions() -> CatalogueVersions {
     CatalogueVersions {
@@ -100,6 +104,87 @@ pub fn enrol_frames() -> Vec<EnrolFrame> {
     ]
 }
 
+/// One of each question to the shared desk.
+#[must_use]
+pub fn desk_asks() -> Vec<DeskAsk> {
+    let bytes = |word: &str| Bytes(word.as_bytes().to_vec());
+    vec![
+        DeskAsk::Hello { min: 1, max: 1 },
+        DeskAsk::Book { ask: bytes("ask") },
+        DeskAsk::Catalogue { have: versions() },
+        DeskAsk::PublishFile { name: "4.policy.json".into(), part: bytes("{}"), last: true },
+        DeskAsk::Publish { base: versions() },
+        DeskAsk::Meet { endpoint: ENDPOINT },
+        DeskAsk::Submit {
+            endpoint: ENDPOINT,
+            order: bytes("order"),
+            dispatch: bytes("dispatch"),
+            approvals: vec![bytes("approval")],
+        },
+        DeskAsk::Follow { run: RUN },
+        DeskAsk::Recall { endpoint: ENDPOINT, recall: bytes("recall") },
+    ]
+}
+
+/// One of each answer of the shared desk.
+///
+/// # Panics
+/// Where a label is none, which none here is.
+#[must_use]
+pub fn desk_answers() -> Vec<DeskAnswer> {
+    let bytes = |word: &str| Bytes(word.as_bytes().to_vec());
+    let filing = |filed, note| FilingSummary {
+        run: RUN,
+        filed,
+        record: Digest([5; 32]),
+        verified: true,
+        fault: None,
+        outcome: Some(Outcome::Succeeded),
+        note,
+    };
+    vec![
+        DeskAnswer::Hello {
+            min: 1,
+            max: 1,
+            organisation: "demo-ltd".parse().expect("a label"),
+            version: "0.1.0".into(),
+            catalogue: versions(),
+        },
+        DeskAnswer::Book { answer: bytes("answer"), last: true },
+        DeskAnswer::Sorry {
+            code: sorry::NOT_FOUND.into(),
+            sentence: "there is no ticket `7`".into(),
+            next: Some("look at `salve tickets`".into()),
+        },
+        DeskAnswer::CatalogueFile { name: "1.root.json".into(), part: bytes("{}"), last: false },
+        DeskAnswer::CatalogueEnd { versions: versions() },
+        DeskAnswer::Published { versions: versions() },
+        DeskAnswer::Met {
+            hello: bytes("hello"),
+            card: bytes("card"),
+            number: 3,
+            path: DeskPath::Kept,
+            since: Time(1_795_000_000),
+        },
+        DeskAnswer::Away { last_seen: Some(Time(1_795_000_000)), left_in_order: Some(true) },
+        DeskAnswer::Stored { run: RUN, order: Digest([6; 32]) },
+        DeskAnswer::Endpoint { frame: bytes("frame") },
+        DeskAnswer::Lost { sentence: "the line broke".into() },
+        DeskAnswer::Done { filing: filing(FiledAs::New, Some(NoteStage::Posted)) },
+        DeskAnswer::Recalled { was_running: true },
+        DeskAnswer::Done { filing: filing(FiledAs::Again, Some(NoteStage::Due)) },
+        DeskAnswer::Done { filing: filing(FiledAs::Replaced, Some(NoteStage::Waiting)) },
+        DeskAnswer::Done {
+            filing: FilingSummary {
+                verified: false,
+                fault: Some("record: its seal does not open".into()),
+                outcome: None,
+                ..filing(FiledAs::Differs, None)
+            },
+        },
+    ]
+}
+
 /// Every frame of the wire by name, as hex with its length in front: the vectors.
 ///
 /// # Panics
@@ -123,6 +208,12 @@ pub fn frame_vectors() -> Vec<(String, String)> {
     }
     for (place, frame) in enrol_frames().iter().enumerate() {
         all.push((name("enrol", place, format!("{frame:?}")), hex(frame)));
+    }
+    for (place, ask) in desk_asks().iter().enumerate() {
+        all.push((name("desk ask", place, format!("{ask:?}")), hex(ask)));
+    }
+    for (place, answer) in desk_answers().iter().enumerate() {
+        all.push((name("desk answer", place, format!("{answer:?}")), hex(answer)));
     }
     all
 }

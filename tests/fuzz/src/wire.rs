@@ -7,7 +7,7 @@ use hatch::messages::{
 };
 use keeper::ledger::{Disk, Ledger};
 use minicbor::{Decode, Encode};
-use protocol::frames::{Answer, Ask, Deframer, EnrolFrame, decode, encode};
+use protocol::frames::{Answer, Ask, Deframer, DeskAnswer, DeskAsk, EnrolFrame, decode, encode};
 use protocol::limits;
 
 /// Whatever is read is written and read again as the same.
@@ -18,11 +18,13 @@ fn again<M: Encode<()> + for<'b> Decode<'b, ()> + PartialEq + std::fmt::Debug>(b
     assert_eq!(read.as_ref(), Ok(&message), "a message is read differently when written again");
 }
 
-/// Session and enrolment frames.
+/// Session, enrolment and desk frames.
 pub(crate) fn frames(bytes: &[u8]) {
     again::<Ask>(bytes);
     again::<Answer>(bytes);
     again::<EnrolFrame>(bytes);
+    again::<DeskAsk>(bytes);
+    again::<DeskAnswer>(bytes);
 }
 
 /// The cutter of byte streams: never holds more than one frame beyond what it was given.

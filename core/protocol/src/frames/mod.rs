@@ -4,6 +4,7 @@
 //! documents travel as the bytes of their envelopes; nothing outside a seal steers a run.
 
 mod codec;
+mod desk;
 mod event;
 mod stop;
 
@@ -13,6 +14,7 @@ use crate::documents::CatalogueVersions;
 use crate::{Bytes, Digest, RunId};
 
 pub use codec::{Deframer, FrameError, decode, encode};
+pub use desk::{DeskAnswer, DeskAsk, DeskPath, FiledAs, FilingSummary, NoteStage, sorry};
 pub use event::{Event, Phase};
 pub use stop::Stop;
 
