@@ -170,6 +170,7 @@ fn list(ctx: &Ctx, desk: &Desk, which: &ListArgs) -> Result<Exit, Failure> {
         all: which.all,
         assignee: which.mine.then(|| desk.organisation.me.clone()),
         endpoint: endpoint.map(|e| e.id),
+        ..Tickets::default()
     };
     let rows = desk.store.tickets(&filter)?;
     let lines = rows.into_iter().map(|row| line(desk, row)).collect::<Result<Vec<_>, _>>()?;

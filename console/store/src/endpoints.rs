@@ -24,58 +24,102 @@ words! {
 }
 
 /// A freshly enrolled endpoint.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, minicbor::Encode, minicbor::Decode)]
 pub struct NewEndpoint {
     /// Its id for ever.
+    #[n(0)]
     pub id: EndpointId,
     /// Its name.
+    #[n(1)]
     pub name: EndpointName,
     /// The card's envelope, byte for byte.
+    #[cbor(n(2), with = "minicbor::bytes")]
     pub card: Vec<u8>,
     /// `HOST:PORT` where it can be dialled.
+    #[n(3)]
     pub address: Option<String>,
     /// Whose machine it is, as in `jo.meyer`.
+    #[n(4)]
     pub person: Option<String>,
     /// As on the card.
+    #[n(5)]
     pub labels: BTreeMap<Label, Label>,
     /// What the machine calls itself.
+    #[n(6)]
     pub host: Option<String>,
     /// `linux`.
+    #[n(7)]
     pub platform: Option<String>,
 }
 
 /// An endpoint in the address book.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, minicbor::Encode, minicbor::Decode)]
 pub struct EndpointRow {
     /// Its id for ever.
+    #[n(0)]
     pub id: EndpointId,
     /// Its name.
+    #[n(1)]
     pub name: EndpointName,
     /// The card's envelope, byte for byte.
     #[serde(skip)]
+    #[cbor(n(2), with = "minicbor::bytes")]
     pub card: Vec<u8>,
     /// `HOST:PORT` where it can be dialled.
+    #[n(3)]
     pub address: Option<String>,
     /// Whose machine it is.
+    #[n(4)]
     pub person: Option<String>,
     /// As on the card.
+    #[n(5)]
     pub labels: BTreeMap<Label, Label>,
     /// What the machine calls itself. Its word, not ours: escape it.
+    #[n(6)]
     pub host: Option<String>,
     /// `linux`.
+    #[n(7)]
     pub platform: Option<String>,
     /// When it joined.
+    #[n(8)]
     pub enrolled: Time,
     /// Its last hello.
+    #[n(9)]
     pub last_seen: Option<Time>,
     /// The catalogue it trusted then.
+    #[n(10)]
     pub versions: Option<CatalogueVersions>,
     /// The head of its records then.
+    #[n(11)]
     pub head: Option<Head>,
     /// Version of its daemon then.
+    #[n(12)]
     pub daemon: Option<String>,
     /// Whether it is still ours.
+    #[n(13)]
     pub state: EndpointState,
+}
+
+/// Where an endpoint stands in the list of all: pages go on behind it, also when it has moved.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct EndpointPlace {
+    /// The active ones come first.
+    #[n(0)]
+    pub state: EndpointState,
+    /// Then by name.
+    #[n(1)]
+    pub name: EndpointName,
+    /// Then by id.
+    #[n(2)]
+    pub id: EndpointId,
+}
+
+impl EndpointRow {
+    /// Where it stands in the list of all.
+    #[must_use]
+    pub fn place(&self) -> EndpointPlace {
+        EndpointPlace { state: self.state, name: self.name.clone(), id: self.id }
+    }
 }
 
 /// What a hello said.
@@ -197,10 +241,39 @@ impl Store {
     /// # Errors
     /// The store's own.
     pub fn endpoints(&self) -> Result<Vec<EndpointRow>, StoreError> {
+        self.endpoints_page(None, 0)
+    }
+
+    /// As [`Store::endpoints`], at most `limit` (zero means all) of those that stand behind a place
+    /// in the list.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn endpoints_page(
+        &self,
+        after: Option<&EndpointPlace>,
+        limit: usize,
+    ) -> Result<Vec<EndpointRow>, StoreError> {
         self.read("list the endpoints", |db| {
-            let sql = format!("SELECT {COLUMNS} FROM endpoints ORDER BY state, name, id");
+            let behind = after.map_or("", |_| "WHERE (state, name, id) > (:state, :name, :id)");
+            let sql = format!(
+                "SELECT {COLUMNS} FROM endpoints {behind} ORDER BY state, name, id LIMIT :limit"
+            );
             let mut statement = db.prepare_cached(&sql)?;
-            Ok(statement.query_map([], read)?.collect::<Result<_, _>>()?)
+            let limit = row::limit(limit);
+            let rows = match after {
+                None => statement.query_map(named_params! { ":limit": limit }, read)?,
+                Some(place) => statement.query_map(
+                    named_params! {
+                        ":state": place.state.word(),
+                        ":name": place.name.as_str(),
+                        ":id": place.id.to_string(),
+                        ":limit": limit,
+                    },
+                    read,
+                )?,
+            };
+            Ok(rows.collect::<Result<_, _>>()?)
         })
     }
 

@@ -9,18 +9,23 @@ use crate::open::Store;
 use crate::row;
 
 /// A sealed one-time secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, minicbor::Encode, minicbor::Decode)]
 pub struct EscrowRow {
     /// Of which run.
+    #[n(0)]
     pub run: RunId,
     /// Of which order.
+    #[n(1)]
     pub order: Digest,
     /// JSON of [`protocol::documents::Sealed`].
     #[serde(skip)]
+    #[cbor(n(2), with = "minicbor::bytes")]
     pub sealed: Vec<u8>,
     /// When it should no longer be opened.
+    #[n(3)]
     pub not_after: Time,
     /// When it was opened.
+    #[n(4)]
     pub opened_at: Option<Time>,
 }
 
@@ -51,10 +56,25 @@ impl Store {
     /// # Errors
     /// The store's own.
     pub fn unopened_escrows(&self) -> Result<Vec<EscrowRow>, StoreError> {
+        self.unopened_escrows_page(None, 0)
+    }
+
+    /// As [`Store::unopened_escrows`], at most `limit` (zero means all) behind that of a run.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn unopened_escrows_page(
+        &self,
+        after: Option<&RunId>,
+        limit: usize,
+    ) -> Result<Vec<EscrowRow>, StoreError> {
         self.read("list the secrets", |db| {
-            let sql = "SELECT * FROM escrow WHERE opened_at IS NULL ORDER BY not_after, run";
+            let sql = "SELECT * FROM escrow WHERE opened_at IS NULL AND (?1 IS NULL
+                 OR (not_after, run) > (SELECT not_after, run FROM escrow WHERE run = ?1))
+                 ORDER BY not_after, run LIMIT ?2";
             let mut statement = db.prepare_cached(sql)?;
-            Ok(statement.query_map([], read_escrow)?.collect::<Result<_, _>>()?)
+            let key = (after.map(RunId::to_string), row::limit(limit));
+            Ok(statement.query_map(key, read_escrow)?.collect::<Result<_, _>>()?)
         })
     }
 

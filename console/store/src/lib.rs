@@ -17,7 +17,7 @@ mod row;
 mod runs;
 mod tickets;
 
-pub use endpoints::{EndpointRow, EndpointState, HeadChange, NewEndpoint, Seen};
+pub use endpoints::{EndpointPlace, EndpointRow, EndpointState, HeadChange, NewEndpoint, Seen};
 pub use error::StoreError;
 pub use escrow::EscrowRow;
 pub use filing::{Filed, NewRecord};

@@ -25,19 +25,25 @@ pub struct NewNote<'a> {
 }
 
 /// A note.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, minicbor::Encode, minicbor::Decode)]
 pub struct NoteRow {
     /// Its number.
+    #[n(0)]
     pub id: u64,
     /// Unique for ever.
+    #[n(1)]
     pub key: String,
     /// Whether the requester reads it.
+    #[n(2)]
     pub public: bool,
     /// Who wrote it, if a person did.
+    #[n(3)]
     pub author: Option<AgentName>,
     /// The text. Escape it.
+    #[n(4)]
     pub body: String,
     /// When.
+    #[n(5)]
     pub posted: Time,
 }
 
@@ -59,23 +65,31 @@ pub struct NewFile<'a> {
 }
 
 /// A file, without its bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, minicbor::Encode, minicbor::Decode)]
 pub struct FileRow {
     /// Its number.
+    #[n(0)]
     pub id: u64,
     /// Unique for ever.
+    #[n(1)]
     pub key: String,
     /// Whether the requester reads it.
+    #[n(2)]
     pub public: bool,
     /// Its name. Escape it.
+    #[n(3)]
     pub name: String,
     /// Its media type.
+    #[n(4)]
     pub media: String,
     /// SHA-256 of its bytes.
+    #[n(5)]
     pub digest: Digest,
     /// How many bytes.
+    #[n(6)]
     pub size: u64,
     /// When it was added.
+    #[n(7)]
     pub added: Time,
 }
 
@@ -157,11 +171,25 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] for the ticket.
     pub fn notes(&self, ticket: u64) -> Result<Vec<NoteRow>, StoreError> {
+        self.notes_page(ticket, 0, 0)
+    }
+
+    /// As [`Store::notes`], at most `limit` (zero means all) with numbers above `after`.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for the ticket.
+    pub fn notes_page(
+        &self,
+        ticket: u64,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<NoteRow>, StoreError> {
         self.read("list the notes", |db| {
             one(db, ticket)?;
-            let mut statement =
-                db.prepare_cached("SELECT * FROM notes WHERE ticket = ?1 ORDER BY id")?;
-            Ok(statement.query_map([row::int(ticket)], read_note)?.collect::<Result<_, _>>()?)
+            let sql = "SELECT * FROM notes WHERE ticket = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+            let mut statement = db.prepare_cached(sql)?;
+            let key = (row::int(ticket), row::int(after), row::limit(limit));
+            Ok(statement.query_map(key, read_note)?.collect::<Result<_, _>>()?)
         })
     }
 
@@ -195,10 +223,24 @@ impl Store {
     /// # Errors
     /// The store's own.
     pub fn files(&self, ticket: u64) -> Result<Vec<FileRow>, StoreError> {
+        self.files_page(ticket, 0, 0)
+    }
+
+    /// As [`Store::files`], at most `limit` (zero means all) with numbers above `after`.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn files_page(
+        &self,
+        ticket: u64,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<FileRow>, StoreError> {
         self.read("list the files", |db| {
-            let mut statement =
-                db.prepare_cached(&format!("{FILES} WHERE ticket = ?1 ORDER BY id"))?;
-            Ok(statement.query_map([row::int(ticket)], read_file)?.collect::<Result<_, _>>()?)
+            let sql = format!("{FILES} WHERE ticket = ?1 AND id > ?2 ORDER BY id LIMIT ?3");
+            let mut statement = db.prepare_cached(&sql)?;
+            let key = (row::int(ticket), row::int(after), row::limit(limit));
+            Ok(statement.query_map(key, read_file)?.collect::<Result<_, _>>()?)
         })
     }
 

@@ -55,31 +55,42 @@ pub struct NewOrder<'a> {
 }
 
 /// An order as it was stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, minicbor::Encode, minicbor::Decode)]
 pub struct OrderRow {
     /// SHA-256 of its payload.
+    #[n(0)]
     pub digest: Digest,
     /// Its id.
+    #[n(1)]
     pub id: OrderId,
     /// What ran.
+    #[n(2)]
     pub script: ScriptName,
     /// Its version.
+    #[n(3)]
     pub version: u32,
     /// How.
+    #[n(4)]
     pub mode: Mode,
     /// Who ordered.
+    #[n(5)]
     pub agent: AgentName,
     /// For which ticket.
+    #[n(6)]
     pub ticket: Option<TicketId>,
     /// The envelope, byte for byte.
     #[serde(skip)]
+    #[cbor(n(7), with = "minicbor::bytes")]
     pub envelope: Vec<u8>,
     /// Attestation and approvals that travelled with it (JSON of envelopes).
     #[serde(skip)]
+    #[cbor(n(8), with = "minicbor::bytes")]
     pub support: Option<Vec<u8>>,
     /// How far.
+    #[n(9)]
     pub state: OrderState,
     /// When it was stored.
+    #[n(10)]
     pub created: Time,
 }
 

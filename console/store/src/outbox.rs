@@ -37,29 +37,40 @@ words! {
 }
 
 /// One thing for one ticket.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, minicbor::Encode, minicbor::Decode)]
 pub struct OutboxRow {
     /// Unique for ever.
+    #[n(0)]
     pub key: String,
     /// For which ticket.
+    #[n(1)]
     pub ticket: TicketId,
     /// What it is.
+    #[n(2)]
     pub kind: OutboxKind,
     /// Its text; notes have none, they are written from the records.
+    #[n(3)]
     pub payload: Option<String>,
     /// How far.
+    #[n(4)]
     pub state: OutboxState,
     /// Tries so far.
+    #[n(5)]
     pub tries: u64,
     /// Not before.
+    #[n(6)]
     pub next_try: Time,
     /// Why the last try failed.
+    #[n(7)]
     pub last_error: Option<String>,
     /// Of which order.
+    #[n(8)]
     pub order: Option<Digest>,
     /// Since when it waits.
+    #[n(9)]
     pub created: Time,
     /// When the ticket system took it.
+    #[n(10)]
     pub posted_at: Option<Time>,
 }
 
@@ -85,10 +96,24 @@ impl Store {
     /// # Errors
     /// The store's own.
     pub fn outbox_todo(&self) -> Result<Vec<OutboxRow>, StoreError> {
+        self.outbox_todo_page(None, 0)
+    }
+
+    /// As [`Store::outbox_todo`], at most `limit` (zero means all) behind the row with a key.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn outbox_todo_page(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<OutboxRow>, StoreError> {
         self.read("list the outbox", |db| {
-            let sql = "SELECT * FROM outbox WHERE state IN ('waiting', 'due') ORDER BY ticket, seq";
+            let sql = "SELECT * FROM outbox WHERE state IN ('waiting', 'due') AND (?1 IS NULL
+                 OR (ticket, seq) > (SELECT ticket, seq FROM outbox WHERE key = ?1))
+                 ORDER BY ticket, seq LIMIT ?2";
             let mut statement = db.prepare_cached(sql)?;
-            Ok(statement.query_map([], read)?.collect::<Result<_, _>>()?)
+            Ok(statement.query_map((after, row::limit(limit)), read)?.collect::<Result<_, _>>()?)
         })
     }
 

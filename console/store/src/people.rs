@@ -31,36 +31,47 @@ words! {
 }
 
 /// An agent as the desk met them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, minicbor::Encode, minicbor::Decode)]
 pub struct AgentRow {
     /// The name.
+    #[n(0)]
     pub name: AgentName,
     /// The join request's envelope, if there was one.
     #[serde(skip)]
+    #[cbor(n(1), with = "minicbor::bytes")]
     pub document: Option<Vec<u8>>,
     /// The newest TLS certificate, DER.
     #[serde(skip)]
+    #[cbor(n(2), with = "minicbor::bytes")]
     pub certificate: Option<Vec<u8>>,
     /// Since when in this state.
+    #[n(3)]
     pub since: Time,
     /// How far.
+    #[n(4)]
     pub state: AgentState,
 }
 
 /// A token; its secret is known by digest only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, minicbor::Encode, minicbor::Decode)]
 pub struct TokenRow {
     /// SHA-256 of the secret.
+    #[n(0)]
     pub secret: Digest,
     /// What it lets in.
+    #[n(1)]
     pub kind: TokenKind,
     /// Under which name.
+    #[n(2)]
     pub name: String,
     /// When it was made.
+    #[n(3)]
     pub made: Time,
     /// Until when it counts.
+    #[n(4)]
     pub expires: Time,
     /// When it was taken.
+    #[n(5)]
     pub used: Option<Time>,
 }
 
@@ -115,9 +126,23 @@ impl Store {
     /// # Errors
     /// The store's own.
     pub fn agents(&self) -> Result<Vec<AgentRow>, StoreError> {
+        self.agents_page(None, 0)
+    }
+
+    /// As [`Store::agents`], at most `limit` (zero means all) behind a name.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn agents_page(
+        &self,
+        after: Option<&AgentName>,
+        limit: usize,
+    ) -> Result<Vec<AgentRow>, StoreError> {
         self.read("list the agents", |db| {
-            let mut statement = db.prepare_cached("SELECT * FROM agents ORDER BY name")?;
-            Ok(statement.query_map([], read_agent)?.collect::<Result<_, _>>()?)
+            let sql = "SELECT * FROM agents WHERE ?1 IS NULL OR name > ?1 ORDER BY name LIMIT ?2";
+            let mut statement = db.prepare_cached(sql)?;
+            let key = (after.map(AgentName::as_str), row::limit(limit));
+            Ok(statement.query_map(key, read_agent)?.collect::<Result<_, _>>()?)
         })
     }
 
@@ -181,10 +206,25 @@ impl Store {
     /// # Errors
     /// The store's own.
     pub fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
+        self.tokens_page(None, 0)
+    }
+
+    /// As [`Store::tokens`], at most `limit` (zero means all) behind the one with a secret.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn tokens_page(
+        &self,
+        after: Option<&Digest>,
+        limit: usize,
+    ) -> Result<Vec<TokenRow>, StoreError> {
         self.read("list the tokens", |db| {
-            let mut statement =
-                db.prepare_cached("SELECT * FROM tokens ORDER BY made DESC, name")?;
-            Ok(statement.query_map([], read_token)?.collect::<Result<_, _>>()?)
+            let sql = "SELECT * FROM tokens WHERE ?1 IS NULL OR (-made, name, secret) >
+                     (SELECT -made, name, secret FROM tokens WHERE secret = ?1)
+                 ORDER BY -made, name, secret LIMIT ?2";
+            let mut statement = db.prepare_cached(sql)?;
+            let key = (after.map(Digest::to_string), row::limit(limit));
+            Ok(statement.query_map(key, read_token)?.collect::<Result<_, _>>()?)
         })
     }
 }

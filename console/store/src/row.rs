@@ -83,6 +83,14 @@ pub(crate) fn stamp(time: Time) -> i64 {
     int(time.0)
 }
 
+/// A page's length for SQL: zero means all.
+pub(crate) fn limit(rows: usize) -> i64 {
+    match rows {
+        0 => -1,
+        some => i64::try_from(some).unwrap_or(-1),
+    }
+}
+
 /// SQLite's integers are signed; ours stay below 2^53 by law of the documents.
 pub(crate) fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
@@ -104,6 +112,25 @@ macro_rules! words {
             #[must_use]
             pub const fn word(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
+            }
+        }
+        impl<C> minicbor::Encode<C> for $name {
+            fn encode<W: minicbor::encode::Write>(
+                &self,
+                e: &mut minicbor::Encoder<W>,
+                _: &mut C,
+            ) -> Result<(), minicbor::encode::Error<W::Error>> {
+                e.str(self.word())?.ok()
+            }
+        }
+        impl<'b, C> minicbor::Decode<'b, C> for $name {
+            fn decode(
+                d: &mut minicbor::Decoder<'b>,
+                _: &mut C,
+            ) -> Result<Self, minicbor::decode::Error> {
+                let word = d.str()?;
+                let found = Self::ALL.iter().copied().find(|one| one.word() == word);
+                found.ok_or_else(|| minicbor::decode::Error::message("a word of another version"))
             }
         }
     };

@@ -2,7 +2,7 @@
 //! when it may have been.
 
 use protocol::{Digest, EndpointId, Outcome, RunId, TicketId, Time};
-use rusqlite::{OptionalExtension as _, Row, Transaction, named_params};
+use rusqlite::{OptionalExtension as _, Row, Transaction};
 use serde::Serialize;
 
 use crate::error::{Fault, StoreError};
@@ -27,69 +27,97 @@ words! {
 }
 
 /// A run without its papers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, minicbor::Encode, minicbor::Decode)]
 pub struct RunRow {
     /// The run.
+    #[n(0)]
     pub id: RunId,
     /// Its order.
+    #[n(1)]
     pub order: Digest,
     /// Where.
+    #[n(2)]
     pub endpoint: EndpointId,
     /// That endpoint's name, if it is in the address book.
+    #[n(3)]
     pub endpoint_name: Option<String>,
     /// What ran, if the order is known here.
+    #[n(4)]
     pub script: Option<String>,
     /// How, if the order is known here.
+    #[n(5)]
     pub mode: Option<String>,
     /// Who ordered, if the order is known here.
+    #[n(6)]
     pub agent: Option<String>,
     /// For which ticket.
+    #[n(7)]
     pub ticket: Option<TicketId>,
     /// How far.
+    #[n(8)]
     pub state: RunState,
     /// How it ended; `None` without a record.
+    #[n(9)]
     pub outcome: Option<Outcome>,
     /// SHA-256 of the record's payload.
+    #[n(10)]
     pub record_hash: Option<Digest>,
     /// Whether the record verified when it was filed; `None` without a record.
+    #[n(11)]
     pub verified: Option<bool>,
     /// Why it did not.
+    #[n(12)]
     pub reason: Option<String>,
     /// When the order was stored, or a stray record came.
+    #[n(13)]
     pub created: Time,
     /// When it ended, says the record.
+    #[n(14)]
     pub ended: Option<Time>,
     /// When the record was filed.
+    #[n(15)]
     pub filed: Option<Time>,
 }
 
 /// A record that differs from the one that was filed first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, minicbor::Encode, minicbor::Decode)]
 pub struct Stray {
     /// SHA-256 of its payload.
+    #[n(0)]
     pub record_hash: Digest,
     /// Its envelope.
     #[serde(skip)]
+    #[cbor(n(1), with = "minicbor::bytes")]
     pub record: Vec<u8>,
     /// Why it lies here.
+    #[n(2)]
     pub reason: String,
     /// When it came.
+    #[n(3)]
     pub received: Time,
 }
 
 /// Which runs to list.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, minicbor::Encode, minicbor::Decode)]
 pub struct RunFilter {
     /// Of this ticket.
+    #[n(0)]
     pub ticket: Option<TicketId>,
     /// On this endpoint.
+    #[n(1)]
     pub endpoint: Option<EndpointId>,
     /// Of this order.
+    #[n(2)]
     pub order: Option<Digest>,
     /// Without a record only.
+    #[n(3)]
     pub unanswered: bool,
     /// At most so many; zero means all.
+    #[n(4)]
     pub limit: usize,
+    /// Only those stored before this run.
+    #[n(5)]
+    pub after: Option<RunId>,
 }
 
 const SELECT: &str = "SELECT r.id, r.order_digest, r.endpoint, r.state, r.outcome, r.record_hash,
@@ -193,8 +221,9 @@ impl Store {
     /// The store's own.
     pub fn runs_starting(&self, prefix: &str) -> Result<Vec<RunRow>, StoreError> {
         self.read("look up a run", |db| {
+            // Behind every character of an id: so that the index of ids is walked, not all runs.
             let sql = format!(
-                "{SELECT} WHERE substr(r.id, 1, length(?1)) = ?1 ORDER BY r.seq DESC LIMIT 10"
+                "{SELECT} WHERE r.id >= ?1 AND r.id < ?1 || '{{' ORDER BY r.seq DESC LIMIT 10"
             );
             let mut statement = db.prepare_cached(&sql)?;
             Ok(statement.query_map([prefix], read)?.collect::<Result<_, _>>()?)
@@ -207,28 +236,34 @@ impl Store {
     /// The store's own.
     pub fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError> {
         self.read("list the runs", |db| {
-            let sql = format!(
-                "{SELECT} WHERE (:ticket IS NULL OR o.ticket = :ticket)
-                   AND (:endpoint IS NULL OR r.endpoint = :endpoint)
-                   AND (:order IS NULL OR r.order_digest = :order)
-                   AND (NOT :unanswered OR r.state IN ('prepared', 'sent', 'accepted'))
-                 ORDER BY r.seq DESC LIMIT :limit"
-            );
-            let limit = match filter.limit {
-                0 => -1,
-                some => i64::try_from(some).unwrap_or(-1),
-            };
+            // Only the conditions that are asked for: each has its index, and "or null" has none.
+            let given = [
+                (
+                    "r.order_digest IN (SELECT digest FROM orders WHERE ticket = ?)",
+                    filter.ticket.as_ref().map(TicketId::to_string),
+                ),
+                ("r.endpoint = ?", filter.endpoint.map(|e| e.to_string())),
+                ("r.order_digest = ?", filter.order.map(|o| o.to_string())),
+                (
+                    "r.seq < (SELECT seq FROM runs WHERE id = ?)",
+                    filter.after.map(|run| run.to_string()),
+                ),
+            ];
+            let (mut wanted, mut values) = (Vec::new(), Vec::new());
+            for (condition, value) in given {
+                if let Some(value) = value {
+                    wanted.push(condition);
+                    values.push(value);
+                }
+            }
+            if filter.unanswered {
+                wanted.push("r.state IN ('prepared', 'sent', 'accepted')");
+            }
+            let wanted = if wanted.is_empty() { "true".to_owned() } else { wanted.join(" AND ") };
+            let limit = row::limit(filter.limit);
+            let sql = format!("{SELECT} WHERE {wanted} ORDER BY r.seq DESC LIMIT {limit}");
             let mut statement = db.prepare_cached(&sql)?;
-            let rows = statement.query_map(
-                named_params! {
-                    ":ticket": filter.ticket.as_ref().map(TicketId::as_str),
-                    ":endpoint": filter.endpoint.map(|e| e.to_string()),
-                    ":order": filter.order.map(|o| o.to_string()),
-                    ":unanswered": filter.unanswered,
-                    ":limit": limit,
-                },
-                read,
-            )?;
+            let rows = statement.query_map(rusqlite::params_from_iter(values), read)?;
             Ok(rows.collect::<Result<_, _>>()?)
         })
     }
@@ -304,10 +339,26 @@ impl Store {
     /// # Errors
     /// The store's own.
     pub fn strays(&self, run: &RunId) -> Result<Vec<Stray>, StoreError> {
+        self.strays_page(run, None, 0)
+    }
+
+    /// As [`Store::strays`], at most `limit` (zero means all) behind the one with a digest.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn strays_page(
+        &self,
+        run: &RunId,
+        after: Option<&Digest>,
+        limit: usize,
+    ) -> Result<Vec<Stray>, StoreError> {
         self.read("list a run's other records", |db| {
-            let sql = "SELECT * FROM strays WHERE run = ?1 ORDER BY received, record_hash";
+            let sql = "SELECT * FROM strays WHERE run = ?1 AND (?2 IS NULL OR (received, record_hash)
+                     > (SELECT received, record_hash FROM strays WHERE run = ?1 AND record_hash = ?2))
+                 ORDER BY received, record_hash LIMIT ?3";
             let mut statement = db.prepare_cached(sql)?;
-            let rows = statement.query_map([run.to_string()], |row| {
+            let key = (run.to_string(), after.map(Digest::to_string), row::limit(limit));
+            let rows = statement.query_map(key, |row| {
                 Ok(Stray {
                     record_hash: row::text(row, "record_hash")?,
                     record: row.get("record")?,

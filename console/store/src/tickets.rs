@@ -22,84 +22,123 @@ const fn state_word(state: TicketState) -> &'static str {
 }
 
 /// A ticket about to be opened.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, minicbor::Encode, minicbor::Decode)]
 pub struct NewTicketRow {
     /// Unique for ever: the same key twice is the same ticket.
+    #[n(0)]
     pub key: String,
     /// One line.
+    #[n(1)]
     pub subject: String,
     /// What was said.
+    #[n(2)]
     pub body: String,
     /// `incident`, `request` or `change`.
+    #[n(3)]
     pub kind: String,
     /// Free word, as in `disk`.
+    #[n(4)]
     pub category: Option<String>,
     /// How it came: `phone`, `mail`, `desk` ...
+    #[n(5)]
     pub channel: String,
     /// The person with the problem, as in `jo.meyer`.
+    #[n(6)]
     pub requester: Option<String>,
     /// Whose it is.
+    #[n(7)]
     pub assignee: Option<AgentName>,
     /// Which machine.
+    #[n(8)]
     pub endpoint: Option<EndpointId>,
     /// How many people cannot work.
+    #[n(9)]
     pub blocked: u64,
 }
 
 /// A ticket.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, minicbor::Encode, minicbor::Decode)]
 pub struct TicketRow {
     /// Its number.
+    #[n(0)]
     pub id: u64,
     /// One line. People's text: escape it.
+    #[n(1)]
     pub subject: String,
     /// What was said. People's text: escape it.
+    #[n(2)]
     pub body: String,
     /// Its state.
+    #[n(3)]
     pub state: TicketState,
     /// `incident`, `request` or `change`.
+    #[n(4)]
     pub kind: String,
     /// Free word.
+    #[n(5)]
     pub category: Option<String>,
     /// How it came.
+    #[n(6)]
     pub channel: String,
     /// The person with the problem.
+    #[n(7)]
     pub requester: Option<String>,
     /// Whose it is.
+    #[n(8)]
     pub assignee: Option<AgentName>,
     /// Which machine.
+    #[n(9)]
     pub endpoint: Option<EndpointId>,
     /// When it was opened.
+    #[n(10)]
     pub opened: Time,
     /// When somebody first answered.
+    #[n(11)]
     pub first_response: Option<Time>,
     /// When it was last resolved; `None` while it is open.
+    #[n(12)]
     pub resolved: Option<Time>,
     /// When it was closed; `None` while it is not.
+    #[n(13)]
     pub closed: Option<Time>,
     /// When it was last reopened.
+    #[n(14)]
     pub reopened: Option<Time>,
     /// How often it was reopened.
+    #[n(15)]
     pub reopens: u64,
     /// How often the person had to get in touch.
+    #[n(16)]
     pub contacts: u64,
     /// How many people cannot work.
+    #[n(17)]
     pub blocked: u64,
     /// Since when.
+    #[n(18)]
     pub blocked_since: Option<Time>,
     /// 1 to 5, if the person said.
+    #[n(19)]
     pub satisfaction: Option<u64>,
 }
 
 /// Which tickets to list.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, minicbor::Encode, minicbor::Decode)]
 pub struct TicketFilter {
     /// Also resolved and closed ones.
+    #[n(0)]
     pub all: bool,
     /// Of this agent.
+    #[n(1)]
     pub assignee: Option<AgentName>,
     /// On this endpoint.
+    #[n(2)]
     pub endpoint: Option<EndpointId>,
+    /// Only those opened before the one with this number.
+    #[n(3)]
+    pub before: Option<u64>,
+    /// At most so many; zero means all.
+    #[n(4)]
+    pub limit: usize,
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<TicketRow> {
@@ -207,13 +246,16 @@ impl Store {
             let mut statement = db.prepare_cached(
                 "SELECT * FROM tickets WHERE (:all OR state IN ('open', 'pending'))
                    AND (:assignee IS NULL OR assignee = :assignee)
-                   AND (:endpoint IS NULL OR endpoint = :endpoint) ORDER BY id DESC",
+                   AND (:endpoint IS NULL OR endpoint = :endpoint)
+                   AND (:before IS NULL OR id < :before) ORDER BY id DESC LIMIT :limit",
             )?;
             let rows = statement.query_map(
                 named_params! {
                     ":all": filter.all,
                     ":assignee": filter.assignee.as_ref().map(AgentName::as_str),
                     ":endpoint": filter.endpoint.map(|e| e.to_string()),
+                    ":before": filter.before.map(row::int),
+                    ":limit": row::limit(filter.limit),
                 },
                 read,
             )?;

@@ -27,6 +27,8 @@ CREATE TABLE endpoints (
 -- A name may come back after its machine was withdrawn; an id never does.
 CREATE UNIQUE INDEX endpoints_name ON endpoints (name) WHERE state = 'active';
 
+CREATE INDEX endpoints_listed ON endpoints (state, name, id);
+
 CREATE TABLE agents (
   name        TEXT PRIMARY KEY,
   document    BLOB,
@@ -107,6 +109,7 @@ CREATE TABLE orders (
   created  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX orders_id ON orders (id);
+CREATE INDEX orders_ticket ON orders (ticket);
 
 -- No foreign key to orders or endpoints: a record that belongs to nothing we know is kept and shown
 -- as NOT VERIFIED, never thrown away.
@@ -133,6 +136,8 @@ CREATE TABLE runs (
 ) STRICT;
 CREATE INDEX runs_order ON runs (order_digest);
 CREATE INDEX runs_chain ON runs (endpoint, epoch, counter);
+CREATE INDEX runs_endpoint ON runs (endpoint, seq);
+CREATE INDEX runs_unanswered ON runs (seq) WHERE state IN ('prepared', 'sent', 'accepted');
 
 -- A second, different record for a run that has one: evidence that something is wrong.
 CREATE TABLE strays (

@@ -5,16 +5,33 @@ use serde::{Deserialize, Serialize};
 use crate::{AgentName, EndpointId, PayloadType, TicketId, Time, limits};
 
 /// State class of a ticket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    minicbor::Encode,
+    minicbor::Decode,
+)]
 #[serde(rename_all = "snake_case")]
+#[cbor(index_only)]
 pub enum TicketState {
     /// Work may go on.
+    #[n(0)]
     Open,
     /// Waits for somebody.
+    #[n(1)]
     Pending,
     /// Solved, may be reopened.
+    #[n(2)]
     Resolved,
     /// Ended.
+    #[n(3)]
     Closed,
 }
 

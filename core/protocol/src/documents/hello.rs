@@ -71,14 +71,19 @@ impl CatalogueVersions {
 }
 
 /// The head of the chain of records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, minicbor::Encode, minicbor::Decode,
+)]
 #[serde(deny_unknown_fields)]
 pub struct Head {
     /// Made anew whenever a ledger begins; a lost ledger shows as a new epoch.
+    #[n(0)]
     pub epoch: Digest,
     /// Records written in this epoch.
+    #[n(1)]
     pub counter: u64,
     /// SHA-256 of the last record's payload; the epoch itself where there is none.
+    #[n(2)]
     pub hash: Digest,
 }
 
