@@ -89,12 +89,15 @@ impl Ctx {
         (self.now)()
     }
 
-    /// The home, the organisation and the store.
+    /// The home, the organisation and the store. With a shared desk its catalogue is brought first:
+    /// whatever the command does, it does with what is in force.
     ///
     /// # Errors
-    /// An empty home, an interrupted set-up, damage: each with its next step.
+    /// An empty home, an interrupted set-up, damage, a desk that is away: each with its next step.
     pub fn desk(&self) -> Result<Desk, Failure> {
-        Ok(Desk::open(Home::new(&self.home))?)
+        let desk = Desk::open(Home::new(&self.home))?;
+        desk::catalogue::refresh(&desk, self.now())?;
+        Ok(desk)
     }
 
     /// Prints a line of our own words to stdout. Escape foreign text with [`safe`] before.

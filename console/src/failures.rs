@@ -1,11 +1,12 @@
 //! What the desk's errors mean to the person at the keyboard: the exit code and the next step.
 
+use desk::books::{BookError, LineFault, Sorry};
 use desk::catalogue::CatalogueTrouble;
 use desk::enrol::{EnrolError, JoinError};
 use desk::home::{FileError, HomeError};
 use desk::inventory::Unclear;
 use desk::org::{InitError, OpenError, WithdrawError};
-use protocol::frames::Stop;
+use protocol::frames::{Stop, sorry};
 
 use crate::exit::{Exit, Failure};
 
@@ -84,10 +85,63 @@ impl From<store::StoreError> for Failure {
     }
 }
 
+impl From<BookError> for Failure {
+    fn from(error: BookError) -> Self {
+        match error {
+            BookError::Store(error) => error.into(),
+            BookError::Ticket(error) => desk::inventory::TicketTrouble::Ticket(error).into(),
+            BookError::Desk(no) => of_desk(no),
+            BookError::Line(fault) => of_line(fault),
+            BookError::Elsewhere { desk } => {
+                first(Exit::Usage, BookError::Elsewhere { desk }).next("run it at the desk")
+            }
+            BookError::NoAnswer => first(Exit::Broken, BookError::NoAnswer),
+        }
+    }
+}
+
+/// The shared desk's no; a failure's words are escaped when they are shown.
+fn of_desk(no: Sorry) -> Failure {
+    let exit = match no.code.as_str() {
+        sorry::FORBIDDEN | sorry::TICKET_STATE => Exit::Refused,
+        sorry::NOT_FOUND | sorry::DUPLICATE | sorry::TOKEN | sorry::LIMIT => Exit::Usage,
+        sorry::BUSY => Exit::Unreachable,
+        sorry::OPENED | sorry::MOVED => Exit::NeedsPerson,
+        sorry::CATALOGUE => Exit::NotVerified,
+        _ => Exit::Broken,
+    };
+    let failure = Failure::new(exit, format!("the desk says: {}", no.sentence));
+    match no.next {
+        Some(next) => failure.next(next),
+        None => failure,
+    }
+}
+
+fn of_line(fault: LineFault) -> Failure {
+    match fault {
+        away @ LineFault::Away { .. } => first(Exit::Unreachable, away).next(
+            "is `salve serve` running there?  which desk:  salve desk show\nwithout one:  salve \
+             desk unset",
+        ),
+        broken @ LineFault::Broken { .. } => {
+            first(Exit::Unreachable, broken).next("look first at what it did, then run it again")
+        }
+        version @ LineFault::Version { .. } => {
+            first(Exit::NeedsPerson, version).next("install the desk's version of salve")
+        }
+        other @ LineFault::Unexpected { .. } => {
+            first(Exit::Broken, other).next("which desk:  salve desk show")
+        }
+        local @ LineFault::Local { .. } => first(Exit::Broken, local)
+            .next("what this home holds:  salve status\nwhich desk:  salve desk show"),
+    }
+}
+
 impl From<CatalogueTrouble> for Failure {
     fn from(error: CatalogueTrouble) -> Self {
         match error {
             CatalogueTrouble::Home(error) => error.into(),
+            CatalogueTrouble::Desk(error) => (*error).into(),
             CatalogueTrouble::Script(faults) => {
                 let count = crate::view::count(faults.len() as u64, "fault");
                 Self::new(Exit::NeedsPerson, format!("the script has {count}"))

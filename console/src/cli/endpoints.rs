@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use desk::books::Books;
 use desk::catalogue;
 use desk::enrol::{Door, ENROL_PORT, EndpointGuest, Joined, Place, Turned};
 use desk::inventory::{RunFilter, find_endpoint};
@@ -240,12 +241,12 @@ fn find(ctx: &Ctx, words: &str) -> Result<Exit, Failure> {
 }
 
 /// What the last health check said whose record verified.
-fn health(store: &store::Store, row: &EndpointRow) -> Result<Option<view::Health>, Failure> {
+fn health(store: &Books, row: &EndpointRow) -> Result<Option<view::Health>, Failure> {
     let filter = RunFilter { endpoint: Some(row.id), limit: LOOK_BACK, ..RunFilter::default() };
     for run in store.runs(&filter)? {
         let looked = run.script.as_deref() == Some("health.check") && run.verified == Some(true);
         let (true, Some(outcome)) = (looked, run.outcome) else { continue };
-        let record = store.run_record(&run.id)?.and_then(|bytes| desk::verify::peek_record(&bytes));
+        let record = store.run_record(run.id)?.and_then(|bytes| desk::verify::peek_record(&bytes));
         let summary = record.map(|(record, _)| record.predicate.summary).unwrap_or_default();
         return Ok(Some(view::Health { at: run.created, outcome, summary }));
     }
@@ -335,7 +336,7 @@ fn show_words(shown: &Shown, now: Time) -> String {
 fn withdraw(ctx: &Ctx, name: &EndpointName, signers: &Signers) -> Result<Exit, Failure> {
     let desk = ctx.desk()?;
     // The whole name: a beginning of it must not withdraw another machine.
-    let row = desk.store.endpoint_named(name)?.ok_or_else(|| {
+    let row = desk.store.endpoint_named(name.clone())?.ok_or_else(|| {
         Failure::usage(format!("there is no endpoint `{name}`")).next("salve endpoints list")
     })?;
     let admins = signers.admins(ctx, &desk)?;
@@ -364,10 +365,10 @@ fn set(ctx: &Ctx, name: &str, at: Option<&str>, owner: Option<&str>) -> Result<E
         if port.is_none() {
             return Err(Failure::usage(format!("`{at}` is not HOST:PORT")));
         }
-        desk.store.set_address(&row.id, at)?;
+        desk.store.set_address(row.id, at.to_owned())?;
     }
     if let Some(owner) = owner {
-        desk.store.set_person(&row.id, owner)?;
+        desk.store.set_person(row.id, owner.to_owned())?;
     }
     show(ctx, row.name.as_str())
 }

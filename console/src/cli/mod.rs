@@ -6,6 +6,7 @@
 pub mod agents;
 pub mod cancel;
 pub mod check;
+pub mod desk;
 pub mod endpoints;
 pub mod follow;
 pub mod init;
@@ -84,6 +85,8 @@ pub enum Command {
     Tickets(tickets::TicketsArgs),
     /// One-time secrets: open one
     Secrets(secrets::SecretsArgs),
+    /// The shared desk that this home works with
+    Desk(desk::DeskArgs),
 }
 
 /// Runs one command.
@@ -102,6 +105,7 @@ pub async fn run(ctx: &Ctx, command: Option<Command>) -> Result<Exit, Failure> {
         Some(Command::Runs(args)) => runs::run(ctx, args).await,
         Some(Command::Tickets(args)) => tickets::run(ctx, args),
         Some(Command::Secrets(args)) => secrets::run(ctx, args),
+        Some(Command::Desk(args)) => desk::run(ctx, &args),
         Some(Command::Init(args)) => init::run(ctx, args).await,
         Some(Command::Join(args)) => join::run(ctx, args).await,
         Some(Command::Agents(args)) => agents::run(ctx, args).await,

@@ -186,7 +186,7 @@ fn conclude(
             view.next = Some(format!("salve tickets close {ticket}"));
         }
     }
-    let secret = work.desk.store.escrow(&result.run)?;
+    let secret = work.desk.store.escrow(result.run)?;
     view.secret_until = secret.map(|secret| secret.not_after);
     ctx.show(&view, |view| view.words())?;
     Ok(exit_of(result))

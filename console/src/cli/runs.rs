@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use desk::books::Paper;
 use desk::inventory::{RunFilter, RunRow, find_endpoint, find_run, find_ticket};
 use desk::org::Desk;
 use desk::verify::{self, FolderError};
@@ -100,16 +101,16 @@ fn show(ctx: &Ctx, desk: &Desk, which: &ShowArgs) -> Result<Exit, Failure> {
 
 fn page(desk: &Desk, run: RunRow, effects: bool) -> Result<RunPage, Failure> {
     let store = &desk.store;
-    let record = store.run_record(&run.id)?.and_then(|bytes| verify::peek_record(&bytes));
-    let plan = store.run_plan(&run.id)?;
+    let record = store.run_record(run.id)?.and_then(|bytes| verify::peek_record(&bytes));
+    let plan = store.bytes_of(run.id, Paper::Plan)?;
     let plan = plan.and_then(|bytes| protocol::json::read::<Plan>(&bytes).ok());
-    let effects = if effects { store.run_effects(&run.id)? } else { None };
+    let effects = if effects { store.bytes_of(run.id, Paper::Effects)? } else { None };
     let effects = effects.map(|bytes| {
         String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect::<Vec<_>>()
     });
     Ok(RunPage {
-        others: store.strays(&run.id)?.len(),
-        secret: store.escrow(&run.id)?.map(|secret| (secret.not_after, secret.opened_at)),
+        others: store.strays(run.id)?.len(),
+        secret: store.escrow(run.id)?.map(|secret| (secret.not_after, secret.opened_at)),
         record: record.map(|(record, _)| record),
         plan,
         effects,

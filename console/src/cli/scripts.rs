@@ -189,7 +189,8 @@ fn sign(ctx: &Ctx, files: &[PathBuf], vetter: Option<AgentName>) -> Result<Exit,
 
 fn publish(ctx: &Ctx) -> Result<Exit, Failure> {
     let desk = ctx.desk()?;
-    let published = catalogue::publish(&desk.home, ctx.now())?;
+    let published =
+        catalogue::change(&desk, ctx.now(), |home| catalogue::publish(home, ctx.now()))?;
     ctx.show(&published, |published| {
         let names: Vec<String> = published.iter().map(name_version).collect();
         format!("Published: {}. Endpoints take it with the next order or hello.", names.join(", "))
@@ -200,7 +201,9 @@ fn publish(ctx: &Ctx) -> Result<Exit, Failure> {
 fn renew(ctx: &Ctx, signers: &Signers) -> Result<Exit, Failure> {
     let desk = ctx.desk()?;
     let signers = signers.all(ctx, &desk)?;
-    let ends = catalogue::renew_lists(&desk.home, &signers, ctx.now())?;
+    let ends = catalogue::change(&desk, ctx.now(), |home| {
+        catalogue::renew_lists(home, &signers, ctx.now())
+    })?;
     ctx.show(&ends, |ends| {
         let line = |(role, end): &(String, protocol::Time)| format!("  {role:<12} until {end}");
         let lines: Vec<String> = ends.iter().map(line).collect();

@@ -108,11 +108,13 @@ pub fn run(ctx: &Ctx, args: TicketsArgs) -> Result<Exit, Failure> {
 
 /// Tells tickets what an earlier command could not: no `serve` is needed for a note to arrive.
 pub(super) fn catch_up(ctx: &Ctx, desk: &Desk) {
+    // A shared desk tells tickets itself.
+    let Ok(store) = desk.store.here() else { return };
     let now = ctx.now();
-    if let Err(error) = outbox::sweep(&desk.store, now) {
+    if let Err(error) = outbox::sweep(store, now) {
         ctx.note(format!("note: {}", safe(&error.to_string())));
     }
-    match outbox::deliver_builtin(&desk.store, now) {
+    match outbox::deliver_builtin(store, now) {
         Ok(all) => {
             for (ticket, delivery) in all {
                 if let Delivery::Failed { why, .. } = delivery {
@@ -158,7 +160,7 @@ fn opened(line: &TicketLine, me: &str) -> String {
 
 fn line(desk: &Desk, ticket: TicketRow) -> Result<TicketLine, Failure> {
     let endpoint = match ticket.endpoint {
-        Some(id) => desk.store.endpoint(&id)?,
+        Some(id) => desk.store.endpoint(id)?,
         None => None,
     };
     Ok(TicketLine { endpoint_name: endpoint.map(|e| e.name.to_string()), ticket })
@@ -198,7 +200,7 @@ fn page(
     let number = row.id;
     let mut files = Vec::new();
     for file in desk.store.files(number)? {
-        let bytes = desk.store.file_bytes(&file.key)?.unwrap_or_default();
+        let bytes = desk.store.file_bytes(file.key.clone())?.unwrap_or_default().0;
         // What the desk attached itself is records; anything else is not ours to judge.
         let ours = file.name == "records.jsonl";
         let reports =
@@ -251,6 +253,10 @@ fn put(ctx: &Ctx, desk: &Desk, typed: &str, to: TicketState) -> Result<Exit, Fai
 
 impl From<TicketTrouble> for Failure {
     fn from(trouble: TicketTrouble) -> Self {
+        let trouble = match trouble {
+            TicketTrouble::Book(error) => return error.into(),
+            other => other,
+        };
         let exit = match &trouble {
             busy if crate::failures::busy(busy) => Exit::Unreachable,
             TicketTrouble::TooLong { .. } => Exit::Usage,
@@ -260,7 +266,7 @@ impl From<TicketTrouble> for Failure {
                 desk::inventory::TicketError::StateRefused { .. } => Exit::Refused,
                 _ => Exit::Broken,
             },
-            TicketTrouble::Chance(_) => Exit::Broken,
+            TicketTrouble::Chance(_) | TicketTrouble::Book(_) => Exit::Broken,
         };
         let sentence = trouble.to_string();
         let cause = std::error::Error::source(&trouble).map(ToString::to_string);

@@ -1,7 +1,6 @@
 //! What `run`, `plan`, `check`, `cancel` and `runs follow` share: what was meant, who is reached,
 //! and every failure with its next step. Never prints a result.
 
-use desk::home::Home;
 use desk::inventory::{find_endpoint, find_ticket};
 use desk::org::Desk;
 use desk::runs::{EndpointRow, RunError, RunRow, ScriptEntry, TicketRow};
@@ -28,7 +27,7 @@ impl Work {
     /// # Errors
     /// There is none, or its keys or catalogue cannot be used.
     pub fn open(ctx: &Ctx) -> Result<Self, Failure> {
-        let desk = Desk::open(Home::new(ctx.home.clone()))?;
+        let desk = ctx.desk()?;
         let agent = Agent::load(&desk, ctx.now()).map_err(|error| match error {
             NoAgent::Catalogue(trouble) => trouble.into(),
             NoAgent::Renew { source, .. } => (*source).into(),
@@ -85,7 +84,7 @@ impl Work {
     ) -> Result<EndpointRow, Failure> {
         let named = on.map(|typed| find_endpoint(&self.desk.store, typed)).transpose()?;
         let by_ticket = match ticket.and_then(|(id, row)| row.endpoint.map(|e| (id, e))) {
-            Some((id, endpoint)) => self.desk.store.endpoint(&endpoint)?.map(|row| (id, row)),
+            Some((id, endpoint)) => self.desk.store.endpoint(endpoint)?.map(|row| (id, row)),
             None => None,
         };
         match (named, by_ticket) {
@@ -120,7 +119,7 @@ impl Work {
 /// # Errors
 /// It is not in the address book.
 pub fn endpoint_of(work: &Work, run: &RunRow) -> Result<EndpointRow, Failure> {
-    work.desk.store.endpoint(&run.endpoint)?.ok_or_else(|| {
+    work.desk.store.endpoint(run.endpoint)?.ok_or_else(|| {
         Failure::usage(format!("the machine of run {} is not in the address book", run.id.short()))
     })
 }

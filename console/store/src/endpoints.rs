@@ -24,7 +24,7 @@ words! {
 }
 
 /// A freshly enrolled endpoint.
-#[derive(Debug, Clone, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub struct NewEndpoint {
     /// Its id for ever.
     #[n(0)]

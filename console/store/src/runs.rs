@@ -98,7 +98,7 @@ pub struct Stray {
 }
 
 /// Which runs to list.
-#[derive(Debug, Clone, Default, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, minicbor::Encode, minicbor::Decode)]
 pub struct RunFilter {
     /// Of this ticket.
     #[n(0)]

@@ -22,7 +22,7 @@ const fn state_word(state: TicketState) -> &'static str {
 }
 
 /// A ticket about to be opened.
-#[derive(Debug, Clone, Default, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, minicbor::Encode, minicbor::Decode)]
 pub struct NewTicketRow {
     /// Unique for ever: the same key twice is the same ticket.
     #[n(0)]
@@ -122,7 +122,7 @@ pub struct TicketRow {
 }
 
 /// Which tickets to list.
-#[derive(Debug, Clone, Default, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, minicbor::Encode, minicbor::Decode)]
 pub struct TicketFilter {
     /// Also resolved and closed ones.
     #[n(0)]

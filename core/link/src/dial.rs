@@ -212,9 +212,22 @@ impl Line {
         trust: &Trust,
         expect: &Expect,
     ) -> Result<Connection, DialError> {
+        self.dial_with(me, trust, expect, limits::ALPN).await
+    }
+    /// As [`Line::dial`], to speak another protocol than that of sessions.
+    ///
+    /// # Errors
+    /// [`DialError`].
+    pub async fn dial_with(
+        self,
+        me: &Identity,
+        trust: &Trust,
+        expect: &Expect,
+        alpn: &[u8],
+    ) -> Result<Connection, DialError> {
         let judge = Arc::new(Judge::new(trust).map_err(DialError::Ca)?);
         let wanted = Wanted::Member { judge: Arc::clone(&judge), expect: expect.clone() };
-        let config = tls::client(Some(me), wanted, trust.floor, limits::ALPN)?;
+        let config = tls::client(Some(me), wanted, trust.floor, alpn)?;
         self.connect(config, &judge).await
     }
     /// Dials a peer of which only the key is known, without a certificate of our own.

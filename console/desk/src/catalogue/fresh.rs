@@ -7,12 +7,13 @@ use super::{CatalogueTrouble, POLICY, enough_signers, open, repository};
 use crate::home::{Home, Online, is_there};
 
 /// Renews timestamp and snapshot where they are older than a day; says whether it did. Does
-/// nothing in a home without the online key.
+/// nothing in a home without the online key, or with a shared desk: that renews its own.
 ///
 /// # Errors
 /// [`CatalogueTrouble`].
 pub fn renew_if_old(home: &Home, now: Time) -> Result<bool, CatalogueTrouble> {
-    if !is_there(&home.online(Online::SnapshotTimestamp)) {
+    let shared = is_there(&home.desk_file());
+    if shared || !is_there(&home.online(Online::SnapshotTimestamp)) {
         return Ok(false);
     }
     let key = home.online_key(Online::SnapshotTimestamp)?;

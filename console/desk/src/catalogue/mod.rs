@@ -7,10 +7,12 @@ mod publish;
 mod review;
 mod scripts;
 mod search;
+mod shared;
 mod trouble;
 
 use policy::{Policy, PolicyFile};
 use protocol::Time;
+use protocol::documents::CatalogueVersions;
 use trust::catalogue::{Catalogue, Files, Repository};
 
 use crate::home::Home;
@@ -23,6 +25,7 @@ pub use scripts::{
 };
 pub(crate) use scripts::{publish_locked, sign_locked};
 pub use search::{Hit, search};
+pub use shared::{change, refresh};
 pub use trouble::CatalogueTrouble;
 
 fn repository(home: &Home) -> Result<Repository, CatalogueTrouble> {
@@ -43,6 +46,20 @@ pub fn files(home: &Home) -> Result<Files, CatalogueTrouble> {
 /// [`CatalogueTrouble`].
 pub fn open(home: &Home, now: Time) -> Result<Catalogue, CatalogueTrouble> {
     Ok(repository(home)?.catalogue(now)?)
+}
+
+/// Takes files of a newer catalogue that was made elsewhere; see [`Repository::adopt`].
+///
+/// # Errors
+/// [`CatalogueTrouble`]; nothing has changed then.
+pub fn adopt(
+    home: &Home,
+    new: &Files,
+    base: Option<CatalogueVersions>,
+    now: Time,
+) -> Result<Catalogue, CatalogueTrouble> {
+    let _lock = home.lock()?;
+    Ok(repository(home)?.adopt(new, base, now)?)
 }
 
 /// The policy in force.

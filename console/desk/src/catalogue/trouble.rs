@@ -4,6 +4,7 @@ use policy::Fault;
 use protocol::{AgentName, Risk, ScriptName};
 use trust::catalogue::RepositoryError;
 
+use crate::books::BookError;
 use crate::home::{FileError, HomeError};
 
 /// Why the catalogue could not be read or changed.
@@ -80,6 +81,9 @@ pub enum CatalogueTrouble {
         /// Which list.
         risk: Risk,
     },
+    /// The shared desk, or the line to it.
+    #[error(transparent)]
+    Desk(#[from] Box<BookError>),
     /// Nothing waits.
     #[error("no script waits to be published")]
     NothingPending,

@@ -110,7 +110,7 @@ impl Granted {
     pub(super) fn take_back(&self, desk: &Desk) -> Result<(), EnrolError> {
         match self.undo {
             Undo::Endpoint(id) => {
-                Ok(desk.store.set_endpoint_state(&id, EndpointState::Withdrawn)?)
+                Ok(desk.store.set_endpoint_state(id, EndpointState::Withdrawn)?)
             }
             Undo::Nothing => Ok(()),
         }
@@ -125,7 +125,7 @@ pub(super) fn holds_token(
     name: &str,
     now: Time,
 ) -> Result<(), Refusing> {
-    let row = desk.store.token(secret).map_err(EnrolError::from)?;
+    let row = desk.store.token(*secret).map_err(EnrolError::from)?;
     let good = row.is_some_and(|token| {
         token.kind == kind && token.name == name && token.used.is_none() && token.expires > now
     });

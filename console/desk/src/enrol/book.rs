@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use store::{EndpointState, NewEndpoint, Store, StoreError};
 
 use super::error::EnrolError;
+use crate::books::Books;
 
 /// The name under which it travels beside the catalogue's files; no catalogue has such a file.
 pub(super) const NAME: &str = "desk/endpoints.json";
@@ -25,8 +26,8 @@ struct Line {
 }
 
 /// The book of a store: its active machines.
-pub(super) fn write(store: &Store) -> Result<Vec<u8>, EnrolError> {
-    let rows = store.endpoints()?.into_iter().filter(|row| row.state == EndpointState::Active);
+pub(super) fn write(books: &Books) -> Result<Vec<u8>, EnrolError> {
+    let rows = books.endpoints()?.into_iter().filter(|row| row.state == EndpointState::Active);
     let line = |row: store::EndpointRow| Line {
         card: Bytes(row.card),
         address: row.address,

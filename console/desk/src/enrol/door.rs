@@ -168,7 +168,7 @@ impl Door {
         self.listener.refuse_new();
         let now = (self.inside.now)();
         // Fails only where it is used or has expired: void already.
-        let _ = self.inside.desk.store.take_token(&self.secret, self.kind, now);
+        let _ = self.inside.desk.store.take_token(self.secret, self.kind, now);
     }
 }
 

@@ -34,7 +34,7 @@ pub struct EndpointGuest {
 impl EndpointGuest {
     /// Refuses before anything is printed what would be refused at the end.
     pub(super) fn check(&self, desk: &Desk, now: Time) -> Result<(), EnrolError> {
-        if desk.store.endpoint_named(&self.name)?.is_some() {
+        if desk.store.endpoint_named(self.name.clone())?.is_some() {
             return Err(EnrolError::NameTaken { name: self.name.clone() });
         }
         let policy = crate::catalogue::policy(&desk.home, now)?;
@@ -92,8 +92,8 @@ pub(super) fn admit(
     };
     let files = crate::catalogue::files(&desk.home).map_err(EnrolError::from)?;
     // Of all who come this far with one token, one goes on (E43).
-    desk.store.take_token(&secret, TokenKind::Endpoint, now).map_err(|_| Stop::Token)?;
-    desk.store.add_endpoint(&row, now).map_err(EnrolError::from)?;
+    desk.store.take_token(secret, TokenKind::Endpoint, now).map_err(|_| Stop::Token)?;
+    desk.store.add_endpoint(row, now).map_err(EnrolError::from)?;
     let name = guest.name.clone();
     let joined = Joined::Endpoint { id, name, address, host };
     Ok(Granted { files, answer, joined, undo: Undo::Endpoint(id) })
@@ -129,7 +129,7 @@ fn card(
         record_key: request.record_key,
         sealing_key: request.sealing_key.clone(),
         labels: guest.labels.clone(),
-        serial: desk.store.next_number("card")?,
+        serial: desk.store.next_card()?,
         issued: now,
         not_after: now.plus(CARD_DAYS * certs::DAY),
     };

@@ -61,7 +61,7 @@ pub enum EnrolError {
     Line(#[source] link::LinkError),
     /// The store.
     #[error(transparent)]
-    Store(#[from] store::StoreError),
+    Store(#[from] crate::books::BookError),
     /// The home's keys.
     #[error(transparent)]
     Home(#[from] HomeError),

@@ -75,14 +75,16 @@ pub(super) fn admit(
     };
     let answer = protocol::json::write(&answer).map_err(EnrolError::from)?;
     let document = envelope.write().map_err(EnrolError::from)?;
-    desk.store.take_token(&secret, TokenKind::Agent, now).map_err(|_| Stop::Token)?;
+    desk.store.take_token(secret, TokenKind::Agent, now).map_err(|_| Stop::Token)?;
     if let Some(text) = policy {
-        catalogue::publish_policy(&desk.home, &text, &guest.admins, now)
-            .map_err(EnrolError::from)?;
+        catalogue::change(desk, now, |home| {
+            catalogue::publish_policy(home, &text, &guest.admins, now)
+        })
+        .map_err(EnrolError::from)?;
     }
     let joined = AgentState::Joined;
     desk.store
-        .put_agent(&guest.name, joined, Some(&document), Some(&certificate), now)
+        .put_agent(guest.name.clone(), joined, Some(Bytes(document)), Some(Bytes(certificate)), now)
         .map_err(EnrolError::from)?;
     let mut files = catalogue::files(&desk.home).map_err(EnrolError::from)?;
     files.insert(book::NAME, book::write(&desk.store)?);

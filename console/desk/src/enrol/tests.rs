@@ -109,7 +109,7 @@ async fn a_machine_joins_once_with_a_card_and_a_certificate_for_its_own_keys() {
     assert_eq!(facts.spki, spki);
     assert_eq!(answer.organisation, "demo-ltd");
 
-    let row = desk.store.endpoint_named(&"lt-4411".parse().unwrap()).unwrap().unwrap();
+    let row = desk.store.endpoint_named("lt-4411".parse().unwrap()).unwrap().unwrap();
     assert_eq!(row.id, id);
     assert_eq!(row.person.as_deref(), Some("jo.meyer"));
     assert_eq!(Envelope::read(&row.card).unwrap(), answer.card);
@@ -274,7 +274,7 @@ async fn a_colleague_joins_with_keys_that_never_travel() {
     let policy = catalogue::policy(&theirs.home, NOW).unwrap();
     assert_eq!(policy.person(&name).unwrap().signing_key, Some(key));
     theirs.home.agent_identity(&name).unwrap();
-    let book = theirs.store.endpoint_named(&"lt-4411".parse().unwrap()).unwrap().unwrap();
+    let book = theirs.store.endpoint_named("lt-4411".parse().unwrap()).unwrap().unwrap();
     assert_eq!(book.address.as_deref(), Some("127.0.0.1:7433"));
     assert_eq!(book.person.as_deref(), Some("jo.meyer"));
     let elsewhere = Invitation { name: "s.okafor".parse().unwrap(), ..invitation };
@@ -307,11 +307,11 @@ async fn a_withdrawn_machine_is_denied_by_policy_and_its_name_is_free_again() {
         let bytes = sealed(&request(&token, seed), seed);
         let (joined, answer) = tokio::join!(door.wait(&mut nobody), knock(&token, &bytes));
         assert!(joined.is_ok() && answer.is_ok());
-        let row = desk.store.endpoint_named(&"lt-4411".parse().unwrap()).unwrap().unwrap();
+        let row = desk.store.endpoint_named("lt-4411".parse().unwrap()).unwrap().unwrap();
         desk.withdraw_endpoint(&row, &admins, NOW).unwrap();
         let policy = catalogue::policy(&desk.home, NOW).unwrap();
         assert!(policy.is_denied_card(serial));
-        assert!(desk.store.endpoint_named(&row.name).unwrap().is_none());
+        assert!(desk.store.endpoint_named(row.name.clone()).unwrap().is_none());
     }
     assert_eq!(desk.store.endpoints().unwrap().len(), 2);
 }
@@ -333,11 +333,12 @@ fn a_withdrawn_person_signs_nothing_and_the_last_one_stays() {
     file.people.push(colleague);
     let text = catalogue::policy_text(&file).unwrap();
     catalogue::publish_policy(&desk.home, &text, &admins, NOW).unwrap();
-    let ruiz = "m.ruiz".parse().unwrap();
+    let ruiz: protocol::AgentName = "m.ruiz".parse().unwrap();
     let ca = desk.home.ca(certs::Kind::People).unwrap();
     let until = NOW.plus(certs::DAY);
     let leaf = ca.issue_agent(&certs::spki_of(&key), &ruiz, [9; 16], NOW, until).unwrap();
-    desk.store.put_agent(&ruiz, store::AgentState::Joined, None, Some(&leaf), NOW).unwrap();
+    let (joined, sent) = (store::AgentState::Joined, Some(protocol::Bytes(leaf.clone())));
+    desk.store.put_agent(ruiz.clone(), joined, None, sent, NOW).unwrap();
     desk.withdraw_agent(&ruiz, &admins, NOW).unwrap();
     let policy = catalogue::policy(&desk.home, NOW).unwrap();
     assert!(policy.is_withdrawn(policy.person_of(&key).unwrap(), NOW));

@@ -4,9 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use protocol::documents::Token;
 use protocol::{Bytes, Digest, Time, limits};
-use store::{Store, TokenKind};
+use store::TokenKind;
 
 use super::error::EnrolError;
+use crate::books::Books;
 use crate::chance::fresh;
 use crate::home::Home;
 
@@ -36,7 +37,7 @@ pub(super) fn reach(
 /// Makes a token and keeps the digest of its secret.
 pub(super) fn make<N: std::fmt::Display + Clone>(
     home: &Home,
-    store: &Store,
+    books: &Books,
     kind: TokenKind,
     name: &N,
     desk: String,
@@ -53,7 +54,7 @@ pub(super) fn make<N: std::fmt::Display + Clone>(
         secret: Bytes(secret.to_vec()),
     };
     let expires = now.plus(limits::ENROL_TOKEN_SECONDS);
-    store.add_token(&Digest::of(&secret), kind, &name.to_string(), now, expires)?;
+    books.add_token(Digest::of(&secret), kind, name.to_string(), expires, now)?;
     Ok(token)
 }
 

@@ -115,6 +115,16 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail)
 }
 
+/// Removes a folder with all that is in it; one that is not there is removed already.
+pub(crate) fn remove_folder(path: &Path) -> Result<(), FileError> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(FileError::Write { path: path.to_owned(), source: e })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Reads a file of the home.
 ///
 /// # Errors

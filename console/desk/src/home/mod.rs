@@ -5,16 +5,19 @@
 mod files;
 mod keys;
 mod organisation;
+mod shared;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use protocol::AgentName;
 
+pub(crate) use files::remove_folder;
 pub use files::{FileError, create_folder, read, read_text, remove, write_public, write_secret};
 pub use keys::HomeError;
 pub(crate) use keys::is_there;
 pub use organisation::Organisation;
+pub use shared::SharedDesk;
 
 /// A key that the console uses without a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +89,8 @@ impl Held {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home {
     root: PathBuf,
+    /// Beneath the root: where catalogue and drafts lie.
+    public: &'static str,
 }
 
 /// Held while files of the home change; ends when dropped.
@@ -98,7 +103,7 @@ impl Home {
     /// The home at `root`, there or not.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), public: "org" }
     }
     /// The folder.
     #[must_use]
@@ -110,15 +115,23 @@ impl Home {
     pub fn organisation_file(&self) -> PathBuf {
         self.root.join("org/organisation.toml")
     }
+    /// The same home with a copy of catalogue and drafts: to change it before it counts.
+    pub(crate) fn staged(&self) -> Self {
+        Self { root: self.root.clone(), public: "org/staged" }
+    }
+    /// The folder of catalogue and drafts.
+    pub(crate) fn public(&self) -> PathBuf {
+        self.root.join(self.public)
+    }
     /// The catalogue, as plain files.
     #[must_use]
     pub fn repository(&self) -> PathBuf {
-        self.root.join("org/repository")
+        self.public().join("repository")
     }
     /// Scripts signed and not yet published.
     #[must_use]
     pub fn pending(&self) -> PathBuf {
-        self.root.join("org/pending")
+        self.public().join("pending")
     }
     /// A key a person holds under a passphrase.
     #[must_use]
@@ -181,8 +194,18 @@ impl Home {
     /// # Errors
     /// [`FileError`] where the home cannot be written.
     pub fn lock(&self) -> Result<HomeLock, FileError> {
+        self.lock_named("lock")
+    }
+
+    /// Waits until no other command changes the organisation's catalogue through a shared desk:
+    /// held for as long as the desk takes.
+    pub(crate) fn lock_staged(&self) -> Result<HomeLock, FileError> {
+        self.lock_named("staged.lock")
+    }
+
+    fn lock_named(&self, name: &str) -> Result<HomeLock, FileError> {
         create_folder(&self.root)?;
-        let path = self.root.join("lock");
+        let path = self.root.join(name);
         let fail = |source| FileError::Write { path: path.clone(), source };
         let file = files::open_private(&path).map_err(fail)?;
         file.lock().map_err(fail)?;

@@ -6,7 +6,9 @@ mod status;
 mod ticket;
 
 use protocol::{EndpointName, TicketId};
-use store::{EndpointState, Store, StoreError, TicketFilter};
+use store::{EndpointState, TicketFilter};
+
+use crate::books::{BookError, Books};
 
 pub use secret::{Opened, SecretError, open_secret};
 pub use status::{
@@ -52,7 +54,7 @@ pub enum Unclear {
     },
     /// The store.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] BookError),
 }
 
 /// Shortest prefix that names something: fewer characters are a slip, not a name.
@@ -62,14 +64,14 @@ const PREFIX_MIN: usize = 2;
 ///
 /// # Errors
 /// [`Unclear`] with the candidates.
-pub fn find_run(store: &Store, typed: &str) -> Result<RunRow, Unclear> {
+pub fn find_run(books: &Books, typed: &str) -> Result<RunRow, Unclear> {
     let kind = "run";
-    let newest = |limit| store.runs(&RunFilter { limit, ..RunFilter::default() });
+    let newest = |limit| books.runs(&RunFilter { limit, ..RunFilter::default() });
     if typed == "last" {
         return newest(1)?.into_iter().next().ok_or(Unclear::None { kind });
     }
     let lower = typed.to_lowercase();
-    let found = if lower.len() < PREFIX_MIN { Vec::new() } else { store.runs_starting(&lower)? };
+    let found = if lower.len() < PREFIX_MIN { Vec::new() } else { books.runs_starting(lower)? };
     let mut found = found.into_iter();
     match (found.next(), found.next()) {
         (Some(one), None) => Ok(one),
@@ -99,14 +101,14 @@ fn describe(run: &RunRow) -> String {
 ///
 /// # Errors
 /// [`Unclear`] with the candidates.
-pub fn find_endpoint(store: &Store, typed: &str) -> Result<EndpointRow, Unclear> {
+pub fn find_endpoint(books: &Books, typed: &str) -> Result<EndpointRow, Unclear> {
     let kind = "endpoint";
     if let Ok(name) = typed.parse::<EndpointName>()
-        && let Some(exact) = store.endpoint_named(&name)?
+        && let Some(exact) = books.endpoint_named(name)?
     {
         return Ok(exact);
     }
-    let mut all = store.endpoints()?;
+    let mut all = books.endpoints()?;
     all.retain(|endpoint| endpoint.state == EndpointState::Active);
     if all.is_empty() {
         return Err(Unclear::None { kind });
@@ -133,16 +135,17 @@ pub fn find_endpoint(store: &Store, typed: &str) -> Result<EndpointRow, Unclear>
 ///
 /// # Errors
 /// [`Unclear`] with the newest open ones.
-pub fn find_ticket(store: &Store, typed: &str) -> Result<(TicketId, store::TicketRow), Unclear> {
+pub fn find_ticket(books: &Books, typed: &str) -> Result<(TicketId, store::TicketRow), Unclear> {
     let kind = "ticket";
-    let last = store.last_ticket()?.ok_or(Unclear::None { kind })?;
+    let last = books.last_ticket()?.ok_or(Unclear::None { kind })?;
     let number = match typed.trim_start_matches('#') {
         "last" => Some(last),
         digits => digits.parse::<u64>().ok(),
     };
-    let row = match number.map(|number| store.ticket(number)) {
+    let row = match number.map(|number| books.ticket(number)) {
         Some(Ok(row)) => Some(row),
-        None | Some(Err(StoreError::NotFound { .. })) => None,
+        None => None,
+        Some(Err(error)) if error.is_not_found() => None,
         Some(Err(error)) => return Err(error.into()),
     };
     if let Some(row) = row
@@ -150,8 +153,8 @@ pub fn find_ticket(store: &Store, typed: &str) -> Result<(TicketId, store::Ticke
     {
         return Ok((id, row));
     }
-    let open = store.tickets(&TicketFilter::default())?;
-    let candidates = open.iter().take(5).map(|t| format!("{} {}", t.id, t.subject)).collect();
+    let open = books.tickets(&TicketFilter { limit: 5, ..TicketFilter::default() })?;
+    let candidates = open.iter().map(|t| format!("{} {}", t.id, t.subject)).collect();
     Err(Unclear::Unknown { kind, typed: typed.to_owned(), candidates })
 }
 

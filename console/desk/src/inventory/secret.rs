@@ -2,10 +2,10 @@
 
 use protocol::documents::Sealed;
 use protocol::{AgentName, RunId, Time};
-use store::StoreError;
 use trust::secret::{BadSecret, info};
 use zeroize::Zeroizing;
 
+use crate::books::BookError;
 use crate::home::HomeError;
 use crate::org::Desk;
 
@@ -52,7 +52,7 @@ pub enum SecretError {
     Home(#[from] HomeError),
     /// The store.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] BookError),
 }
 
 /// Opens a run's secret with my sealing key and marks it as opened before anybody sees it.
@@ -60,26 +60,29 @@ pub enum SecretError {
 /// # Errors
 /// [`SecretError`]; one that does not open is not marked.
 pub fn open_secret(desk: &Desk, run: &RunId, now: Time) -> Result<Opened, SecretError> {
-    let row = desk.store.escrow(run)?.ok_or(SecretError::None(*run))?;
+    let row = desk.store.escrow(*run)?.ok_or(SecretError::None(*run))?;
     if let Some(at) = row.opened_at {
         return Err(SecretError::Opened(at));
     }
     if row.not_after <= now {
         return Err(SecretError::Ended(row.not_after));
     }
-    let order = desk.store.order(&row.order)?.ok_or(SecretError::NoOrder(*run))?;
+    let order = desk.store.order(row.order)?.ok_or(SecretError::NoOrder(*run))?;
     if order.agent != desk.organisation.me {
         return Err(SecretError::NotYours(order.agent));
     }
-    let endpoint = desk.store.run(run)?.ok_or(SecretError::None(*run))?.endpoint;
+    let endpoint = desk.store.run(*run)?.ok_or(SecretError::None(*run))?.endpoint;
     let sealed: Sealed = protocol::json::read(&row.sealed).map_err(SecretError::Damaged)?;
     let key = desk.home.agent_sealing_secret(&order.agent)?;
     let clear =
         key.open(&sealed, &info(&row.order, &order.agent, &endpoint)).map_err(SecretError::Seal)?;
-    match desk.store.open_escrow(run, now) {
+    match desk.store.open_escrow(*run, now) {
         Ok(row) => Ok(Opened { clear, until: row.not_after }),
         // Another console was faster between our look and our mark: it has it, we do not show it.
-        Err(StoreError::Opened { at }) => Err(SecretError::Opened(at)),
+        Err(error) if error.is_opened() => {
+            let at = desk.store.escrow(*run)?.and_then(|row| row.opened_at);
+            Err(SecretError::Opened(at.unwrap_or(now)))
+        }
         Err(error) => Err(error.into()),
     }
 }

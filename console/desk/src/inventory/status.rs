@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use protocol::documents::{Card, CatalogueVersions};
 use protocol::{AgentName, EndpointName, Envelope, RunId, TicketId, Time};
 use serde::Serialize;
-use store::{EndpointState, OutboxKind, OutboxState, RunFilter, StoreError};
+use store::{EndpointState, OutboxKind, OutboxState, RunFilter};
+
+use crate::books::BookError;
 
 use crate::catalogue::{self, CatalogueTrouble};
 use crate::home::{Held, Home, Online};
@@ -132,7 +134,7 @@ pub enum StatusError {
     Catalogue(#[from] CatalogueTrouble),
     /// The store.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] BookError),
 }
 
 /// Looks at a home.
@@ -274,7 +276,7 @@ fn name_of(name: Option<&std::ffi::OsStr>) -> String {
     name.map(|n| n.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-fn endpoints(desk: &Desk, now: Time, status: &mut Status) -> Result<(), StoreError> {
+fn endpoints(desk: &Desk, now: Time, status: &mut Status) -> Result<(), BookError> {
     for endpoint in desk.store.endpoints()? {
         if endpoint.state != EndpointState::Active {
             continue;
@@ -305,7 +307,7 @@ fn endpoints(desk: &Desk, now: Time, status: &mut Status) -> Result<(), StoreErr
     Ok(())
 }
 
-fn waiting(desk: &Desk, now: Time, status: &mut Status) -> Result<(), StoreError> {
+fn waiting(desk: &Desk, now: Time, status: &mut Status) -> Result<(), BookError> {
     for row in desk.store.outbox_todo()? {
         status.undelivered.push(Undelivered {
             ticket: row.ticket,

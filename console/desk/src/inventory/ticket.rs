@@ -2,16 +2,13 @@
 
 use protocol::documents::TicketState;
 use protocol::{AgentName, Digest, EndpointId, TicketId, Time};
-use tickets::{Key, KeyKind, NewTicket, Ticket, TicketError, TicketKind, TicketSystem as _};
+use store::{NewTicketRow, TicketRow};
+use tickets::{Key, KeyKind, TicketError, TicketKind};
 
+use crate::books::{BODY_CHARS_MAX, BookError, SUBJECT_CHARS_MAX};
 use crate::chance::{NoChance, fresh};
 use crate::org::Desk;
-use crate::outbox::builtin;
-
-/// Longest subject, characters: one line on a screen.
-const SUBJECT_MAX: usize = 200;
-/// Longest description, characters.
-const BODY_MAX: usize = 16_000;
+use crate::outbox::number;
 
 /// A ticket as somebody asks for it.
 #[derive(Debug, Clone, Default)]
@@ -50,9 +47,21 @@ pub enum TicketTrouble {
     /// The ticket system.
     #[error(transparent)]
     Ticket(#[from] TicketError),
+    /// The books.
+    #[error(transparent)]
+    Book(BookError),
     /// No key for it.
     #[error(transparent)]
     Chance(#[from] NoChance),
+}
+
+impl From<BookError> for TicketTrouble {
+    fn from(error: BookError) -> Self {
+        match error {
+            BookError::Ticket(error) => Self::Ticket(error),
+            other => Self::Book(other),
+        }
+    }
 }
 
 /// Opens a ticket.
@@ -60,19 +69,21 @@ pub enum TicketTrouble {
 /// # Errors
 /// [`TicketTrouble`].
 pub fn open_ticket(desk: &Desk, draft: Draft, now: Time) -> Result<TicketId, TicketTrouble> {
-    for (field, text, max) in
-        [("subject", &draft.subject, SUBJECT_MAX), ("description", &draft.body, BODY_MAX)]
-    {
+    for (field, text, max) in [
+        ("subject", &draft.subject, SUBJECT_CHARS_MAX),
+        ("description", &draft.body, BODY_CHARS_MAX),
+    ] {
         if text.chars().count() > max {
             return Err(TicketTrouble::TooLong { field, max });
         }
     }
     // A ticket typed twice is two tickets: the key is chance, not the text.
     let key = Key::from_digest(&Digest(fresh()?), KeyKind::Ticket);
-    let new = NewTicket {
+    let new = NewTicketRow {
+        key: key.as_str().to_owned(),
         subject: draft.subject,
         body: draft.body,
-        kind: draft.kind,
+        kind: draft.kind.word().to_owned(),
         category: draft.category,
         channel: draft.channel,
         requester: draft.requester,
@@ -80,7 +91,8 @@ pub fn open_ticket(desk: &Desk, draft: Draft, now: Time) -> Result<TicketId, Tic
         endpoint: draft.endpoint,
         blocked: draft.blocked,
     };
-    Ok(builtin(&desk.store).create(&new, &key, now)?)
+    let number = desk.store.add_ticket(new, now)?;
+    number.to_string().parse().map_err(|_| TicketError::Invalid { field: "number" }.into())
 }
 
 /// Moves a ticket and answers with what was read back.
@@ -92,6 +104,6 @@ pub fn move_ticket(
     ticket: &TicketId,
     to: TicketState,
     now: Time,
-) -> Result<Ticket, TicketTrouble> {
-    Ok(builtin(&desk.store).set_state(ticket, to, "by hand", now)?)
+) -> Result<TicketRow, TicketTrouble> {
+    Ok(desk.store.set_ticket_state(number(ticket)?, to, now)?)
 }

@@ -1,5 +1,6 @@
 //! A home that is ready: its organisation and its store, on one handle.
 
+use crate::books::Books;
 use crate::home::{FileError, Home, Organisation};
 
 /// What commands work on.
@@ -9,8 +10,8 @@ pub struct Desk {
     pub home: Home,
     /// Which organisation, and who I am.
     pub organisation: Organisation,
-    /// The store.
-    pub store: store::Store,
+    /// The store: here, or at the shared desk.
+    pub store: Books,
 }
 
 /// Why a home cannot be worked on.
@@ -54,7 +55,11 @@ impl Desk {
             }
             Err(error) => return Err(error.into()),
         };
-        let store = store::Store::open(&home.database())?;
+        let store = match crate::home::SharedDesk::read(&home)? {
+            // Only who works without one opens a store here.
+            None => store::Store::open(&home.database())?.into(),
+            Some(desk) => desk.line(&home, &organisation).into(),
+        };
         Ok(Self { home, organisation, store })
     }
 }

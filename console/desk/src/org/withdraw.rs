@@ -8,6 +8,7 @@ use store::{AgentState, EndpointRow, EndpointState};
 use trust::SigningKey;
 
 use super::open::Desk;
+use crate::books::BookError;
 use crate::catalogue::{self, CatalogueTrouble};
 use crate::home::FileError;
 
@@ -40,7 +41,7 @@ pub enum WithdrawError {
     File(#[from] FileError),
     /// The store.
     #[error(transparent)]
-    Store(#[from] store::StoreError),
+    Store(#[from] BookError),
 }
 
 impl Desk {
@@ -64,7 +65,7 @@ impl Desk {
                 file.denied.cards.push(card.serial);
             }
         })?;
-        Ok(self.store.set_endpoint_state(&row.id, EndpointState::Withdrawn)?)
+        Ok(self.store.set_endpoint_state(row.id, EndpointState::Withdrawn)?)
     }
 
     /// Withdraws a person: nothing that they sign counts any more.
@@ -101,7 +102,7 @@ impl Desk {
             let known: &mut Vec<String> = &mut file.denied.serials;
             known.extend(serial.filter(|serial| !known.contains(serial)));
         })?;
-        Ok(self.store.put_agent(name, AgentState::Withdrawn, None, None, now)?)
+        Ok(self.store.put_agent(name.clone(), AgentState::Withdrawn, None, None, now)?)
     }
 
     fn change_policy(
@@ -110,9 +111,10 @@ impl Desk {
         now: Time,
         change: impl FnOnce(&mut PolicyFile),
     ) -> Result<(), CatalogueTrouble> {
-        let mut file = catalogue::policy(&self.home, now)?.file().clone();
-        change(&mut file);
-        let text = catalogue::policy_text(&file)?;
-        catalogue::publish_policy(&self.home, &text, admins, now)
+        catalogue::change(self, now, |home| {
+            let mut file = catalogue::policy(home, now)?.file().clone();
+            change(&mut file);
+            catalogue::publish_policy(home, &catalogue::policy_text(&file)?, admins, now)
+        })
     }
 }

@@ -9,6 +9,7 @@ mod filing;
 mod tests;
 mod worker;
 
+pub(crate) use backend::number;
 pub use backend::{StoreBackend, builtin};
 pub use filing::{Arrived, FileError, Filing, file, told_of};
 pub use worker::{DeliverError, Delivery, deliver, deliver_all, deliver_builtin, sweep};

@@ -417,8 +417,9 @@ fn one_altered_word_of_the_record_on_the_ticket_is_not_verified_and_named() {
     deliver_builtin(&room.store, NOW).unwrap();
     let file = room.store.files(1).unwrap().remove(0);
     let bytes = room.store.file_bytes(&file.key).unwrap().unwrap();
+    let books = store::Store::open(room.store.path()).unwrap().into();
     let check = |bytes: &[u8]| {
-        crate::verify::verify_lines(&room.store, bytes, &room.f.anchors()).unwrap().remove(0)
+        crate::verify::verify_lines(&books, bytes, &room.f.anchors()).unwrap().remove(0)
     };
     let good = check(&bytes);
     assert!(good.report.verified, "{good:#?}");

@@ -32,6 +32,9 @@ pub enum RunError {
     /// The store.
     #[error(transparent)]
     Store(#[from] store::StoreError),
+    /// The books.
+    #[error(transparent)]
+    Book(#[from] crate::books::BookError),
     /// Could not be written.
     #[error("could not write what was to be sent")]
     Write(#[from] protocol::json::BadJson),

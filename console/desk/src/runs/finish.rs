@@ -9,6 +9,7 @@ use store::{EndpointRow, RunState, Seen};
 use tokio::time::sleep;
 
 use super::{RunError, Wish, attest, order};
+use crate::books::BookError;
 use crate::org::Desk;
 use crate::outbox::{self, Arrived, Delivery, Filing};
 use crate::session::{Agent, Parcel, Returned, Session, SessionError};
@@ -76,7 +77,7 @@ fn anchors(agent: &Agent, now: Time) -> Anchors {
 
 /// Files a verified hello in the address book; a rewound ledger is the caller's to tell.
 fn seen(desk: &Desk, session: &Session, now: Time) -> Result<store::HeadChange, RunError> {
-    Ok(desk.store.endpoint_seen(&session.card().endpoint, &shown(session), now)?)
+    Ok(desk.store.here()?.endpoint_seen(&session.card().endpoint, &shown(session), now)?)
 }
 
 fn shown(session: &Session) -> Seen<'_> {
@@ -96,6 +97,7 @@ pub async fn run(
     now: fn() -> Time,
     news: &mut dyn FnMut(News<'_>),
 ) -> Result<RunResult, RunError> {
+    let store = desk.store.here()?;
     let (order, envelope) = order::order(agent, wish, now())?;
     let digest = envelope.digest();
     let attestation = attest(desk, wish, now())?;
@@ -106,14 +108,14 @@ pub async fn run(
         Ok(dispatch) => dispatch,
         Err(error) => {
             seen(desk, session, now())?;
-            outbox::promise(&desk.store, &order, &envelope, support.as_deref(), now())?;
-            desk.store.run_not_sent(&run, now())?;
+            outbox::promise(store, &order, &envelope, support.as_deref(), now())?;
+            store.run_not_sent(&run, now())?;
             return Err(RunError::NotSent(error));
         }
     };
     let hello = (&session.card().endpoint, &shown(session));
     let sealed = (&order, &envelope, support.as_deref());
-    outbox::promise_sent(&desk.store, sealed, &dispatch, hello, now())?;
+    outbox::promise_sent(store, sealed, &dispatch, hello, now())?;
     news(News::Stored { run, order: digest });
     let parcel = Parcel { order: envelope, dispatch, attestation, approvals: Vec::new() };
     let mut trouble = None;
@@ -122,7 +124,7 @@ pub async fn run(
         if let Event::Accepted { run: named, ahead, .. } = event
             && *named == run
         {
-            trouble = desk.store.run_accepted(&run).err();
+            trouble = store.run_accepted(&run).err();
             if *ahead == 0 {
                 begins_by = now();
             }
@@ -140,7 +142,7 @@ pub async fn run(
             Ok(result)
         }
         Err(SessionError::Stopped(stop)) => {
-            desk.store.run_not_sent(&run, now())?;
+            store.run_not_sent(&run, now())?;
             Err(RunError::NotTaken { stop })
         }
         Err(source) => {
@@ -195,13 +197,13 @@ async fn again(
         match resume(desk, agent, endpoint, which, now, news).await {
             Err(RunError::NotSent(_) | RunError::Unknown { .. }) => {}
             Err(RunError::NotTaken { stop: Stop::NoRun }) => {
-                let row = desk.store.run(&which.0)?;
+                let row = desk.store.run(which.0)?;
                 if row.is_some_and(|row| row.state == RunState::Accepted) {
                     // It took the order and has forgotten it: nobody knows what ran.
                     return Err(lost);
                 }
                 // The order was lost on the way, and its dispatch died with the session.
-                desk.store.run_not_sent(&which.0, now())?;
+                desk.store.here()?.run_not_sent(&which.0, now())?;
                 return Err(RunError::NotTaken { stop: Stop::NoRun });
             }
             other => return other,
@@ -229,7 +231,7 @@ fn take(
         card: Some(session.card_envelope()),
         escrow: returned.escrow.as_ref().map(|(sealed, until)| (sealed.as_slice(), *until)),
     };
-    let filing = outbox::file(&desk.store, &arrived, &anchors(agent, now), now)?;
+    let filing = outbox::file(desk.store.here()?, &arrived, &anchors(agent, now), now)?;
     let (record, _) = peek_record(&returned.record).ok_or(RunError::NoRecord { run })?;
     let events = &record.predicate.events;
     let live = if events.dropped > 0 || events.count != returned.events.count {
@@ -261,7 +263,7 @@ pub async fn collect(
 ) -> Result<Vec<RunResult>, RunError> {
     let mut home = Vec::new();
     for run in session.unfiled().iter().take(COLLECT_MAX) {
-        let Some(row) = desk.store.run(run)? else { continue };
+        let Some(row) = desk.store.run(*run)? else { continue };
         if row.verified == Some(true) {
             if let Some(record) = row.record_hash {
                 session.filed(record).await;
@@ -285,15 +287,15 @@ pub async fn collect(
 /// Delivers to one ticket what filing made due. What fails stays due.
 ///
 /// # Errors
-/// The store's own.
+/// The store's own; [`BookError::Elsewhere`] where a shared desk tells tickets.
 pub fn tell_ticket(
     desk: &Desk,
     ticket: &TicketId,
     holder: &str,
     now: Time,
-) -> Result<Delivery, store::StoreError> {
-    let system = outbox::builtin(&desk.store);
-    outbox::deliver(&desk.store, &system, ticket, holder, now)
+) -> Result<Delivery, BookError> {
+    let store = desk.store.here()?;
+    Ok(outbox::deliver(store, &outbox::builtin(store), ticket, holder, now)?)
 }
 
 /// Tells the endpoint what is safe here. A record that does not verify is not acknowledged.

@@ -74,7 +74,7 @@ async fn a_plan_comes_home_verified_filed_and_acknowledged() {
     assert_eq!(seen.filed, [result.filing.report.record.unwrap()]);
     assert_eq!(seen.dispatches[0].order, result.order);
     assert_eq!(seen.orders[0].targets, [house.row.id]);
-    let row = house.desk.store.endpoint(&house.row.id).unwrap().unwrap();
+    let row = house.desk.store.endpoint(house.row.id).unwrap().unwrap();
     assert!(row.last_seen.is_some(), "the hello was filed");
 }
 

@@ -95,7 +95,7 @@ pub(crate) fn house(quirk: Quirk) -> (House, Machine) {
     let desk = Desk::open(home).unwrap();
     let agent = Agent::load(&desk, now()).unwrap();
     let machine = machine(&desk, &agent, quirk);
-    let row = desk.store.endpoint(&machine.card.endpoint).unwrap().unwrap();
+    let row = desk.store.endpoint(machine.card.endpoint).unwrap().unwrap();
     let seen = Arc::clone(&machine.seen);
     (House { desk, agent, row, seen, _dir: dir }, machine)
 }
@@ -139,7 +139,7 @@ fn machine(desk: &Desk, agent: &Agent, quirk: Quirk) -> Machine {
         host: None,
         platform: Some("linux".into()),
     };
-    desk.store.add_endpoint(&new, now()).unwrap();
+    desk.store.add_endpoint(new, now()).unwrap();
     Machine {
         listener,
         key,

@@ -2,10 +2,10 @@
 
 use protocol::documents::Record;
 use protocol::{Envelope, Time};
-use store::{Store, StoreError};
 use trust::seal;
 
 use super::{About, Anchors, Papers, Report, first_difference, papers_of, verify_record};
+use crate::books::{BookError, Books};
 use crate::catalogue::{self, CatalogueTrouble};
 use crate::home::Home;
 
@@ -34,17 +34,17 @@ pub struct CopyReport {
 /// # Errors
 /// The store's own.
 pub fn verify_copy(
-    store: Option<&Store>,
+    books: Option<&Books>,
     mut given: Papers,
     anchors: &Anchors,
-) -> Result<CopyReport, StoreError> {
+) -> Result<CopyReport, BookError> {
     let claimed = Envelope::read(&given.record)
         .ok()
         .and_then(|sealed| Some((seal::peek::<Record>(&sealed).ok()?, sealed)));
     let mut added = Vec::new();
     let mut difference = None;
-    if let (Some((record, sealed)), Some(store)) = (claimed, store)
-        && let Some(filed) = papers_of(store, &record.predicate.run)?
+    if let (Some((record, sealed)), Some(books)) = (claimed, books)
+        && let Some(filed) = papers_of(books, &record.predicate.run)?
     {
         difference = match Envelope::read(&filed.record) {
             Ok(ours) if ours.payload != sealed.payload => {
@@ -74,15 +74,15 @@ pub fn verify_copy(
 /// # Errors
 /// The store's own.
 pub fn verify_lines(
-    store: &Store,
+    books: &Books,
     bytes: &[u8],
     anchors: &Anchors,
-) -> Result<Vec<CopyReport>, StoreError> {
+) -> Result<Vec<CopyReport>, BookError> {
     let lines = bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty());
     lines
         .map(|line| {
             let given = Papers { record: line.to_vec(), ..Papers::default() };
-            verify_copy(Some(store), given, anchors)
+            verify_copy(Some(books), given, anchors)
         })
         .collect()
 }

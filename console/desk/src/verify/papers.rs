@@ -1,8 +1,9 @@
-//! The papers of one run, byte for byte, from the store. Never rewritten on the way.
+//! The papers of one run, byte for byte, from the books. Never rewritten on the way.
 
 use protocol::documents::Record;
 use protocol::{Digest, Envelope, RunId};
-use store::{Store, StoreError};
+
+use crate::books::{BookError, Books, Paper};
 
 /// What there is of one run. Envelopes and files are bytes as they came.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,29 +34,29 @@ pub fn peek_record(envelope: &[u8]) -> Option<(Record, Digest)> {
     Some((record, envelope.digest()))
 }
 
-/// Collects what the store has of a run; `None` where it has no record.
+/// Collects what the books have of a run; `None` where it has no record.
 ///
 /// # Errors
 /// The store's own.
-pub fn papers_of(store: &Store, run: &RunId) -> Result<Option<Papers>, StoreError> {
-    let Some(row) = store.run(run)? else { return Ok(None) };
-    let Some(record) = store.run_record(run)? else { return Ok(None) };
-    let mut card = store.run_card(run)?;
+pub fn papers_of(books: &Books, run: &RunId) -> Result<Option<Papers>, BookError> {
+    let Some(row) = books.run(*run)? else { return Ok(None) };
+    let Some(record) = books.run_record(*run)? else { return Ok(None) };
+    let mut card = books.bytes_of(*run, Paper::Card)?;
     if card.is_none() {
-        card = store.endpoint(&row.endpoint)?.map(|endpoint| endpoint.card);
+        card = books.endpoint(row.endpoint)?.map(|endpoint| endpoint.card);
     }
     let (mut before, mut after) = (None, None);
     if let Some((read, _)) = peek_record(&record) {
         let here = read.predicate;
-        let (b, a) = store.neighbours(&row.endpoint, &here.epoch, here.counter)?;
-        before = b.map(|run| store.run_record(&run.id)).transpose()?.flatten();
-        after = a.map(|run| store.run_record(&run.id)).transpose()?.flatten();
+        let (b, a) = books.neighbours(row.endpoint, here.epoch, here.counter)?;
+        before = b.map(|run| books.run_record(run.id)).transpose()?.flatten();
+        after = a.map(|run| books.run_record(run.id)).transpose()?.flatten();
     }
     Ok(Some(Papers {
-        order: store.order(&row.order)?.map(|order| order.envelope),
-        dispatch: store.run_dispatch(run)?,
-        effects: store.run_effects(run)?,
-        plan: store.run_plan(run)?,
+        order: books.order(row.order)?.map(|order| order.envelope),
+        dispatch: books.bytes_of(*run, Paper::Dispatch)?,
+        effects: books.bytes_of(*run, Paper::Effects)?,
+        plan: books.bytes_of(*run, Paper::Plan)?,
         record,
         card,
         before,

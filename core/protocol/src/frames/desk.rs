@@ -339,6 +339,8 @@ pub mod sorry {
     pub const TOKEN: &str = "token";
     /// A secret that was opened before.
     pub const OPENED: &str = "opened";
+    /// The ticket cannot go to that state from where it is.
+    pub const TICKET_STATE: &str = "ticket-state";
     /// An argument beyond a limit.
     pub const LIMIT: &str = "limit";
     /// The desk's store is held by somebody else; ask again.

@@ -333,6 +333,23 @@ pub(super) fn files(folder: &Path) -> Result<Files, RepositoryError> {
     Ok(found)
 }
 
+/// Writes those files of a verified update that belong to it, over what is `held`.
+pub(super) fn adopt(
+    folder: &Path,
+    held: Files,
+    new: &Files,
+    kept: &Files,
+) -> Result<(), StoreError> {
+    let belongs = |(name, bytes): &(&str, &[u8])| kept.get(name) == Some(*bytes);
+    let taken: Files =
+        new.iter().filter(belongs).map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect();
+    write_all(folder, &taken)?;
+    let mut all = held;
+    all.0.extend(taken.0);
+    prune(folder, &all, kept);
+    Ok(())
+}
+
 /// Removes lists older than [`VERSIONS_KEPT`] and targets that no remaining list names. A file that
 /// stays by mistake harms nobody, so nothing here can fail.
 fn prune(folder: &Path, all: &Files, kept: &Files) {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::PathBuf;
 
+use protocol::documents::CatalogueVersions;
 use protocol::{Manifest, PublicKey, ScriptName, Time, json};
 
 use super::build;
@@ -205,6 +206,35 @@ impl Repository {
         let mut change = Change { snapshot: true, ..Change::default() };
         change.add(&draft);
         publish::publish(&self.folder, Some(current), change, &[online], now, &self.lifetimes)
+    }
+
+    /// Takes files of a newer catalogue that was made elsewhere: verified over what is published
+    /// as an endpoint would, then written, timestamp last. Where `base` is given and something else
+    /// is published by now, nothing is taken.
+    ///
+    /// # Errors
+    /// [`RepositoryError::OutOfDate`] names the first role that is another than in `base`;
+    /// [`RepositoryError::Refused`] where it does not verify. Nothing has changed then.
+    pub fn adopt(
+        &mut self,
+        new: &Files,
+        base: Option<CatalogueVersions>,
+        now: Time,
+    ) -> Result<Catalogue, RepositoryError> {
+        let _lock = self.lock()?;
+        let Current { files, first_root, .. } = self.current()?;
+        if let Some(base) = base {
+            let held = Catalogue::open(&files, &first_root, now);
+            let held = held.map_err(RepositoryError::Refused)?.versions();
+            let pairs = held.named().into_iter().zip(base.named());
+            if let Some(((role, _), _)) = pairs.into_iter().find(|(ours, theirs)| ours != theirs) {
+                return Err(RepositoryError::OutOfDate { role: role.to_owned() });
+            }
+        }
+        let (catalogue, kept) =
+            Catalogue::update(&files, &first_root, new, now).map_err(RepositoryError::Refused)?;
+        publish::adopt(&self.folder, files, new, &kept)?;
+        Ok(catalogue)
     }
 
     /// Gives roles other people or thresholds (the top-level targets). Lists that no longer have

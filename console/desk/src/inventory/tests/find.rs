@@ -6,17 +6,17 @@ use crate::inventory::*;
 const NOW: Time = Time(1_795_344_000);
 
 struct Room {
-    store: Store,
+    store: Books,
     _folder: tempfile::TempDir,
 }
 
 fn room() -> Room {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::create(&folder.path().join("desk.db")).unwrap();
-    Room { store, _folder: folder }
+    Room { store: store.into(), _folder: folder }
 }
 
-fn endpoint(store: &Store, n: u8, name: &str) {
+fn endpoint(books: &Books, n: u8, name: &str) {
     let new = NewEndpoint {
         id: EndpointId([n; 16]),
         name: name.parse().unwrap(),
@@ -27,10 +27,10 @@ fn endpoint(store: &Store, n: u8, name: &str) {
         host: None,
         platform: None,
     };
-    store.add_endpoint(&new, NOW).unwrap();
+    books.add_endpoint(new, NOW).unwrap();
 }
 
-fn order(store: &Store, n: u8) -> String {
+fn order(books: &Books, n: u8) -> String {
     let targets = [EndpointId([1; 16])];
     let new = NewOrder {
         digest: Digest([n; 32]),
@@ -46,7 +46,7 @@ fn order(store: &Store, n: u8) -> String {
         note_key: None,
         file_key: None,
     };
-    store.add_order(&new, NOW).unwrap()[0].to_string()
+    books.here().unwrap().add_order(&new, NOW).unwrap()[0].to_string()
 }
 
 fn candidates(unclear: Unclear) -> Vec<String> {
@@ -103,7 +103,7 @@ fn endpoints_are_found_by_name_and_unique_beginning() {
     assert_eq!(near[0], "lt-4411");
     // One character is a slip.
     assert!(find_endpoint(&room.store, "p").is_err());
-    room.store.set_endpoint_state(&EndpointId([3; 16]), EndpointState::Withdrawn).unwrap();
+    room.store.set_endpoint_state(EndpointId([3; 16]), EndpointState::Withdrawn).unwrap();
     assert!(find_endpoint(&room.store, "pc-7").is_err());
 }
 
@@ -118,7 +118,7 @@ fn tickets_are_found_by_number_and_last() {
             channel: "desk".to_owned(),
             ..NewTicketRow::default()
         };
-        room.store.add_ticket(&new, NOW).unwrap();
+        room.store.here().unwrap().add_ticket(&new, NOW).unwrap();
     }
     assert_eq!(find_ticket(&room.store, "2").unwrap().1.subject, "subject 2");
     assert_eq!(find_ticket(&room.store, "#2").unwrap().1.id, 2);

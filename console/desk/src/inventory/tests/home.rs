@@ -33,7 +33,7 @@ fn enrol(desk: &Desk) {
         host: None,
         platform: None,
     };
-    desk.store.add_endpoint(&new, NOW).unwrap();
+    desk.store.add_endpoint(new, NOW).unwrap();
 }
 
 fn order(desk: &Desk, agent: &str) -> (RunId, Digest) {
@@ -52,7 +52,7 @@ fn order(desk: &Desk, agent: &str) -> (RunId, Digest) {
         note_key: Some("0000000000000000000000000a:note"),
         file_key: None,
     };
-    (desk.store.add_order(&new, NOW).unwrap()[0], digest)
+    (desk.store.here().unwrap().add_order(&new, NOW).unwrap()[0], digest)
 }
 
 /// Files a run with a secret sealed to the home's agent.
@@ -80,7 +80,7 @@ fn with_secret(desk: &Desk, agent: &str) -> RunId {
         escrow: Some((&sealed, NOW.plus(3600))),
         reply: None,
     };
-    desk.store.file_record(&new, NOW).unwrap();
+    desk.store.here().unwrap().file_record(&new, NOW).unwrap();
     run
 }
 
@@ -111,7 +111,7 @@ fn a_colleagues_secret_is_not_ours_and_stays_unopened() {
         refused.to_string(),
         "this secret is sealed for m.ruiz: only their console can open it"
     );
-    assert_eq!(room.desk.store.escrow(&run).unwrap().unwrap().opened_at, None);
+    assert_eq!(room.desk.store.escrow(run).unwrap().unwrap().opened_at, None);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_secret_that_does_not_open_is_not_spent() {
     crate::home::write_secret(&path, other.as_bytes()).unwrap();
     let failed = open_secret(&room.desk, &run, NOW).unwrap_err();
     assert!(matches!(failed, SecretError::Seal(_)), "{failed:?}");
-    assert_eq!(room.desk.store.escrow(&run).unwrap().unwrap().opened_at, None);
+    assert_eq!(room.desk.store.escrow(run).unwrap().unwrap().opened_at, None);
 }
 
 #[test]
@@ -170,6 +170,8 @@ fn endpoints_behind_and_away_and_notes_not_delivered_are_listed() {
     let see = |versions| {
         let head = Head { epoch: Digest([1; 32]), counter: 0, hash: Digest([1; 32]) };
         desk.store
+            .here()
+            .unwrap()
             .endpoint_seen(&ENDPOINT, &Seen { versions, head, daemon: "0.1.0" }, NOW)
             .unwrap();
     };

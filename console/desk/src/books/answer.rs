@@ -1,0 +1,99 @@
+//! The desk's half: one question of one peer against the store. No network, no clock.
+
+use protocol::frames::{decode, sorry};
+use protocol::{Time, limits};
+use store::Store;
+
+use super::error::{BookError, Sorry};
+use super::operations::{BookAsk, Who};
+use super::peer::Peer;
+
+/// Answers one question: CBOR in, CBOR out.
+///
+/// # Errors
+/// [`Sorry`]: not a known operation, not for this peer, beyond a limit, or the store's no. Nothing
+/// was changed then.
+pub fn answer(store: &Store, peer: &Peer, ask: &[u8], now: Time) -> Result<Vec<u8>, Sorry> {
+    if ask.len() > limits::DESK_PART_BYTES_MAX {
+        return Err(Sorry::new(sorry::LIMIT, "the question is too long"));
+    }
+    let unknown = |_| {
+        Sorry::new(sorry::UNKNOWN, "the desk does not know this question")
+            .next("ask whoever runs the desk to bring it to this version of salve")
+    };
+    let ask: BookAsk = decode(ask).map_err(unknown)?;
+    may(store, peer, &ask)?;
+    within_limits(&ask)?;
+    let bytes = ask.run(store, now).map_err(BookError::said)?;
+    if bytes.len() > limits::DESK_ANSWER_BYTES_MAX {
+        return Err(Sorry::new(sorry::LIMIT, "the answer is too long for one; ask for fewer rows"));
+    }
+    Ok(bytes)
+}
+
+fn may(store: &Store, peer: &Peer, ask: &BookAsk) -> Result<(), Sorry> {
+    let allowed = match (ask.who(), ask) {
+        (Who::Agent, _) => true,
+        (Who::Administrator, _) => peer.administrator,
+        (Who::Receiver, BookAsk::OpenEscrow { run }) => {
+            let error = |error| BookError::from(error).said();
+            match store.escrow(run).map_err(error)? {
+                Some(row) => {
+                    let order = store.order(&row.order).map_err(error)?;
+                    order.is_some_and(|order| order.agent == peer.name)
+                }
+                // That there is none is no secret: the operation itself says so.
+                None => true,
+            }
+        }
+        (Who::Receiver, _) => false,
+    };
+    if allowed {
+        return Ok(());
+    }
+    let (words, next) = match ask.who() {
+        Who::Receiver => ("this secret is sealed for somebody else", "its receiver opens it"),
+        Who::Agent | Who::Administrator => {
+            ("only an administrator may do this", "who is one:  salve agents list")
+        }
+    };
+    Err(Sorry::new(sorry::FORBIDDEN, words).next(next))
+}
+
+/// Pages and texts that an honest console does not ask for.
+fn within_limits(ask: &BookAsk) -> Result<(), Sorry> {
+    let rows = match ask {
+        BookAsk::Runs { filter } => Some(filter.limit),
+        BookAsk::Tickets { filter } => Some(filter.limit),
+        BookAsk::Strays { limit, .. }
+        | BookAsk::UnopenedEscrows { limit, .. }
+        | BookAsk::Endpoints { limit, .. }
+        | BookAsk::Agents { limit, .. }
+        | BookAsk::Tokens { limit, .. }
+        | BookAsk::Notes { limit, .. }
+        | BookAsk::Files { limit, .. }
+        | BookAsk::OutboxTodo { limit, .. } => Some(*limit),
+        _ => None,
+    };
+    if rows.is_some_and(|rows| !(1..=limits::BOOK_ROWS_MAX).contains(&rows)) {
+        let most = limits::BOOK_ROWS_MAX;
+        return Err(Sorry::new(sorry::LIMIT, format!("a page has 1 to {most} rows")));
+    }
+    let text = match ask {
+        BookAsk::SetAddress { address, .. } => Some(address.len()),
+        BookAsk::SetPerson { person, .. } => Some(person.len()),
+        BookAsk::AddToken { name, .. } => Some(name.len()),
+        BookAsk::RunsStarting { prefix } => Some(prefix.len()),
+        _ => None,
+    };
+    if text.is_some_and(|bytes| bytes > WORD_BYTES_MAX) {
+        return Err(Sorry::new(
+            sorry::LIMIT,
+            format!("a text is longer than {WORD_BYTES_MAX} bytes"),
+        ));
+    }
+    Ok(())
+}
+
+/// Longest name, address or prefix, bytes: a host name and a port.
+const WORD_BYTES_MAX: usize = 512;

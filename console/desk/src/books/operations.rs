@@ -1,0 +1,252 @@
+//! The one table of operations: number on the wire, name, arguments, result, who may, what it does.
+//!
+//! Numbers are never reused. Arguments and results are CBOR with field numbers: what an older side
+//! does not know is passed over. An operation's time is the desk's own.
+
+use minicbor::{Decode, Encode};
+use protocol::documents::TicketState;
+use protocol::{AgentName, Bytes, Digest, EndpointId, EndpointName, RunId, Time};
+use store::{
+    AgentRow, AgentState, EndpointPlace, EndpointRow, EndpointState, EscrowRow, FileRow,
+    NewEndpoint, NewTicketRow, NoteRow, OrderRow, OutboxRow, RunFilter, RunRow, Store, Stray,
+    TicketFilter, TicketRow, TokenKind, TokenRow,
+};
+
+use super::error::BookError;
+use super::{Books, rules};
+
+/// Who may ask for an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Who {
+    /// Any agent of the policy.
+    Agent,
+    /// Whoever has an administrator's key in the policy.
+    Administrator,
+    /// The agent whose order the secret belongs to: nobody else could open it, only spoil it.
+    Receiver,
+}
+
+/// The papers of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+#[cbor(index_only)]
+pub enum Paper {
+    /// The record's envelope.
+    #[n(0)]
+    Record,
+    /// The effects file.
+    #[n(1)]
+    Effects,
+    /// The plan's bytes.
+    #[n(2)]
+    Plan,
+    /// The dispatch's envelope.
+    #[n(3)]
+    Dispatch,
+    /// The card's envelope that came with the record.
+    #[n(4)]
+    Card,
+}
+
+impl Paper {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Record, Self::Effects, Self::Plan, Self::Dispatch, Self::Card];
+
+    fn read(self, store: &Store, run: &RunId) -> Result<Option<Bytes>, store::StoreError> {
+        let bytes = match self {
+            Self::Record => store.run_record(run),
+            Self::Effects => store.run_effects(run),
+            Self::Plan => store.run_plan(run),
+            Self::Dispatch => store.run_dispatch(run),
+            Self::Card => store.run_card(run),
+        };
+        Ok(bytes?.map(Bytes))
+    }
+}
+
+macro_rules! operations {
+    ($(
+        $(#[$doc:meta])*
+        $n:literal $op:ident $who:ident
+        fn $name:ident($($an:literal $arg:ident: $ty:ty),* $(,)?) $(at $now:ident)? -> $ret:ty
+        = |$store:ident| $body:expr;
+    )+) => {
+        /// One operation on the desk's store, as a console asks for it.
+        #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+        pub enum BookAsk {
+            $(
+                $(#[$doc])*
+                #[n($n)]
+                $op { $( #[doc = concat!("Argument `", stringify!($arg), "`.")] #[n($an)] $arg: $ty ),* }
+            ),+
+        }
+
+        impl BookAsk {
+            /// How many operations there are.
+            pub const COUNT: usize = [$($n),+].len();
+
+            /// The operation's name, as a journal writes it.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                match self { $( Self::$op { .. } => stringify!($name) ),+ }
+            }
+
+            /// Who may ask for it.
+            #[must_use]
+            pub const fn who(&self) -> Who {
+                match self { $( Self::$op { .. } => Who::$who ),+ }
+            }
+
+            /// Does it and gives the CBOR of its result.
+            pub(super) fn run(self, store: &Store, now: Time) -> Result<Vec<u8>, BookError> {
+                match self {
+                    $( Self::$op { $($arg),* } => {
+                        let $store = store;
+                        $( let $now = now; )?
+                        let value: $ret = $body?;
+                        minicbor::to_vec(&value).map_err(|_| BookError::NoAnswer)
+                    } ),+
+                }
+            }
+        }
+
+        impl Books {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                /// [`BookError`].
+                pub fn $name(
+                    &self,
+                    $( $arg: $ty, )*
+                    $( $now: Time, )?
+                ) -> Result<$ret, BookError> {
+                    match self {
+                        Self::Here($store) => Ok($body?),
+                        Self::There(line) => {
+                            // The desk has a clock of its own.
+                            $( let _ = $now; )?
+                            line.book(&BookAsk::$op { $($arg),* })
+                        }
+                    }
+                }
+            )+
+        }
+    };
+}
+
+operations! {
+    /// One run.
+    0 Run Agent fn run(0 id: RunId) -> Option<RunRow> = |store| store.run(&id);
+    /// A page of runs, newest first.
+    1 Runs Agent fn runs_page(0 filter: RunFilter) -> Vec<RunRow> = |store| store.runs(&filter);
+    /// Runs whose id begins with this, newest first, at most ten.
+    2 RunsStarting Agent fn runs_starting(0 prefix: String) -> Vec<RunRow>
+        = |store| store.runs_starting(&prefix);
+    /// One paper of a run, byte for byte.
+    3 Paper Agent fn paper(0 run: RunId, 1 which: Paper) -> Option<Bytes>
+        = |store| which.read(store, &run);
+    /// A page of the records that differ from the one filed first.
+    4 Strays Agent fn strays_page(0 run: RunId, 1 after: Option<Digest>, 2 limit: usize) -> Vec<Stray>
+        = |store| store.strays_page(&run, after.as_ref(), limit);
+    /// The runs before and after a place in one endpoint's chain of records.
+    5 Neighbours Agent
+        fn neighbours(0 endpoint: EndpointId, 1 epoch: Digest, 2 counter: u64)
+            -> (Option<RunRow>, Option<RunRow>)
+        = |store| store.neighbours(&endpoint, &epoch, counter);
+    /// One order.
+    6 Order Agent fn order(0 digest: Digest) -> Option<OrderRow> = |store| store.order(&digest);
+    /// A run's sealed secret, without opening it.
+    7 Escrow Agent fn escrow(0 run: RunId) -> Option<EscrowRow> = |store| store.escrow(&run);
+    /// A page of the secrets that nobody opened, soonest end first.
+    8 UnopenedEscrows Agent
+        fn unopened_escrows_page(0 after: Option<RunId>, 1 limit: usize) -> Vec<EscrowRow>
+        = |store| store.unopened_escrows_page(after.as_ref(), limit);
+    /// Marks a secret as opened, durably, before anybody sees it.
+    9 OpenEscrow Receiver fn open_escrow(0 run: RunId) at now -> EscrowRow
+        = |store| store.open_escrow(&run, now);
+    /// One endpoint, whatever its state.
+    10 Endpoint Agent fn endpoint(0 id: EndpointId) -> Option<EndpointRow>
+        = |store| store.endpoint(&id);
+    /// The active endpoint of this name.
+    11 EndpointNamed Agent fn endpoint_named(0 name: EndpointName) -> Option<EndpointRow>
+        = |store| store.endpoint_named(&name);
+    /// A page of the endpoints by name, the active ones first.
+    12 Endpoints Agent
+        fn endpoints_page(0 after: Option<EndpointPlace>, 1 limit: usize) -> Vec<EndpointRow>
+        = |store| store.endpoints_page(after.as_ref(), limit);
+    /// Where an endpoint can be dialled.
+    13 SetAddress Agent fn set_address(0 id: EndpointId, 1 address: String) -> ()
+        = |store| store.set_address(&id, &address);
+    /// Whose machine it is.
+    14 SetPerson Agent fn set_person(0 id: EndpointId, 1 person: String) -> ()
+        = |store| store.set_person(&id, &person);
+    /// Adds an endpoint with its card.
+    15 AddEndpoint Administrator fn add_endpoint(0 new: NewEndpoint) at now -> ()
+        = |store| store.add_endpoint(&new, now);
+    /// Withdraws or replaces an endpoint; its row and its runs stay.
+    16 SetEndpointState Administrator
+        fn set_endpoint_state(0 id: EndpointId, 1 state: EndpointState) -> ()
+        = |store| store.set_endpoint_state(&id, state);
+    /// The serial of the next card.
+    17 NextCard Administrator fn next_card() -> u64 = |store| store.next_number("card");
+    /// A page of the agents by name.
+    18 Agents Administrator
+        fn agents_page(0 after: Option<AgentName>, 1 limit: usize) -> Vec<AgentRow>
+        = |store| store.agents_page(after.as_ref(), limit);
+    /// Writes an agent; a field that is not given keeps what is there.
+    19 PutAgent Administrator
+        fn put_agent(
+            0 name: AgentName,
+            1 state: AgentState,
+            2 document: Option<Bytes>,
+            3 certificate: Option<Bytes>,
+        ) at now -> ()
+        = |store| {
+            let (document, certificate) = (bytes(&document), bytes(&certificate));
+            store.put_agent(&name, state, document, certificate, now)
+        };
+    /// Keeps a token's digest.
+    20 AddToken Administrator
+        fn add_token(0 secret: Digest, 1 kind: TokenKind, 2 name: String, 3 expires: Time) at now -> ()
+        = |store| store.add_token(&secret, kind, &name, now, expires);
+    /// Takes a token: of all who try with it, one gets it.
+    21 TakeToken Administrator fn take_token(0 secret: Digest, 1 kind: TokenKind) at now -> TokenRow
+        = |store| store.take_token(&secret, kind, now);
+    /// A token as it is, without taking it.
+    22 Token Administrator fn token(0 secret: Digest) -> Option<TokenRow>
+        = |store| store.token(&secret);
+    /// A page of the tokens, newest first: digests of their secrets, which let nobody in.
+    23 Tokens Agent fn tokens_page(0 after: Option<Digest>, 1 limit: usize) -> Vec<TokenRow>
+        = |store| store.tokens_page(after.as_ref(), limit);
+    /// One ticket.
+    24 Ticket Agent fn ticket(0 id: u64) -> TicketRow = |store| store.ticket(id);
+    /// The newest ticket's number.
+    25 LastTicket Agent fn last_ticket() -> Option<u64> = |store| store.last_ticket();
+    /// A page of tickets, newest first.
+    26 Tickets Agent fn tickets_page(0 filter: TicketFilter) -> Vec<TicketRow>
+        = |store| store.tickets(&filter);
+    /// Opens a ticket; the same key again is the same ticket.
+    27 AddTicket Agent fn add_ticket(0 new: NewTicketRow) at now -> u64
+        = |store| rules::add_ticket(store, &new, now);
+    /// Moves a ticket, by the built-in system's rules.
+    28 SetTicketState Agent fn set_ticket_state(0 id: u64, 1 to: TicketState) at now -> TicketRow
+        = |store| rules::set_ticket_state(store, id, to, now);
+    /// A page of a ticket's notes, oldest first.
+    29 Notes Agent fn notes_page(0 ticket: u64, 1 after: u64, 2 limit: usize) -> Vec<NoteRow>
+        = |store| store.notes_page(ticket, after, limit);
+    /// A page of a ticket's files, oldest first, without their bytes.
+    30 Files Agent fn files_page(0 ticket: u64, 1 after: u64, 2 limit: usize) -> Vec<FileRow>
+        = |store| store.files_page(ticket, after, limit);
+    /// A file's bytes.
+    31 FileBytes Agent fn file_bytes(0 key: String) -> Option<Bytes>
+        = |store| store.file_bytes(&key).map(|found| found.map(Bytes));
+    /// A page of what tickets still have to be told.
+    32 OutboxTodo Agent
+        fn outbox_todo_page(0 after: Option<String>, 1 limit: usize) -> Vec<OutboxRow>
+        = |store| store.outbox_todo_page(after.as_deref(), limit);
+}
+
+fn bytes(given: &Option<Bytes>) -> Option<&[u8]> {
+    given.as_ref().map(|bytes| bytes.0.as_slice())
+}

@@ -1,0 +1,238 @@
+//! One of each operation, and a store on which each gives something: for tests and vectors.
+#![expect(clippy::unwrap_used, reason = "a sample that is none must stop its test")]
+
+use protocol::documents::{CatalogueVersions, Head, TicketState};
+use protocol::{
+    AgentName, Bytes, Digest, EndpointId, EndpointName, Mode, OrderId, Outcome, RunId, Time,
+};
+use store::{
+    AgentState, EndpointPlace, EndpointState, NewEndpoint, NewFile, NewNote, NewOrder, NewRecord,
+    NewTicketRow, RunFilter, Seen, Store, TicketFilter, TokenKind,
+};
+use tickets::{Key, KeyKind};
+
+use super::{BookAsk, Paper, Peer, answer};
+
+/// When samples happen.
+pub const NOW: Time = Time(1_795_344_000);
+/// The endpoint that has everything.
+pub const ENDPOINT: EndpointId = EndpointId([9; 16]);
+const OTHER: EndpointId = EndpointId([8; 16]);
+/// The order that has everything.
+pub const ORDER: Digest = Digest([6; 32]);
+/// A token's secret.
+pub const SECRET: Digest = Digest([4; 32]);
+const EPOCH: Digest = Digest([2; 32]);
+
+/// The run that has everything.
+#[must_use]
+pub fn run() -> RunId {
+    RunId::of(&ORDER, &ENDPOINT, 0)
+}
+
+/// Whose order it is.
+///
+/// # Panics
+/// Never: it is a name.
+#[must_use]
+pub fn agent() -> Peer {
+    Peer { name: "a.kaya".parse().unwrap(), administrator: false }
+}
+
+/// An administrator.
+///
+/// # Panics
+/// Never: it is a name.
+#[must_use]
+pub fn administrator() -> Peer {
+    Peer { name: "b.chef".parse().unwrap(), administrator: true }
+}
+
+/// A machine.
+///
+/// # Panics
+/// Where the name is none.
+#[must_use]
+pub fn machine(id: EndpointId, name: &str) -> NewEndpoint {
+    NewEndpoint {
+        id,
+        name: name.parse().unwrap(),
+        card: b"card".to_vec(),
+        address: Some("192.0.2.7:7433".into()),
+        person: Some("jo.meyer".into()),
+        labels: [("group".parse().unwrap(), "office".parse().unwrap())].into(),
+        host: Some("LAPTOP".into()),
+        platform: Some("linux".into()),
+    }
+}
+
+/// A ticket; `n` makes its key.
+#[must_use]
+pub fn ticket(n: u8) -> NewTicketRow {
+    NewTicketRow {
+        key: Key::from_digest(&Digest([n; 32]), KeyKind::Ticket).as_str().to_owned(),
+        subject: "browser is slow".into(),
+        body: "since Monday".into(),
+        kind: "incident".into(),
+        category: Some("disk".into()),
+        channel: "phone".into(),
+        requester: Some("jo.meyer".into()),
+        assignee: "a.kaya".parse().ok(),
+        endpoint: Some(ENDPOINT),
+        blocked: 1,
+    }
+}
+
+/// A record of the run, another one for another `n`.
+#[must_use]
+pub fn record(n: u8) -> NewRecord<'static> {
+    NewRecord {
+        run: run(),
+        order: ORDER,
+        endpoint: ENDPOINT,
+        outcome: Some(Outcome::Succeeded),
+        ended: Some(NOW),
+        envelope: b"record",
+        hash: Digest([n; 32]),
+        place: Some((EPOCH, 7)),
+        effects: Some(b"{}\n"),
+        plan: Some(b"{}"),
+        card: Some(b"card"),
+        unverified: None,
+        escrow: Some((b"{}", NOW.plus(3600))),
+        reply: None,
+    }
+}
+
+/// Fills a new store.
+///
+/// # Panics
+/// Where the store refuses, which a new one does not.
+pub fn seed(store: &Store) {
+    store.add_endpoint(&machine(ENDPOINT, "lt-4411"), NOW).unwrap();
+    let seen = Seen {
+        versions: CatalogueVersions { root: 1, ..CatalogueVersions::default() },
+        head: Head { epoch: EPOCH, counter: 7, hash: Digest([3; 32]) },
+        daemon: "0.1.0",
+    };
+    store.endpoint_seen(&ENDPOINT, &seen, NOW).unwrap();
+    let number = store.add_ticket(&ticket(1), NOW).unwrap();
+    let order = NewOrder {
+        digest: ORDER,
+        id: OrderId([5; 16]),
+        script: "cache.clear".parse().unwrap(),
+        version: 3,
+        mode: Mode::Fix,
+        agent: agent().name,
+        ticket: number.to_string().parse().ok(),
+        envelope: b"order",
+        support: Some(b"[]"),
+        targets: &[ENDPOINT],
+        note_key: Some("note"),
+        file_key: Some("file"),
+    };
+    store.add_order(&order, NOW).unwrap();
+    store.run_sent(&run(), b"dispatch").unwrap();
+    store.file_record(&record(1), NOW).unwrap();
+    store.file_record(&record(2), NOW).unwrap();
+    let (author, body) = (agent().name, "looked at it");
+    let note = NewNote { ticket: number, key: "n", public: false, author: Some(&author), body };
+    store.add_note(&note, NOW).unwrap();
+    let (name, media) = ("records.jsonl", "application/jsonl");
+    let file = NewFile { ticket: number, key: "f", public: false, name, media, bytes: b"{}\n" };
+    store.add_file(&file, NOW).unwrap();
+    let name: AgentName = agent().name;
+    store.put_agent(&name, AgentState::Joined, Some(b"join"), Some(b"leaf"), NOW).unwrap();
+    store.add_token(&SECRET, TokenKind::Agent, "c.neu", NOW, NOW.plus(900)).unwrap();
+}
+
+/// One of each operation, in the order of their numbers.
+///
+/// # Panics
+/// Never: all names are names.
+#[must_use]
+pub fn asks() -> Vec<BookAsk> {
+    let name: EndpointName = "lt-4411".parse().unwrap();
+    let after = EndpointPlace { state: EndpointState::Active, name: name.clone(), id: OTHER };
+    let limit = 5;
+    vec![
+        BookAsk::Run { id: run() },
+        BookAsk::Runs {
+            filter: RunFilter {
+                ticket: "1".parse().ok(),
+                endpoint: Some(ENDPOINT),
+                order: Some(ORDER),
+                unanswered: false,
+                limit,
+                after: None,
+            },
+        },
+        BookAsk::RunsStarting { prefix: run().short() },
+        BookAsk::Paper { run: run(), which: Paper::Record },
+        BookAsk::Strays { run: run(), after: None, limit },
+        BookAsk::Neighbours { endpoint: ENDPOINT, epoch: EPOCH, counter: 8 },
+        BookAsk::Order { digest: ORDER },
+        BookAsk::Escrow { run: run() },
+        BookAsk::UnopenedEscrows { after: None, limit },
+        BookAsk::OpenEscrow { run: run() },
+        BookAsk::Endpoint { id: ENDPOINT },
+        BookAsk::EndpointNamed { name },
+        BookAsk::Endpoints { after: Some(after), limit },
+        BookAsk::SetAddress { id: ENDPOINT, address: "192.0.2.8:7433".into() },
+        BookAsk::SetPerson { id: ENDPOINT, person: "m.kurz".into() },
+        BookAsk::AddEndpoint { new: machine(OTHER, "pc-1") },
+        BookAsk::SetEndpointState { id: OTHER, state: EndpointState::Withdrawn },
+        BookAsk::NextCard {},
+        BookAsk::Agents { after: None, limit },
+        BookAsk::PutAgent {
+            name: "c.neu".parse().unwrap(),
+            state: AgentState::Invited,
+            document: Some(Bytes(b"join".to_vec())),
+            certificate: None,
+        },
+        BookAsk::AddToken {
+            secret: Digest([5; 32]),
+            kind: TokenKind::Endpoint,
+            name: "pc-2".into(),
+            expires: NOW.plus(900),
+        },
+        BookAsk::TakeToken { secret: SECRET, kind: TokenKind::Agent },
+        BookAsk::Token { secret: SECRET },
+        BookAsk::Tokens { after: None, limit },
+        BookAsk::Ticket { id: 1 },
+        BookAsk::LastTicket {},
+        BookAsk::Tickets {
+            filter: TicketFilter {
+                all: true,
+                assignee: "a.kaya".parse().ok(),
+                endpoint: Some(ENDPOINT),
+                before: Some(9),
+                limit,
+            },
+        },
+        BookAsk::AddTicket { new: ticket(2) },
+        BookAsk::SetTicketState { id: 2, to: TicketState::Closed },
+        BookAsk::Notes { ticket: 1, after: 0, limit },
+        BookAsk::Files { ticket: 1, after: 0, limit },
+        BookAsk::FileBytes { key: "f".into() },
+        BookAsk::OutboxTodo { after: None, limit },
+    ]
+}
+
+/// Every operation by name, its question and its answer on a seeded store, as hex: the vectors.
+///
+/// # Panics
+/// Where an operation is refused, which none here is.
+#[must_use]
+pub fn vectors(store: &Store) -> Vec<(String, String, String)> {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let one = |ask: BookAsk| {
+        let question = minicbor::to_vec(&ask).unwrap();
+        // Only the receiver opens a secret, only administrators do some others.
+        let peer = if ask.who() == super::Who::Receiver { agent() } else { administrator() };
+        let answered = answer(store, &peer, &question, NOW).unwrap();
+        (ask.name().to_owned(), hex(&question), hex(&answered))
+    };
+    seed(store);
+    asks().into_iter().map(one).collect()
+}
