@@ -14,6 +14,8 @@ mod rules;
 #[cfg(any(test, feature = "fixture"))]
 pub mod samples;
 #[cfg(test)]
+mod shared_tests;
+#[cfg(test)]
 mod tests;
 mod transport;
 

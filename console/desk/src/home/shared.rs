@@ -71,6 +71,15 @@ impl SharedDesk {
     /// has then.
     #[must_use]
     pub fn line(&self, home: &Home, organisation: &Organisation) -> Line {
+        self.line_over(home, organisation, limits::ALPN_DESK)
+    }
+
+    pub(crate) fn line_over(
+        &self,
+        home: &Home,
+        organisation: &Organisation,
+        alpn: &'static [u8],
+    ) -> Line {
         let (home, organisation, key) = (home.clone(), organisation.clone(), self.key);
         Line::new(Dialled::new(self.address.clone(), move || {
             // Which time it is decides nothing here: TLS judges by the later of floor and clock.
@@ -84,7 +93,7 @@ impl SharedDesk {
                 floor: catalogue.issued(),
             };
             let identity = home.agent_identity(&organisation.me)?;
-            Ok(Door { identity, trust, key, alpn: limits::ALPN_DESK })
+            Ok(Door { identity, trust, key, alpn })
         }))
     }
 }
