@@ -426,3 +426,68 @@ fn every_open_sets_full_sync_and_foreign_keys() {
     // No such endpoint: the foreign key says so.
     assert!(room.store.add_ticket(&new, NOW).is_err());
 }
+
+/// Pages of a full desk come fast, each one as the index walks it, and together they are the list.
+#[test]
+fn pages_of_ten_thousand_endpoints_are_quick_and_whole() {
+    let room = room();
+    let plain = rusqlite::Connection::open(&room.path).unwrap();
+    plain
+        .execute_batch(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+             INSERT INTO endpoints (id, name, card, labels, enrolled, state)
+             SELECT printf('%026d', i), printf('pc-%05d', i), zeroblob(2000), '{}', i,
+                    CASE WHEN i % 10 = 0 THEN 'withdrawn' ELSE 'active' END FROM n;
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+             INSERT INTO orders (digest, id, script, version, mode, agent, ticket, envelope, state,
+                                 created)
+             SELECT printf('%064x', i), printf('%026d', i), 'cache.clear', 1, 'fix', 'a.kaya',
+                    i % 50, x'00', 'ended', i FROM n;
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+             INSERT INTO runs (id, order_digest, endpoint, state, created)
+             SELECT printf('%026d', i), printf('%064x', i), printf('%026d', i % 100),
+                    CASE WHEN i % 100 = 0 THEN 'sent' ELSE 'ended' END, i FROM n;",
+        )
+        .unwrap();
+    let quick = |what: &str, since: std::time::Instant| {
+        assert!(since.elapsed() < std::time::Duration::from_millis(200), "{what} was slow");
+    };
+    let mut listed: Vec<EndpointRow> = Vec::new();
+    loop {
+        let began = began();
+        let after = listed.last().map(EndpointRow::place);
+        let page = room.store.endpoints_page(after.as_ref(), 500).unwrap();
+        quick("a page of endpoints", began);
+        if page.is_empty() {
+            break;
+        }
+        listed.extend(page);
+    }
+    assert_eq!(listed.len(), 10_000);
+    assert!(listed.windows(2).all(|two| {
+        let key = |row: &EndpointRow| (row.state.word(), row.name.clone(), row.id);
+        key(&two[0]) < key(&two[1])
+    }));
+    let last = RunFilter { limit: 500, ..RunFilter::default() };
+    let of = |filter: &RunFilter| {
+        let began = began();
+        let rows = room.store.runs(filter).unwrap();
+        quick("a page of runs", began);
+        rows
+    };
+    let first = of(&last);
+    let next = of(&RunFilter { after: first.last().map(|run| run.id), ..last.clone() });
+    assert_eq!((first.len(), next.len(), next[0].created), (500, 500, Time(9500)));
+    let ticket = "7".parse().ok();
+    assert_eq!(of(&RunFilter { ticket, ..last.clone() }).len(), 200);
+    assert_eq!(of(&RunFilter { unanswered: true, ..last.clone() }).len(), 100);
+    let endpoint = room.store.runs_starting("00000000000000000000000007").unwrap();
+    assert_eq!(endpoint.len(), 1);
+    let endpoint = Some(endpoint[0].endpoint);
+    assert_eq!(of(&RunFilter { endpoint, ..last }).len(), 100);
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a page takes is what is asked")]
+fn began() -> std::time::Instant {
+    std::time::Instant::now()
+}

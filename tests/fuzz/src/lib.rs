@@ -19,6 +19,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// All of them.
 pub const TARGETS: &[Target] = &[
     ("frames", wire::frames),
+    ("books", wire::books),
     ("deframer", wire::deframer),
     ("hatch", wire::hatch),
     ("ledger", wire::ledger),

@@ -185,6 +185,18 @@ pub fn desk_answers() -> Vec<DeskAnswer> {
     ]
 }
 
+/// The operations on the desk's store, each its question and its answer.
+fn book_vectors() -> Vec<(String, String, String)> {
+    let file = vectors().join("books.json");
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+fn from_hex(digits: &str) -> Vec<u8> {
+    let nibble = |c: u8| (c as char).to_digit(16).unwrap_or(0) as u8;
+    digits.as_bytes().chunks_exact(2).map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])).collect()
+}
+
 /// Every frame of the wire by name, as hex with its length in front: the vectors.
 ///
 /// # Panics
@@ -223,9 +235,10 @@ pub fn frame_vectors() -> Vec<(String, String)> {
 pub fn seeds() -> Vec<Vec<u8>> {
     let mut all: Vec<Vec<u8>> = vec![Vec::new(), vec![0; 64]];
     for (_, hex) in frame_vectors() {
-        let digits: Vec<u8> = hex.bytes().skip(8).collect();
-        let nibble = |c: u8| (c as char).to_digit(16).unwrap_or(0) as u8;
-        all.push(digits.chunks(2).map(|pair| nibble(pair[0]) << 4 | nibble(pair[1])).collect());
+        all.push(from_hex(&hex).split_off(4));
+    }
+    for (_, ask, answer) in book_vectors() {
+        all.extend([from_hex(&ask), from_hex(&answer)]);
     }
     for (_, bytes) in files(&vectors()) {
         if let Ok(value) = serde_json::from_slice::<serde_json::Value>(&bytes)

@@ -27,6 +27,11 @@ pub(crate) fn frames(bytes: &[u8]) {
     again::<DeskAnswer>(bytes);
 }
 
+/// Operations on the desk's store, as a console asks for them.
+pub(crate) fn books(bytes: &[u8]) {
+    again::<desk::books::BookAsk>(bytes);
+}
+
 /// The cutter of byte streams: never holds more than one frame beyond what it was given.
 pub(crate) fn deframer(bytes: &[u8]) {
     let mut deframer = Deframer::default();
