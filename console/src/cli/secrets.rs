@@ -79,6 +79,10 @@ fn print(clear: &[u8]) -> Result<(), Failure> {
 
 impl From<SecretError> for Failure {
     fn from(error: SecretError) -> Self {
+        let error = match error {
+            SecretError::Store(error) => return error.into(),
+            other => other,
+        };
         let reset = "the person needs a new one: run the script again";
         let (exit, next) = match &error {
             SecretError::Home(_) | SecretError::Store(_) | SecretError::Damaged(_) => {

@@ -251,6 +251,7 @@ pub fn of_run(error: RunError, to: &EndpointRow, ctx: &Ctx) -> Failure {
     match error {
         RunError::NotSent(session) => of_session(session, to, ctx),
         RunError::Store(error) => error.into(),
+        RunError::Book(error) => error.into(),
         RunError::NotTaken { stop } => stopped(stop, to),
         RunError::Unknown { run, ended_by, source } => Failure::new(
             Exit::Unknown,

@@ -97,8 +97,7 @@ impl Ask for Dialled {
 
     fn ask(&self, asks: Vec<DeskAsk>) -> Answered {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        // A line that broke is dialled anew by the next question.
-        let line = match running.take().filter(|line| !line.jobs.is_closed()) {
+        let line = match running.take() {
             Some(line) => line,
             None => self.start()?,
         };
@@ -121,32 +120,33 @@ impl Drop for Dialled {
     }
 }
 
+/// One question after the other. A line that ended while nobody asked is dialled anew; one that
+/// broke under a question is not asked again by itself: it may have been done.
 async fn serve(desk: &str, door: &Door, mut jobs: Receiver<Job>) {
-    let Some(mut job) = jobs.recv().await else { return };
-    let connection = match open(desk, door).await {
-        Ok(connection) => connection,
-        Err(fault) => {
-            jobs.close();
-            // Whoever asked has given up waiting: nobody to tell.
-            let _ = job.answer.send(Err(fault));
-            return;
-        }
-    };
-    loop {
-        let answered = question(&connection, job.asks).await;
-        let broken = answered.is_err();
-        if broken {
-            jobs.close();
-        }
-        let answered = answered
-            .map_err(|source| LineFault::Broken { desk: desk.to_owned(), source: source.into() });
-        let _ = job.answer.send(answered);
-        match jobs.recv().await {
-            Some(next) if !broken => job = next,
-            _ => break,
-        }
+    let mut line: Option<Connection> = None;
+    while let Some(Job { asks, answer }) = jobs.recv().await {
+        let opened = match line.take().filter(|line| line.end().is_none()) {
+            Some(held) => Ok(held),
+            None => open(desk, door).await,
+        };
+        let answered = match opened {
+            Err(fault) => Err(fault),
+            Ok(connection) => match question(&connection, asks).await {
+                Ok(answers) => {
+                    line = Some(connection);
+                    Ok(answers)
+                }
+                Err(source) => {
+                    Err(LineFault::Broken { desk: desk.to_owned(), source: source.into() })
+                }
+            },
+        };
+        // Whoever asked waits for it; nobody to tell otherwise.
+        let _ = answer.send(answered);
     }
-    connection.leave().await;
+    if let Some(line) = line {
+        line.leave().await;
+    }
 }
 
 async fn open(desk: &str, door: &Door) -> Result<Connection, LineFault> {
