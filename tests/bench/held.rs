@@ -40,7 +40,7 @@ async fn bench(home: &str, endpoint: &str, script: &str) {
     let agent = Agent::load(&desk, now()).expect("an agent");
     let name: EndpointName = endpoint.parse().expect("an endpoint's name");
     let endpoint =
-        desk.store.endpoint_named(&name).expect("the store answers").expect("it is enrolled");
+        desk.store.endpoint_named(name).expect("the store answers").expect("it is enrolled");
     let script: ScriptName = script.parse().expect("a script's name");
     let script = agent.catalogue.latest(&script).expect("it is in the catalogue");
     let session = Session::open(&agent, &endpoint, now()).await.expect("a session");

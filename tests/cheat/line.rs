@@ -36,7 +36,7 @@ impl Cheat {
         let desk = Desk::open(Home::new(home)).expect("the home opens");
         let name: EndpointName = endpoint.parse().expect("an endpoint's name");
         let endpoint =
-            desk.store.endpoint_named(&name).expect("the store answers").expect("it is enrolled");
+            desk.store.endpoint_named(name).expect("the store answers").expect("it is enrolled");
         Self { desk, endpoint, now }
     }
 

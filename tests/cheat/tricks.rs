@@ -142,10 +142,14 @@ async fn stale_dispatch(cheat: &Cheat, run: &str) -> Value {
 
 fn captured(cheat: &Cheat, run: &str) -> (Vec<u8>, Vec<u8>) {
     let run: RunId = desk::inventory::find_run(&cheat.desk.store, run).expect("a run").id;
-    let row = cheat.desk.store.run(&run).expect("the store answers").expect("the run is there");
-    let order = cheat.desk.store.order(&row.order).expect("the store answers").expect("its order");
-    let dispatch =
-        cheat.desk.store.run_dispatch(&run).expect("the store answers").expect("its dispatch");
+    let row = cheat.desk.store.run(run).expect("the store answers").expect("the run is there");
+    let order = cheat.desk.store.order(row.order).expect("the store answers").expect("its order");
+    let dispatch = cheat
+        .desk
+        .store
+        .bytes_of(run, desk::books::Paper::Dispatch)
+        .expect("the store answers")
+        .expect("its dispatch");
     (order.envelope, dispatch)
 }
 
@@ -181,7 +185,7 @@ async fn papers(cheat: &Cheat, run: &str) -> Value {
     let (order, dispatch) = captured(cheat, run);
     let digest = Envelope::read(&order).expect("an envelope").digest();
     let id = desk::inventory::find_run(&cheat.desk.store, run).expect("a run").id;
-    let record = cheat.desk.store.run_record(&id).expect("the store answers").expect("filed");
+    let record = cheat.desk.store.run_record(id).expect("the store answers").expect("filed");
     let approval = Approval {
         order: digest,
         plan: digest,
