@@ -9,9 +9,11 @@ use minicbor::{Decode, Encode};
 use protocol::frames::{self, Deframer, FrameError, Stop};
 use protocol::limits;
 use quinn::{ConnectionError, ReadError, VarInt, WriteError};
+use rustls::pki_types::CertificateDer;
 use tokio::time::timeout;
 
 use crate::identity::Peer;
+use crate::reception::{Guest, Protocol};
 
 /// Application code of a connection that ended in order.
 const ENDED: u32 = 0;
@@ -153,6 +155,12 @@ impl From<WriteError> for LinkError {
     }
 }
 
+/// The peer's certificate, of which the handshake showed that it has the key.
+pub(crate) fn leaf(inner: &quinn::Connection) -> Option<CertificateDer<'static>> {
+    let chain = inner.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+    chain.first().cloned()
+}
+
 /// A QUIC connection to a peer that showed its certificate, or whose key we pinned.
 #[derive(Debug, Clone)]
 pub struct Connection {
@@ -160,6 +168,8 @@ pub struct Connection {
     /// The dialling side owns its endpoint; it lives as long as the connection.
     endpoint: Option<quinn::Endpoint>,
     peer: Option<Peer>,
+    protocol: Protocol,
+    expired: bool,
 }
 
 impl Connection {
@@ -167,8 +177,33 @@ impl Connection {
         inner: quinn::Connection,
         endpoint: Option<quinn::Endpoint>,
         peer: Option<Peer>,
+        protocol: Protocol,
     ) -> Self {
-        Self { inner, endpoint, peer }
+        Self { inner, endpoint, peer, protocol, expired: false }
+    }
+    /// A peer whose certificate may have expired.
+    pub(crate) fn with_guest(inner: quinn::Connection, guest: Guest, protocol: Protocol) -> Self {
+        Self { inner, endpoint: None, peer: Some(guest.peer), protocol, expired: guest.expired }
+    }
+    /// The peer may have this many streams open at once.
+    pub(crate) fn allow_streams(&self, count: u32) {
+        self.inner.set_max_concurrent_bi_streams(VarInt::from_u32(count));
+    }
+    /// By which protocol the two sides met.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+    /// The peer's certificate has expired, and it may be given a new one and nothing else. Only an
+    /// endpoint that a desk accepted can be so.
+    #[must_use]
+    pub const fn is_expired(&self) -> bool {
+        self.expired
+    }
+    /// The peer's certificate (DER); none for a peer of the enrolment.
+    #[must_use]
+    pub fn certificate(&self) -> Option<Vec<u8>> {
+        leaf(&self.inner).map(|leaf| leaf.to_vec())
     }
     /// The peer by its certificate; none for a peer of the enrolment.
     #[must_use]

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use protocol::{Digest, Time, limits};
 use quinn::{ConnectionError, Endpoint, EndpointConfig, TokioRuntime};
-use rustls::pki_types::CertificateDer;
+use tokio::time::error::Elapsed;
 use tokio::time::{sleep, timeout};
 
-use crate::connection::{Connection, LinkError};
-use crate::identity::{Expect, Identity, Trust};
+use crate::connection::{Connection, LinkError, leaf};
+use crate::identity::{Expect, Identity, Role, Trust};
+use crate::reception::Protocol;
 use crate::tls::{self, BadIdentity};
 use crate::transport;
 use crate::verify::{CertificateFault, Judge, Wanted};
@@ -202,7 +203,8 @@ impl Line {
         self.ways.iter().map(|way| way.peer)
     }
 
-    /// Dials as a member of the organisation. The connection counts once the peer answers on it.
+    /// Dials an endpoint as a member of the organisation. The connection counts once the peer
+    /// answers on it.
     ///
     /// # Errors
     /// [`DialError`].
@@ -212,7 +214,20 @@ impl Line {
         trust: &Trust,
         expect: &Expect,
     ) -> Result<Connection, DialError> {
-        self.dial_with(me, trust, expect, limits::ALPN).await
+        self.dial_with(me, trust, expect, Protocol::Session).await
+    }
+    /// Dials a desk as a console. The connection counts once the peer answers on it.
+    ///
+    /// # Errors
+    /// [`DialError`].
+    pub async fn dial_desk(
+        self,
+        me: &Identity,
+        trust: &Trust,
+        id: Option<&str>,
+    ) -> Result<Connection, DialError> {
+        let expect = Expect { role: Role::Desk, id: id.map(str::to_owned), key: None };
+        self.dial_with(me, trust, &expect, Protocol::Console).await
     }
     /// As [`Line::dial`], to speak another protocol than that of sessions.
     ///
@@ -223,12 +238,12 @@ impl Line {
         me: &Identity,
         trust: &Trust,
         expect: &Expect,
-        alpn: &[u8],
+        protocol: Protocol,
     ) -> Result<Connection, DialError> {
         let judge = Arc::new(Judge::new(trust).map_err(DialError::Ca)?);
         let wanted = Wanted::Member { judge: Arc::clone(&judge), expect: expect.clone() };
-        let config = tls::client(Some(me), wanted, trust.floor, alpn)?;
-        self.connect(config, &judge).await
+        let config = tls::client(Some(me), wanted, trust.floor, protocol.alpn())?;
+        self.connect(config, &judge, protocol).await
     }
     /// Dials a peer of which only the key is known, without a certificate of our own.
     ///
@@ -244,13 +259,15 @@ impl Line {
         let judge = Arc::new(Judge::new(&nobody).map_err(DialError::Ca)?);
         let wanted = Wanted::Pinned { judge: Arc::clone(&judge), key };
         let config = tls::client(None, wanted, Time(0), alpn)?;
-        self.connect(config, &judge).await
+        let protocol = Protocol::of_alpn(alpn).unwrap_or(Protocol::Enrolment);
+        self.connect(config, &judge, protocol).await
     }
 
     async fn connect(
         self,
         tls: rustls::ClientConfig,
         judge: &Judge,
+        protocol: Protocol,
     ) -> Result<Connection, DialError> {
         let config = transport::client(tls)
             .map_err(|_| DialError::Local(io::Error::from(ErrorKind::Unsupported)))?;
@@ -261,7 +278,10 @@ impl Line {
             let time = CONNECT_TIME_MAX / left.max(1);
             left = left.saturating_sub(1);
             match try_way(way, config.clone(), &self.address, time, judge).await {
-                Ok(connection) => return Ok(connection),
+                Ok((inner, endpoint)) => {
+                    let peer = leaf(&inner).and_then(|leaf| judge.peer(&leaf));
+                    return Ok(Connection::new(inner, Some(endpoint), peer, protocol));
+                }
                 Err(
                     failed @ (DialError::Route { .. }
                     | DialError::NothingListens { .. }
@@ -280,7 +300,7 @@ async fn try_way(
     address: &str,
     time: Duration,
     judge: &Judge,
-) -> Result<Connection, DialError> {
+) -> Result<(quinn::Connection, Endpoint), DialError> {
     let given = || address.to_owned();
     let runtime = Arc::new(TokioRuntime);
     let endpoint = Endpoint::new(EndpointConfig::default(), None, way.socket, runtime)
@@ -296,33 +316,72 @@ async fn try_way(
             _ => DialError::Route { address: given(), source: silence },
         }),
     };
-    let inner = match outcome {
-        Err(_) => {
-            return Err(DialError::NoAnswer { address: given(), seconds: time.as_secs() });
-        }
-        Ok(Err(ConnectionError::TransportError(error))) => {
-            return Err(match judge.fault() {
-                Some(source) if source.is_about_time() => {
-                    DialError::Expired { address: given(), source }
-                }
-                Some(source) => DialError::Certificate { address: given(), source },
-                None if (0x100..0x200).contains(&u64::from(error.code)) => {
-                    DialError::Certificate { address: given(), source: CertificateFault::Malformed }
-                }
-                None => DialError::Refused { address: given(), source: LinkError::Lost },
-            });
-        }
-        Ok(Err(error)) => {
-            return Err(DialError::Refused { address: given(), source: error.into() });
-        }
-        Ok(Ok(inner)) => inner,
-    };
-    let leaf = inner
-        .peer_identity()
-        .and_then(|chain| chain.downcast::<Vec<CertificateDer<'static>>>().ok())
-        .and_then(|chain| chain.first().cloned());
-    let peer = leaf.and_then(|leaf| judge.peer(&leaf));
-    Ok(Connection::new(inner, Some(endpoint), peer))
+    Ok((met(outcome, address, time, judge)?, endpoint))
+}
+
+/// What became of an attempt.
+fn met(
+    outcome: Result<Result<quinn::Connection, ConnectionError>, Elapsed>,
+    address: &str,
+    time: Duration,
+    judge: &Judge,
+) -> Result<quinn::Connection, DialError> {
+    let given = || address.to_owned();
+    match outcome {
+        Err(_) => Err(DialError::NoAnswer { address: given(), seconds: time.as_secs() }),
+        Ok(Err(ConnectionError::TransportError(error))) => Err(match judge.fault() {
+            Some(source) if source.is_about_time() => {
+                DialError::Expired { address: given(), source }
+            }
+            Some(source) => DialError::Certificate { address: given(), source },
+            None if (0x100..0x200).contains(&u64::from(error.code)) => {
+                DialError::Certificate { address: given(), source: CertificateFault::Malformed }
+            }
+            None => DialError::Refused { address: given(), source: LinkError::Lost },
+        }),
+        Ok(Err(error)) => Err(DialError::Refused { address: given(), source: error.into() }),
+        Ok(Ok(inner)) => Ok(inner),
+    }
+}
+
+/// Dials out from a listener's own port: opens nothing, so that a locked process can.
+#[derive(Debug, Clone)]
+pub struct Dialler {
+    endpoint: Endpoint,
+}
+
+impl Dialler {
+    pub(crate) const fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint }
+    }
+    /// Dials a desk as an endpoint, to be asked by it: the desk opens the streams and keeps the
+    /// line alive. It counts once the desk has asked.
+    ///
+    /// # Errors
+    /// [`DialError`]; without an ear for the kernel's word a dead port is silence.
+    pub async fn dial(
+        &self,
+        peer: SocketAddr,
+        me: &Identity,
+        trust: &Trust,
+    ) -> Result<Connection, DialError> {
+        let judge = Arc::new(Judge::new(trust).map_err(DialError::Ca)?);
+        let expect = Expect { role: Role::Desk, id: None, key: None };
+        let wanted = Wanted::Member { judge: Arc::clone(&judge), expect };
+        let tls = tls::client(Some(me), wanted, trust.floor, Protocol::Session.alpn())?;
+        let config = transport::line(tls)
+            .map_err(|_| DialError::Local(io::Error::from(ErrorKind::Unsupported)))?;
+        let address = peer.to_string();
+        let connecting =
+            self.endpoint.connect_with(config, peer, SERVER_NAME).map_err(|error| {
+                let source = io::Error::new(ErrorKind::AddrNotAvailable, error);
+                DialError::Route { address: address.clone(), source }
+            })?;
+        let outcome = timeout(CONNECT_TIME_MAX, connecting).await;
+        let inner = met(outcome, &address, CONNECT_TIME_MAX, &judge)?;
+        let known = leaf(&inner).and_then(|leaf| judge.peer(&leaf));
+        Ok(Connection::new(inner, None, known, Protocol::Session))
+    }
 }
 
 /// Ends only with the kernel's word that nothing can arrive there; silence stays silence.
@@ -354,6 +413,19 @@ pub async fn dial(
     expect: &Expect,
 ) -> Result<Connection, DialError> {
     Line::prepare(address).await?.dial(me, trust, expect).await
+}
+
+/// Looks up and dials a desk as a console; `id`: the desk's, where it is known.
+///
+/// # Errors
+/// [`DialError`].
+pub async fn dial_desk(
+    address: &str,
+    me: &Identity,
+    trust: &Trust,
+    id: Option<&str>,
+) -> Result<Connection, DialError> {
+    Line::prepare(address).await?.dial_desk(me, trust, id).await
 }
 
 /// Looks up and dials a peer of which only the key is known: enrolment.

@@ -9,15 +9,17 @@ mod dial;
 mod identity;
 mod listen;
 mod own;
+mod reception;
 mod tls;
 mod transport;
 mod verify;
 
 pub use connection::{Connection, LinkError, Objection, Receiving, Sending, Stream};
-pub use dial::{DialError, Line, dial, dial_pinned};
+pub use dial::{DialError, Dialler, Line, dial, dial_desk, dial_pinned};
 pub use identity::{Expect, Identity, Peer, Role, Trust, spki_digest, uri};
 pub use listen::{ListenError, Listener, Rejected};
 pub use own::own_address;
+pub use reception::Protocol;
 pub use tls::BadIdentity;
 pub use verify::CertificateFault;
 

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use protocol::frames::Stop;
 use protocol::limits;
-use quinn::{Endpoint, EndpointConfig, Incoming, TokioRuntime};
-use rustls::pki_types::CertificateDer;
+use quinn::crypto::rustls::HandshakeData;
+use quinn::{Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime, VarInt};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::connection::{Connection, LinkError};
+use crate::connection::{Connection, LinkError, leaf};
+use crate::dial::Dialler;
 use crate::identity::{Identity, Role, Trust};
+use crate::reception::{self, Protocol, Reception};
 use crate::tls::{self, BadIdentity};
 use crate::transport;
 use crate::verify::{CertificateFault, Judge};
@@ -64,8 +66,10 @@ pub struct Rejected {
 /// Whom the listener serves at the moment.
 #[derive(Debug, Clone)]
 enum Door {
-    /// Peers with certificates.
+    /// Agents and desks, at an endpoint.
     Members(Arc<Judge>),
+    /// Consoles, endpoints and those who enrol, at a desk.
+    Guests(Arc<Reception>),
     /// Anybody; they pin our key and bring a token.
     Anybody,
 }
@@ -87,22 +91,37 @@ impl Listener {
     pub fn bind(address: &str, me: &Identity, trust: &Trust) -> Result<Self, ListenError> {
         let judge = Arc::new(Judge::new(trust).map_err(ListenError::Ca)?);
         let tls = tls::server(me, Arc::clone(&judge), trust.floor)?;
-        Self::on(address, tls, me, Door::Members(judge))
+        Self::on(address, transport::server(tls)?, me, Door::Members(judge))
     }
     /// Listens for machines and people that enrol: no certificate, another ALPN.
     ///
     /// # Errors
     /// [`ListenError`].
     pub fn bind_enrolment(address: &str, me: &Identity) -> Result<Self, ListenError> {
-        Self::on(address, tls::enrolment_server(me)?, me, Door::Anybody)
+        let config = transport::server(tls::enrolment_server(me)?)?;
+        Self::on(address, config, me, Door::Anybody)
+    }
+    /// Listens for everybody whom a desk receives, on one port: consoles and endpoints with their
+    /// certificates, each by its own protocol, and those who enrol without one
+    /// ([`Connection::protocol`]).
+    ///
+    /// # Errors
+    /// [`ListenError`].
+    pub fn bind_desk(
+        address: &str,
+        me: &Identity,
+        people: &Trust,
+        endpoints: &Trust,
+    ) -> Result<Self, ListenError> {
+        let (config, door) = desk_door(me, people, endpoints)?;
+        Self::on(address, config, me, door)
     }
     fn on(
         address: &str,
-        tls: rustls::ServerConfig,
+        config: ServerConfig,
         me: &Identity,
         door: Door,
     ) -> Result<Self, ListenError> {
-        let config = transport::server(tls)?;
         let bind = |source| ListenError::Bind { address: address.to_owned(), source };
         let socket = UdpSocket::bind(address).map_err(bind)?;
         let runtime = Arc::new(TokioRuntime);
@@ -132,6 +151,39 @@ impl Listener {
         *self.door.write().unwrap_or_else(PoisonError::into_inner) = Door::Members(judge);
         self.endpoint.set_server_config(Some(config));
         Ok(())
+    }
+    /// Shows another certificate from the next handshake on. Live connections go on.
+    ///
+    /// # Errors
+    /// [`ListenError`]; what was shown before is shown still.
+    pub fn set_identity(&mut self, me: &Identity, trust: &Trust) -> Result<(), ListenError> {
+        let before = std::mem::replace(&mut self.identity, me.clone());
+        let changed = self.set_trust(trust);
+        if changed.is_err() {
+            self.identity = before;
+        }
+        changed
+    }
+    /// Replaces a desk's certificate and whom it receives, from the next handshake on.
+    ///
+    /// # Errors
+    /// [`ListenError`]; what counted before counts still.
+    pub fn set_desk(
+        &mut self,
+        me: &Identity,
+        people: &Trust,
+        endpoints: &Trust,
+    ) -> Result<(), ListenError> {
+        let (config, door) = desk_door(me, people, endpoints)?;
+        self.identity = me.clone();
+        *self.door.write().unwrap_or_else(PoisonError::into_inner) = door;
+        self.endpoint.set_server_config(Some(config));
+        Ok(())
+    }
+    /// What dials out from the port that this listens on.
+    #[must_use]
+    pub fn dialler(&self) -> Dialler {
+        Dialler::new(self.endpoint.clone())
     }
     /// Takes no new connections from now on.
     pub fn refuse_new(&self) {
@@ -170,6 +222,9 @@ impl Listener {
         let denied = match (&*door, connection.peer()) {
             (Door::Members(judge), Some(peer)) => judge.is_denied(peer),
             (Door::Members(_), None) => true,
+            (Door::Guests(reception), Some(peer)) => reception.denies(peer),
+            // The reception let in nobody without a certificate but those who enrol.
+            (Door::Guests(_), None) => connection.protocol() != Protocol::Enrolment,
             (Door::Anybody, _) => false,
         };
         if !denied {
@@ -181,39 +236,85 @@ impl Listener {
     }
 }
 
-/// One handshake. Roles other than agent and desk are closed with our own code.
+fn desk_door(
+    me: &Identity,
+    people: &Trust,
+    endpoints: &Trust,
+) -> Result<(ServerConfig, Door), ListenError> {
+    let reception = Arc::new(Reception::new(people, endpoints).map_err(ListenError::Ca)?);
+    let floor = reception::floor(people, endpoints);
+    let tls = tls::desk_server(me, Arc::clone(&reception), floor)?;
+    Ok((transport::desk(tls)?, Door::Guests(reception)))
+}
+
+impl Door {
+    /// The fault behind the last failed handshake.
+    fn fault(&self) -> Option<CertificateFault> {
+        match self {
+            Self::Members(judge) => judge.fault(),
+            Self::Guests(reception) => reception.fault(),
+            Self::Anybody => None,
+        }
+    }
+    /// Whether a peer that shook hands is one for this door.
+    ///
+    /// # Errors
+    /// What it has against the peer, where it showed a certificate.
+    fn receive(&self, inner: quinn::Connection) -> Result<Connection, Refusal> {
+        match self {
+            Self::Members(judge) => {
+                let peer = leaf(&inner).and_then(|leaf| judge.peer(&leaf));
+                match peer.as_ref().map(|peer| peer.role) {
+                    Some(role @ (Role::Agent | Role::Desk)) => {
+                        let connection = Connection::new(inner, None, peer, Protocol::Session);
+                        if role == Role::Desk {
+                            connection.allow_streams(limits::DESK_STREAMS_MAX);
+                        }
+                        Ok(connection)
+                    }
+                    Some(Role::Endpoint) => Err((inner, Some(CertificateFault::Role))),
+                    None => Err((inner, Some(CertificateFault::Name))),
+                }
+            }
+            Self::Guests(reception) => {
+                let Some(protocol) = spoken(&inner) else { return Err((inner, None)) };
+                match reception.receive(protocol, leaf(&inner).as_ref()) {
+                    Ok(Some(guest)) => {
+                        let connection = Connection::with_guest(inner, guest, protocol);
+                        if protocol == Protocol::Console {
+                            connection.allow_streams(limits::DESK_STREAMS_MAX);
+                        }
+                        Ok(connection)
+                    }
+                    Ok(None) => Ok(Connection::new(inner, None, None, protocol)),
+                    Err(fault) => Err((inner, fault)),
+                }
+            }
+            Self::Anybody => Ok(Connection::new(inner, None, None, Protocol::Enrolment)),
+        }
+    }
+}
+
+/// A peer that is not for this door, and why.
+type Refusal = (quinn::Connection, Option<CertificateFault>);
+
+/// The protocol that the handshake agreed on.
+fn spoken(inner: &quinn::Connection) -> Option<Protocol> {
+    let data = inner.handshake_data()?.downcast::<HandshakeData>().ok()?;
+    Protocol::of_alpn(data.protocol.as_deref()?)
+}
+
+/// One handshake. Roles that this door is not for are closed with our own code.
 async fn shake(incoming: Incoming, door: Door) -> Result<Connection, Rejected> {
     let address = incoming.remote_address();
-    let fault = match &door {
-        Door::Members(judge) => Some(Arc::clone(judge)),
-        Door::Anybody => None,
-    };
-    let failed =
-        || Rejected { address, fault: fault.as_ref().and_then(|judge| judge.fault()), stop: None };
+    let failed = || Rejected { address, fault: door.fault(), stop: None };
     let connecting = incoming.accept().map_err(|_| failed())?;
     let shaken = timeout(HANDSHAKE_TIME_MAX, connecting).await.map_err(|_| failed())?;
     let inner = shaken.map_err(|_| failed())?;
-    let Door::Members(judge) = &door else {
-        return Ok(Connection::new(inner, None, None));
-    };
-    let leaf = inner
-        .peer_identity()
-        .and_then(|chain| chain.downcast::<Vec<CertificateDer<'static>>>().ok())
-        .and_then(|chain| chain.first().cloned());
-    let peer = leaf.and_then(|leaf| judge.peer(&leaf));
-    let connection = Connection::new(inner, None, peer);
-    match connection.peer().map(|peer| peer.role) {
-        Some(Role::Agent | Role::Desk) => Ok(connection),
-        Some(Role::Endpoint) | None => {
-            connection.close(Stop::Role);
-            let fault = if connection.peer().is_none() {
-                CertificateFault::Name
-            } else {
-                CertificateFault::Role
-            };
-            Err(Rejected { address, fault: Some(fault), stop: Some(Stop::Role) })
-        }
-    }
+    door.receive(inner).map_err(|(inner, fault)| {
+        inner.close(VarInt::from_u32(Stop::Role.code()), b"");
+        Rejected { address, fault, stop: Some(Stop::Role) }
+    })
 }
 
 impl From<&Rejected> for LinkError {

@@ -13,6 +13,7 @@ use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::{ClientConfig, ServerConfig};
 
 use crate::identity::Identity;
+use crate::reception::Reception;
 use crate::verify::{ALGORITHMS, Admission, Judge, Wanted};
 
 /// An identity or CA that cannot be used.
@@ -34,7 +35,7 @@ fn provider() -> Arc<CryptoProvider> {
 
 /// The wall clock, never earlier than the floor.
 #[derive(Debug)]
-struct FlooredClock(Time);
+pub(crate) struct FlooredClock(pub(crate) Time);
 
 impl TimeProvider for FlooredClock {
     fn current_time(&self) -> Option<UnixTime> {
@@ -51,8 +52,8 @@ fn key(me: &Identity) -> PrivateKeyDer<'static> {
     PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(me.key.to_vec()))
 }
 
-fn seal_server(mut config: ServerConfig, alpn: &[u8]) -> ServerConfig {
-    config.alpn_protocols = vec![alpn.to_vec()];
+fn seal_server(mut config: ServerConfig, alpns: &[&[u8]]) -> ServerConfig {
+    config.alpn_protocols = alpns.iter().map(|alpn| alpn.to_vec()).collect();
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.max_early_data_size = 0;
@@ -67,20 +68,40 @@ fn seal_client(mut config: ClientConfig, alpn: &[u8]) -> ClientConfig {
     config
 }
 
+fn judging(
+    me: &Identity,
+    admission: Admission,
+    floor: Time,
+    alpns: &[&[u8]],
+) -> Result<ServerConfig, BadIdentity> {
+    let clock = Arc::new(FlooredClock(floor));
+    let config = ServerConfig::builder_with_details(provider(), clock)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(BadIdentity)?
+        .with_client_cert_verifier(Arc::new(admission))
+        .with_single_cert(chain(me), key(me))
+        .map_err(BadIdentity)?;
+    Ok(seal_server(config, alpns))
+}
+
 /// Accepts peers whose certificate the judge admits.
 pub(crate) fn server(
     me: &Identity,
     judge: Arc<Judge>,
     floor: Time,
 ) -> Result<ServerConfig, BadIdentity> {
-    let clock = Arc::new(FlooredClock(floor));
-    let config = ServerConfig::builder_with_details(provider(), clock)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(BadIdentity)?
-        .with_client_cert_verifier(Arc::new(Admission(judge)))
-        .with_single_cert(chain(me), key(me))
-        .map_err(BadIdentity)?;
-    Ok(seal_server(config, limits::ALPN))
+    judging(me, Admission::Members(judge), floor, &[limits::ALPN])
+}
+
+/// A desk's one port: who needs a certificate is asked again when the handshake said by which
+/// protocol the peer came.
+pub(crate) fn desk_server(
+    me: &Identity,
+    reception: Arc<Reception>,
+    floor: Time,
+) -> Result<ServerConfig, BadIdentity> {
+    let alpns = [limits::ALPN, limits::ALPN_DESK, limits::ALPN_ENROL];
+    judging(me, Admission::Guests(reception), floor, &alpns)
 }
 
 /// Accepts anybody: the enrolment token decides, and the peer pins this side's key.
@@ -91,7 +112,7 @@ pub(crate) fn enrolment_server(me: &Identity) -> Result<ServerConfig, BadIdentit
         .with_no_client_auth()
         .with_single_cert(chain(me), key(me))
         .map_err(BadIdentity)?;
-    Ok(seal_server(config, limits::ALPN_ENROL))
+    Ok(seal_server(config, &[limits::ALPN_ENROL]))
 }
 
 /// Dials with or without a certificate of its own.

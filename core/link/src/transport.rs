@@ -17,18 +17,26 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const INCOMING_BYTES: u64 = 2 * 1024 * 1024;
 
 const _: () = assert!(STREAM_WINDOW as usize > limits::FRAME_BYTES_MAX);
+/// From a desk, on the lines that endpoints hold to it.
+const LINE_PING: Duration = Duration::from_secs(limits::LINE_PING_SECONDS);
+
 const _: () = assert!(KEEP_ALIVE.as_secs() * 2 < limits::IDLE_SECONDS_MAX);
+
+/// Of two sides the shorter idle time counts, so a desk's patience is no agent's.
+fn idle(seconds: u64) -> Option<IdleTimeout> {
+    let milliseconds = u32::try_from(seconds.saturating_mul(1000)).unwrap_or(u32::MAX);
+    Some(IdleTimeout::from(VarInt::from_u32(milliseconds)))
+}
 
 fn common() -> TransportConfig {
     let mut config = TransportConfig::default();
-    let idle = u32::try_from(limits::IDLE_SECONDS_MAX * 1000).unwrap_or(20_000);
     config
         .max_concurrent_bidi_streams(VarInt::from_u32(limits::STREAMS_MAX))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
         .receive_window(VarInt::from_u32(CONNECTION_WINDOW))
         .send_window(u64::from(CONNECTION_WINDOW))
-        .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(idle))))
+        .max_idle_timeout(idle(limits::IDLE_SECONDS_MAX))
         .datagram_receive_buffer_size(None)
         // Sessions are short and frames small: probing for larger packets costs more than it gives.
         .mtu_discovery_config(None)
@@ -36,12 +44,12 @@ fn common() -> TransportConfig {
     config
 }
 
-pub(crate) fn server(
-    tls: rustls::ServerConfig,
-) -> Result<ServerConfig, quinn::crypto::rustls::NoInitialCipherSuite> {
+type Tls = quinn::crypto::rustls::NoInitialCipherSuite;
+
+fn accepting(tls: rustls::ServerConfig, transport: TransportConfig) -> Result<ServerConfig, Tls> {
     let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
     config
-        .transport_config(Arc::new(common()))
+        .transport_config(Arc::new(transport))
         .migration(false)
         .max_incoming(limits::INCOMING_MAX)
         .incoming_buffer_size(64 * 1024)
@@ -49,14 +57,40 @@ pub(crate) fn server(
     Ok(config)
 }
 
-pub(crate) fn client(
-    tls: rustls::ClientConfig,
-) -> Result<ClientConfig, quinn::crypto::rustls::NoInitialCipherSuite> {
+/// An endpoint's door, or that of an enrolment.
+pub(crate) fn server(tls: rustls::ServerConfig) -> Result<ServerConfig, Tls> {
+    accepting(tls, common())
+}
+
+/// A desk's door: it keeps the lines of its endpoints alive, they only acknowledge.
+pub(crate) fn desk(tls: rustls::ServerConfig) -> Result<ServerConfig, Tls> {
+    let mut transport = common();
+    transport
+        .max_idle_timeout(idle(limits::LINE_IDLE_SECONDS_MAX))
+        .keep_alive_interval(Some(LINE_PING));
+    accepting(tls, transport)
+}
+
+fn dialling(tls: rustls::ClientConfig, transport: TransportConfig) -> Result<ClientConfig, Tls> {
+    let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
+    config.transport_config(Arc::new(transport));
+    Ok(config)
+}
+
+/// Dials to ask.
+pub(crate) fn client(tls: rustls::ClientConfig) -> Result<ClientConfig, Tls> {
     let mut transport = common();
     transport.keep_alive_interval(Some(KEEP_ALIVE));
     // The dialling side opens the streams; nobody opens one towards it.
     transport.max_concurrent_bidi_streams(VarInt::from_u32(0));
-    let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
-    config.transport_config(Arc::new(transport));
-    Ok(config)
+    dialling(tls, transport)
+}
+
+/// Dials to be asked: an endpoint's line to its desk, which pings and opens the streams.
+pub(crate) fn line(tls: rustls::ClientConfig) -> Result<ClientConfig, Tls> {
+    let mut transport = common();
+    transport
+        .max_idle_timeout(idle(limits::LINE_IDLE_SECONDS_MAX))
+        .max_concurrent_bidi_streams(VarInt::from_u32(limits::DESK_STREAMS_MAX));
+    dialling(tls, transport)
 }

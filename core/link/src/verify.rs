@@ -3,6 +3,7 @@
 //! Never tells the peer more than a fixed word: the precise fault stays on this side.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use protocol::Digest;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -13,6 +14,7 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use webpki::{ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage};
 
 use crate::identity::{Expect, Peer, Role, Trust, read_peer, serial, spki_digest};
+use crate::reception::Reception;
 
 /// Only ed25519, in chains and in handshakes.
 pub(crate) const ALGORITHMS: WebPkiSupportedAlgorithms = WebPkiSupportedAlgorithms {
@@ -140,13 +142,13 @@ impl Judge {
     pub(crate) fn peer(&self, leaf: &CertificateDer<'_>) -> Option<Peer> {
         read_peer(leaf, &self.organisation)
     }
-    fn note(&self, fault: CertificateFault) -> Error {
+    pub(crate) fn note(&self, fault: CertificateFault) -> Error {
         *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
         fault.to_tls()
     }
 
     /// Chain, validity, purpose and serial; the role is the caller's matter.
-    fn chain(
+    pub(crate) fn chain(
         &self,
         leaf: &CertificateDer<'_>,
         required: KeyUsage,
@@ -155,39 +157,79 @@ impl Judge {
         let cert =
             webpki::EndEntityCert::try_from(leaf).map_err(|_| CertificateFault::Malformed)?;
         let peer = self.peer(leaf);
-        let both = peer.as_ref().is_some_and(|p| p.role != Role::Agent);
-        cert.verify_for_usage(
-            ALGORITHMS.all,
-            &self.anchors,
-            &[],
-            now,
-            Purpose { required, both },
-            None,
-            None,
-        )
-        .map_err(|error| match error {
-            webpki::Error::CertExpired { .. } | webpki::Error::InvalidCertValidity => {
-                CertificateFault::Expired
+        self.verify(&cert, peer.as_ref(), required, now).map_err(fault_of)?;
+        self.undenied(&cert)?;
+        Ok(peer)
+    }
+    /// As [`Self::chain`], but a leaf that expired within `grace` passes, as good as it was at its
+    /// last moment. True: it has expired.
+    pub(crate) fn chain_or_lapsed(
+        &self,
+        leaf: &CertificateDer<'_>,
+        required: KeyUsage,
+        now: UnixTime,
+        grace: Duration,
+    ) -> Result<(Option<Peer>, bool), CertificateFault> {
+        let cert =
+            webpki::EndEntityCert::try_from(leaf).map_err(|_| CertificateFault::Malformed)?;
+        let peer = self.peer(leaf);
+        let expired = match self.verify(&cert, peer.as_ref(), required, now) {
+            Ok(()) => false,
+            Err(webpki::Error::CertExpired { not_after, .. })
+                if now.as_secs().saturating_sub(not_after.as_secs()) <= grace.as_secs() =>
+            {
+                self.verify(&cert, peer.as_ref(), required, not_after).map_err(fault_of)?;
+                true
             }
-            webpki::Error::CertNotValidYet { .. } => CertificateFault::NotYetValid,
-            webpki::Error::CaUsedAsEndEntity => CertificateFault::CaAsLeaf,
-            webpki::Error::RequiredEkuNotFoundContext(_) | webpki::Error::EmptyEkuExtension => {
-                CertificateFault::Purpose
-            }
-            webpki::Error::BadDer => CertificateFault::Malformed,
-            _ => CertificateFault::UnknownIssuer,
-        })?;
+            Err(error) => return Err(fault_of(error)),
+        };
+        self.undenied(&cert)?;
+        Ok((peer, expired))
+    }
+    fn verify(
+        &self,
+        cert: &webpki::EndEntityCert<'_>,
+        peer: Option<&Peer>,
+        required: KeyUsage,
+        now: UnixTime,
+    ) -> Result<(), webpki::Error> {
+        let both = peer.is_some_and(|p| p.role != Role::Agent);
+        let purpose = Purpose { required, both };
+        cert.verify_for_usage(ALGORITHMS.all, &self.anchors, &[], now, purpose, None, None)
+            .map(|_| ())
+    }
+    fn undenied(&self, cert: &webpki::EndEntityCert<'_>) -> Result<(), CertificateFault> {
         if self.denied.contains(&serial(cert.serial())) {
             return Err(CertificateFault::Withdrawn);
         }
-        Ok(peer)
+        Ok(())
+    }
+}
+
+fn fault_of(error: webpki::Error) -> CertificateFault {
+    match error {
+        webpki::Error::CertExpired { .. } | webpki::Error::InvalidCertValidity => {
+            CertificateFault::Expired
+        }
+        webpki::Error::CertNotValidYet { .. } => CertificateFault::NotYetValid,
+        webpki::Error::CaUsedAsEndEntity => CertificateFault::CaAsLeaf,
+        webpki::Error::RequiredEkuNotFoundContext(_) | webpki::Error::EmptyEkuExtension => {
+            CertificateFault::Purpose
+        }
+        webpki::Error::BadDer => CertificateFault::Malformed,
+        _ => CertificateFault::UnknownIssuer,
     }
 }
 
 /// The accepting side's view. A good certificate of the wrong role passes here and is closed with
 /// a code of ours afterwards.
 #[derive(Debug)]
-pub(crate) struct Admission(pub(crate) Arc<Judge>);
+pub(crate) enum Admission {
+    /// Everybody by one list of CAs, and nobody without a certificate.
+    Members(Arc<Judge>),
+    /// A desk's: each by the CAs of its role; without a certificate one may enrol.
+    Guests(Arc<Reception>),
+}
 
 impl ClientCertVerifier for Admission {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
@@ -199,8 +241,20 @@ impl ClientCertVerifier for Admission {
         _: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let judged = self.0.chain(leaf, KeyUsage::client_auth(), now);
-        judged.map(|_| ClientCertVerified::assertion()).map_err(|fault| self.0.note(fault))
+        let judged = match self {
+            Self::Members(judge) => {
+                let judged = judge.chain(leaf, KeyUsage::client_auth(), now);
+                judged.map(|_| ()).map_err(|fault| judge.note(fault))
+            }
+            Self::Guests(reception) => {
+                let judged = reception.judge(leaf, now);
+                judged.map(|_| ()).map_err(|fault| reception.note(fault))
+            }
+        };
+        judged.map(|()| ClientCertVerified::assertion())
+    }
+    fn client_auth_mandatory(&self) -> bool {
+        matches!(self, Self::Members(_))
     }
     fn verify_tls12_signature(
         &self,

@@ -60,6 +60,29 @@ pub const HELLO_SECONDS_MAX: u64 = 5;
 pub const CONNECT_SECONDS_MAX: u64 = 3;
 /// A connection without traffic is closed after, seconds.
 pub const IDLE_SECONDS_MAX: u64 = 20;
+/// The desk pings a held line after, seconds: NAT forgets UDP after 30 s where it is hasty. The
+/// endpoint only acknowledges, which refreshes its mapping and costs one wake-up.
+pub const LINE_PING_SECONDS: u64 = 25;
+/// A held line without traffic is given up after, seconds: two pings may be lost.
+pub const LINE_IDLE_SECONDS_MAX: u64 = 75;
+/// Streams open at once on a desk's connection: it speaks for many consoles.
+pub const DESK_STREAMS_MAX: u32 = 64;
+/// First pause before an endpoint dials its desk again, seconds; doubles, always drawn by chance
+/// from nothing to the pause.
+pub const REDIAL_SECONDS_MIN: u64 = 1;
+/// Longest such pause, seconds: a desk that comes back has its endpoints within minutes.
+pub const REDIAL_SECONDS_MAX: u64 = 300;
+/// After a line that had lived the first pause is drawn from this, seconds: a desk's restart must
+/// not bring all its endpoints in one second.
+pub const REDIAL_SPREAD_SECONDS: u64 = 10;
+/// Without any desk for so long, a gate that knows a desk by name ends, seconds: the next one
+/// looks the name up again.
+pub const RESOLVE_AGAIN_SECONDS: u64 = 300;
+/// Desks that an endpoint may name: a main one and a few in reserve.
+pub const DESKS_MAX: usize = 4;
+/// An endpoint whose certificate expired at most so long ago is let in by a desk, days, to be
+/// given a new one and nothing else: a laptop that lay in a drawer for half a year.
+pub const EXPIRED_ENDPOINT_DAYS: u64 = 180;
 /// Differences between honest clocks, seconds.
 pub const CLOCK_SKEW_SECONDS: u64 = 120;
 /// Life of a challenge that nobody used, seconds (monotonic).
@@ -103,10 +126,10 @@ pub const PORT_DEFAULT: u16 = 7433;
 pub const INCOMING_MAX: usize = 256;
 /// ALPN of sessions.
 pub const ALPN: &[u8] = b"salve/1";
+/// ALPN of a console's line to a desk.
+pub const ALPN_DESK: &[u8] = b"salve-desk/1";
 /// ALPN of enrolment.
 pub const ALPN_ENROL: &[u8] = b"salve-enrol/1";
-/// ALPN of agents' consoles at the shared desk.
-pub const ALPN_DESK: &[u8] = b"salve-desk/1";
 /// Version of the frames between console and desk.
 pub const DESK_VERSION: u32 = 1;
 /// Bytes that one frame between console and desk carries of something longer, or of an endpoint's
@@ -133,6 +156,11 @@ const _: () = assert!(FRAME_BYTES_MAX < HATCH_BYTES_MAX);
 const _: () = assert!(PLAN_BYTES_MAX < FRAME_BYTES_MAX);
 const _: () = assert!(RUN_SECONDS_DEFAULT < RUN_SECONDS_MAX);
 const _: () = assert!(HELLO_SECONDS_MAX < IDLE_SECONDS_MAX);
+const _: () = assert!(LINE_PING_SECONDS * 3 <= LINE_IDLE_SECONDS_MAX);
+const _: () = assert!(IDLE_SECONDS_MAX < LINE_IDLE_SECONDS_MAX);
+const _: () = assert!(STREAMS_MAX < DESK_STREAMS_MAX);
+const _: () = assert!(REDIAL_SECONDS_MIN < REDIAL_SPREAD_SECONDS);
+const _: () = assert!(REDIAL_SPREAD_SECONDS < REDIAL_SECONDS_MAX);
 const _: () = assert!(DISPATCH_SECONDS_MAX < ORDER_SECONDS_MAX);
 const _: () = assert!(EFFECTS_BYTES_MAX as u64 <= SCRATCH_BYTES);
 const _: () = assert!(FILES_MAX * 300 < PEER_BYTES_MAX);

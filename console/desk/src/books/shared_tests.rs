@@ -120,7 +120,7 @@ fn console(desk: &Served) -> (Desk, tempfile::TempDir) {
     let line = SharedDesk { address: desk.address.clone(), key: None }.line_over(
         &opened.home,
         &opened.organisation,
-        limits::ALPN,
+        link::Protocol::Session,
     );
     (Desk { store: line.into(), ..opened }, dir)
 }
@@ -203,7 +203,7 @@ fn a_desk_that_is_away_or_another_one_is_said_and_nothing_is_changed() {
     let before = catalogue::open(&console.home, now()).unwrap().versions();
     let books = |address: &str, key| -> Books {
         let shared = SharedDesk { address: address.to_owned(), key };
-        shared.line_over(&console.home, &console.organisation, limits::ALPN).into()
+        shared.line_over(&console.home, &console.organisation, link::Protocol::Session).into()
     };
     let nobody = books("127.0.0.1:9", None).last_ticket().unwrap_err();
     let words = nobody.to_string();

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use link::{Connection, Expect, Identity, Role, Trust};
+use link::{Connection, Expect, Identity, Protocol, Role, Trust};
 use protocol::frames::{DeskAnswer, DeskAsk, decode};
 use protocol::limits;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -34,8 +34,8 @@ pub struct Door {
     pub trust: Trust,
     /// SHA-256 of the desk's public key, where the home pins it.
     pub key: Option<protocol::Digest>,
-    /// What is spoken: [`limits::ALPN_DESK`].
-    pub alpn: &'static [u8],
+    /// What is spoken: a console's line.
+    pub protocol: Protocol,
 }
 
 struct Job {
@@ -154,7 +154,7 @@ async fn open(desk: &str, door: &Door) -> Result<Connection, LineFault> {
     let expect = Expect { role: Role::Desk, id: None, key: door.key };
     let line = link::Line::prepare(desk).await.map_err(|error| away(error.into()))?;
     let connection = line
-        .dial_with(&door.identity, &door.trust, &expect, door.alpn)
+        .dial_with(&door.identity, &door.trust, &expect, door.protocol)
         .await
         .map_err(|error| away(error.into()))?;
     let ours = limits::DESK_VERSION;

@@ -1,6 +1,7 @@
 //! `desk.toml`: the shared desk that this home works with, where there is one.
 
-use protocol::{Digest, limits};
+use link::Protocol;
+use protocol::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::{FileError, Home, Organisation, read_text, remove, write_public};
@@ -71,14 +72,14 @@ impl SharedDesk {
     /// has then.
     #[must_use]
     pub fn line(&self, home: &Home, organisation: &Organisation) -> Line {
-        self.line_over(home, organisation, limits::ALPN_DESK)
+        self.line_over(home, organisation, Protocol::Console)
     }
 
     pub(crate) fn line_over(
         &self,
         home: &Home,
         organisation: &Organisation,
-        alpn: &'static [u8],
+        protocol: Protocol,
     ) -> Line {
         let (home, organisation, key) = (home.clone(), organisation.clone(), self.key);
         Line::new(Dialled::new(self.address.clone(), move || {
@@ -93,7 +94,7 @@ impl SharedDesk {
                 floor: catalogue.issued(),
             };
             let identity = home.agent_identity(&organisation.me)?;
-            Ok(Door { identity, trust, key, alpn })
+            Ok(Door { identity, trust, key, protocol })
         }))
     }
 }

@@ -208,7 +208,8 @@ async fn there_are_no_tickets_and_no_early_data() {
         let connecting = client.connect_with(config.clone(), peer, "salve.invalid").unwrap();
         let connecting = connecting.into_0rtt().map(|_| ()).expect_err("early data was offered");
         let talk = async {
-            let connection = Connection::new(connecting.await.unwrap(), None, None);
+            let connection =
+                Connection::new(connecting.await.unwrap(), None, None, crate::Protocol::Session);
             let answer = first_answer(&connection).await;
             connection.leave().await;
             answer

@@ -1,5 +1,6 @@
 //! Every refusal of the door, over real QUIC on loopback.
 
+mod desk;
 mod dialling;
 mod door;
 mod frames;

@@ -84,6 +84,12 @@ impl Leaf {
         params.serial_number = Some(SerialNumber::from_slice(&self.serial));
         params
     }
+    pub(super) fn machine(id: &str) -> Self {
+        Self { purposes: vec![CLIENT, SERVER], ..Self::endpoint(id) }
+    }
+    pub(super) fn desk(id: &str) -> Self {
+        Self { purposes: vec![CLIENT, SERVER], ..Self::of(Role::Desk, id, SERVER) }
+    }
     pub(super) fn self_signed(&self) -> Identity {
         let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
         let certificate = self.params().self_signed(&key).unwrap();
