@@ -353,4 +353,40 @@ mod tests {
              set right what this names, then run the command again"
         );
     }
+
+    #[test]
+    fn every_no_of_a_shared_desk_has_an_exit_code_and_every_fault_of_its_line_a_next_step() {
+        let desk = || "desk.example:7433".to_owned();
+        let source = || "no route".into();
+        for (fault, exit) in [
+            (LineFault::Away { desk: desk(), source: source() }, Exit::Unreachable),
+            (LineFault::Broken { desk: desk(), source: source() }, Exit::Unreachable),
+            (LineFault::Unexpected { desk: desk() }, Exit::Broken),
+            (LineFault::Version { desk: desk(), min: 2, max: 3, ours: 1 }, Exit::NeedsPerson),
+            (LineFault::Local { desk: desk(), source: source() }, Exit::Broken),
+        ] {
+            let failure = Failure::from(BookError::from(fault));
+            assert_eq!(failure.exit, exit, "{}", failure.sentence);
+            assert!(failure.next_step.is_some(), "{}", failure.sentence);
+            assert!(failure.sentence.contains("desk.example:7433"), "{}", failure.sentence);
+        }
+        for (code, exit) in [
+            (sorry::FORBIDDEN, Exit::Refused),
+            (sorry::NOT_FOUND, Exit::Usage),
+            (sorry::BUSY, Exit::Unreachable),
+            (sorry::MOVED, Exit::NeedsPerson),
+            (sorry::CATALOGUE, Exit::NotVerified),
+            (sorry::STORE, Exit::Broken),
+            ("a-later-code", Exit::Broken),
+        ] {
+            let no = Sorry::new(code, "no\u{1b}").next("step");
+            let failure = Failure::from(BookError::from(no));
+            assert_eq!(
+                (failure.exit, failure.next_step.as_deref()),
+                (exit, Some("step")),
+                "{code}"
+            );
+            assert!(!failure.for_people().contains('\u{1b}'), "{code}");
+        }
+    }
 }
