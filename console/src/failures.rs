@@ -6,6 +6,7 @@ use desk::enrol::{EnrolError, JoinError};
 use desk::home::{FileError, HomeError};
 use desk::inventory::Unclear;
 use desk::org::{InitError, OpenError, WithdrawError};
+use desk::serve::ServeError;
 use protocol::frames::{Stop, sorry};
 
 use crate::exit::{Exit, Failure};
@@ -53,6 +54,19 @@ impl From<OpenError> for Failure {
             ),
             OpenError::File(_) => first(Exit::Broken, error),
             OpenError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        match error {
+            ServeError::Catalogue(trouble) => trouble.into(),
+            ServeError::Books(error) => error.into(),
+            ServeError::Identity(source) => source.into(),
+            ServeError::Listen(_) => first(Exit::Unreachable, error).next(
+                "is another desk running?  ss -ulpn;  or choose:  salve serve --listen ADDR:PORT",
+            ),
         }
     }
 }

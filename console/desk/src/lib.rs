@@ -13,5 +13,6 @@ pub mod notes;
 pub mod org;
 pub mod outbox;
 pub mod runs;
+pub mod serve;
 pub mod session;
 pub mod verify;

@@ -17,6 +17,7 @@ pub mod run;
 pub mod runs;
 pub mod scripts;
 pub mod secrets;
+pub mod serve;
 pub mod signers;
 pub mod start;
 pub mod status;
@@ -87,6 +88,8 @@ pub enum Command {
     Secrets(secrets::SecretsArgs),
     /// The shared desk that this home works with
     Desk(desk::DeskArgs),
+    /// Be the shared desk: endpoints behind NAT and colleagues' consoles dial it
+    Serve(serve::ServeArgs),
 }
 
 /// Runs one command.
@@ -106,6 +109,7 @@ pub async fn run(ctx: &Ctx, command: Option<Command>) -> Result<Exit, Failure> {
         Some(Command::Tickets(args)) => tickets::run(ctx, args),
         Some(Command::Secrets(args)) => secrets::run(ctx, args),
         Some(Command::Desk(args)) => desk::run(ctx, &args),
+        Some(Command::Serve(args)) => serve::run(ctx, args).await,
         Some(Command::Init(args)) => init::run(ctx, args).await,
         Some(Command::Join(args)) => join::run(ctx, args).await,
         Some(Command::Agents(args)) => agents::run(ctx, args).await,

@@ -122,6 +122,8 @@ pub const FILES_MAX: usize = 20_000;
 pub const PEER_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// UDP port of `salved`.
 pub const PORT_DEFAULT: u16 = 7433;
+/// UDP port of the shared desk; the one between is where `enroll` listens.
+pub const DESK_PORT_DEFAULT: u16 = 7435;
 /// Connections at once on one endpoint, before the hello.
 pub const INCOMING_MAX: usize = 256;
 /// ALPN of sessions.

@@ -149,7 +149,7 @@ impl BookError {
     }
 
     /// What a console at the other end of a line is told.
-    pub(super) fn said(self) -> Sorry {
+    pub(crate) fn said(self) -> Sorry {
         let whole = protocol::error_chain::ErrorChain(&self).to_string();
         let code = match &self {
             Self::Desk(sorry) => return sorry.clone(),

@@ -11,6 +11,7 @@ mod tests;
 
 pub use error::RunError;
 pub use finish::{Live, News, RunResult, collect, resume, run, tell_ticket};
+pub(crate) use order::attest_ticket;
 pub use order::{Wish, attest, can_be_undone, forecast, order, parameters, recall};
 pub use policy::Forecast;
 pub use store::{EndpointRow, RunRow, TicketRow};

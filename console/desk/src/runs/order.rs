@@ -151,14 +151,26 @@ pub fn order(agent: &Agent, wish: &Wish, now: Time) -> Result<(Order, Envelope),
 /// [`RunError::Attest`] where the key is there and cannot be used.
 pub fn attest(desk: &Desk, wish: &Wish, now: Time) -> Result<Option<Envelope>, RunError> {
     let (Some(ticket), Some(row)) = (&wish.ticket, &wish.ticket_row) else { return Ok(None) };
+    // The wish may be older than the ticket: somebody may have closed it while a plan was read.
+    let fresh = crate::inventory::find_ticket(&desk.store, ticket.as_str()).ok();
+    attest_ticket(desk, ticket, fresh.as_ref().map_or(row, |(_, row)| row), now)
+}
+
+/// What a ticket is now, under the desk's ticket key; none where the key is not here.
+///
+/// # Errors
+/// [`RunError::Attest`] where the key is there and cannot be used.
+pub(crate) fn attest_ticket(
+    desk: &Desk,
+    ticket: &TicketId,
+    row: &TicketRow,
+    now: Time,
+) -> Result<Option<Envelope>, RunError> {
     let key = match desk.home.online_key(Online::Ticket) {
         Ok(key) => key,
         Err(error) if error.is_missing() => return Ok(None),
         Err(error) => return Err(RunError::Attest(error)),
     };
-    // The wish may be older than the ticket: somebody may have closed it while a plan was read.
-    let fresh = crate::inventory::find_ticket(&desk.store, ticket.as_str()).ok();
-    let row = fresh.as_ref().map_or(row, |(_, row)| row);
     let attestation = TicketAttestation {
         ticket: ticket.clone(),
         assignee: row.assignee.clone(),

@@ -6,8 +6,8 @@ use protocol::{Digest, Envelope, PublicKey, Time};
 use store::EndpointRow;
 use trust::{Verified, seal};
 
+use super::VERSION;
 use super::error::BadPeer;
-use super::{Agent, VERSION};
 
 /// A card of an enroller that policy lists and that nobody withdrew.
 fn open_card(envelope: &Envelope, policy: &Policy, now: Time) -> Result<Verified<Card>, BadPeer> {
@@ -28,7 +28,7 @@ fn open_card(envelope: &Envelope, policy: &Policy, now: Time) -> Result<Verified
 }
 
 /// A hello under the card's record key.
-pub(super) fn open_hello(bytes: &[u8], card: &Verified<Card>) -> Result<Verified<Hello>, BadPeer> {
+pub(crate) fn open_hello(bytes: &[u8], card: &Verified<Card>) -> Result<Verified<Hello>, BadPeer> {
     let envelope = Envelope::read(bytes).map_err(|e| BadPeer::Unreadable("hello", e))?;
     let hello: Verified<Hello> =
         seal::open_one(&envelope, &card.record_key).map_err(|e| BadPeer::Seal("hello", e))?;
@@ -50,8 +50,10 @@ fn known_serial(to: &EndpointRow) -> Option<u64> {
 
 type Met = ((Verified<Card>, Vec<u8>), Verified<Hello>);
 
-pub(super) fn meet(
-    agent: &Agent,
+/// Card and hello of whoever answered, judged by this policy; `floor` is a time that has passed.
+pub(crate) fn meet(
+    policy: &Policy,
+    floor: Time,
     to: &EndpointRow,
     card_bytes: &[u8],
     hello: &[u8],
@@ -59,7 +61,7 @@ pub(super) fn meet(
     now: Time,
 ) -> Result<Met, BadPeer> {
     let envelope = Envelope::read(card_bytes).map_err(|e| BadPeer::Unreadable("card", e))?;
-    let card = open_card(&envelope, &agent.policy, now.max(agent.catalogue.issued()))?;
+    let card = open_card(&envelope, policy, now.max(floor))?;
     if card.endpoint != to.id || card.name != to.name {
         return Err(BadPeer::Another { name: card.name.clone() });
     }

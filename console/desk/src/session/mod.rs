@@ -15,21 +15,23 @@ mod tests;
 use std::time::Duration;
 
 use link::{Connection, Stream};
-use protocol::documents::{Card, Dispatch, Hello};
+use protocol::documents::{Card, CatalogueVersions, Dispatch, Hello};
 use protocol::frames::{Answer, Ask, Event};
 use protocol::{Bytes, Digest, Envelope, RunId, Time, limits};
 use store::EndpointRow;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use trust::catalogue::{Catalogue, Files};
 use trust::{Signer, Verified};
 
 pub use agent::{Agent, NoAgent};
 pub use error::{BadPeer, SessionError};
 pub use link::{DialError, LinkError, Objection};
+pub(crate) use meet::{meet, open_hello};
 pub use talk::{EventsSeen, Returned};
 
 /// Session version that this desk speaks.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 /// From a question of the protocol's own to its answer; verifying a whole catalogue included.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(limits::IDLE_SECONDS_MAX);
 /// A challenge older than this is replaced before it is used: it dies at `CHALLENGE_SECONDS`.
@@ -92,7 +94,8 @@ impl Session {
             None => return Err(SessionError::Line(link::LinkError::Ended)),
         };
         let key = connection.peer().map(|peer| peer.key);
-        let (card, hello_read) = meet::meet(agent, to, &card.0, &hello.0, key, now)?;
+        let (policy, floor) = (&agent.policy, agent.catalogue.issued());
+        let (card, hello_read) = meet::meet(policy, floor, to, &card.0, &hello.0, key, now)?;
         let (hello, card_envelope) = (hello_read, card.1);
         let challenge =
             Challenge { stream, challenge: hello.challenge, number: 0, made: Instant::now() };
@@ -104,7 +107,9 @@ impl Session {
             unfiled,
             challenge: Mutex::new(challenge),
         };
-        session.bring_up_to_date(agent).await?;
+        let theirs = session.hello.catalogue;
+        let (ours, files) = (&agent.catalogue, &agent.files);
+        bring_up_to_date(&session.connection, theirs, ours, files).await?;
         Ok(session)
     }
 
@@ -127,41 +132,6 @@ impl Session {
     #[must_use]
     pub fn unfiled(&self) -> &[RunId] {
         &self.unfiled
-    }
-
-    async fn bring_up_to_date(&self, agent: &Agent) -> Result<(), SessionError> {
-        let ours = agent.catalogue.versions();
-        if self.hello.catalogue.behind(&ours).is_none() {
-            return Ok(());
-        }
-        let missing = trust::catalogue::delta(self.hello.catalogue, &agent.files);
-        let mut stream = self.connection.open().await?;
-        for (name, bytes) in missing.iter() {
-            let mut parts = bytes.chunks(limits::CHUNK_BYTES_MAX).peekable();
-            // An empty file has one empty part.
-            let mut part = parts.next().unwrap_or_default();
-            loop {
-                let next = parts.next();
-                let (name, last) = (name.to_owned(), next.is_none());
-                let message = Ask::CatalogueFile { name, part: Bytes(part.to_vec()), last };
-                stream.send(&message).await?;
-                match next {
-                    Some(next) => part = next,
-                    None => break,
-                }
-            }
-        }
-        stream.send(&Ask::CatalogueEnd).await?;
-        stream.finish();
-        match stream.recv_within(ANSWER_TIME_MAX).await? {
-            Some(Answer::CatalogueTaken { .. }) => Ok(()),
-            Some(Answer::CatalogueRefused { code, sentence }) => {
-                Err(SessionError::Catalogue { code, sentence })
-            }
-            Some(Answer::Stop { code }) => Err(SessionError::Stopped(code)),
-            Some(_) => Err(SessionError::Unexpected),
-            None => Err(SessionError::Line(link::LinkError::Ended)),
-        }
     }
 
     /// Makes the endpoint-bound half of an order, with a challenge that is young enough.
@@ -281,5 +251,48 @@ impl Session {
     pub async fn leave(self) {
         drop(self.challenge);
         self.connection.leave().await;
+    }
+}
+
+/// Sends an endpoint the catalogue files that it lacks; whoever has none missing is asked nothing.
+///
+/// # Errors
+/// [`SessionError`]; what the endpoint trusted before it trusts still.
+pub(crate) async fn bring_up_to_date(
+    connection: &Connection,
+    theirs: CatalogueVersions,
+    ours: &Catalogue,
+    files: &Files,
+) -> Result<(), SessionError> {
+    if theirs.behind(&ours.versions()).is_none() {
+        return Ok(());
+    }
+    let missing = trust::catalogue::delta(theirs, files);
+    let mut stream = connection.open().await?;
+    for (name, bytes) in missing.iter() {
+        let mut parts = bytes.chunks(limits::CHUNK_BYTES_MAX).peekable();
+        // An empty file has one empty part.
+        let mut part = parts.next().unwrap_or_default();
+        loop {
+            let next = parts.next();
+            let (name, last) = (name.to_owned(), next.is_none());
+            let message = Ask::CatalogueFile { name, part: Bytes(part.to_vec()), last };
+            stream.send(&message).await?;
+            match next {
+                Some(next) => part = next,
+                None => break,
+            }
+        }
+    }
+    stream.send(&Ask::CatalogueEnd).await?;
+    stream.finish();
+    match stream.recv_within(ANSWER_TIME_MAX).await? {
+        Some(Answer::CatalogueTaken { .. }) => Ok(()),
+        Some(Answer::CatalogueRefused { code, sentence }) => {
+            Err(SessionError::Catalogue { code, sentence })
+        }
+        Some(Answer::Stop { code }) => Err(SessionError::Stopped(code)),
+        Some(_) => Err(SessionError::Unexpected),
+        None => Err(SessionError::Line(link::LinkError::Ended)),
     }
 }

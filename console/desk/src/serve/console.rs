@@ -1,0 +1,300 @@
+//! A console's line: one question a stream, each answered by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use link::{Connection, LinkError, Receiving, Sending};
+use protocol::frames::{Answer, Ask, DeskAnswer, DeskAsk, DeskPath, Stop, decode, sorry};
+use protocol::{Bytes, EndpointId, RunId, limits};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::line::HeldLine;
+use super::live::Follower;
+use super::{Server, drive, file, guest, submit};
+use crate::books::{Counter, Peer, Publication, Sorry};
+
+/// From a stream's beginning to the end of its question.
+const QUESTION_TIME_MAX: Duration = Duration::from_secs(limits::IDLE_SECONDS_MAX);
+
+/// Answers a console until it leaves. What it ordered goes on without it.
+pub(super) async fn console(server: Arc<Server>, connection: Connection) {
+    let mut questions = JoinSet::new();
+    loop {
+        tokio::select! {
+            stream = connection.accept() => match stream {
+                Ok(stream) => {
+                    let (sending, receiving) = stream.split();
+                    let (server, connection) = (Arc::clone(&server), connection.clone());
+                    questions.spawn(question(server, connection, sending, receiving));
+                }
+                Err(_) => break,
+            },
+            Some(_) = questions.join_next(), if !questions.is_empty() => {}
+        }
+    }
+    questions.shutdown().await;
+}
+
+async fn question(
+    server: Arc<Server>,
+    connection: Connection,
+    mut sending: Sending,
+    mut receiving: Receiving,
+) {
+    let asked = timeout(QUESTION_TIME_MAX, receiving.recv_bytes()).await;
+    let Ok(Ok(Some(bytes))) = asked else { return };
+    // A policy that came since then counts for the next question of the same line.
+    let known = server.known();
+    let name = connection.peer().map(|peer| peer.id.clone()).unwrap_or_default();
+    let Some(peer) = Peer::of(&known.policy, &name, (server.now)()) else {
+        return connection.close(Stop::Withdrawn);
+    };
+    let answered = match decode::<DeskAsk>(&bytes) {
+        Ok(ask) => answer(&server, &peer, ask, &mut sending, &mut receiving).await,
+        Err(_) => {
+            let no = Sorry::new(sorry::UNKNOWN, "the desk does not know this question");
+            Ok(Err(no.next("ask whoever runs the desk to bring it to this version of salve")))
+        }
+    };
+    if let Ok(Err(no)) = answered {
+        if let Some(fault) = &no.fault {
+            server.line(fault);
+        }
+        // Whoever has left hears nothing.
+        let _ = sending.send(&DeskAnswer::from(no)).await;
+    }
+    sending.finish();
+    sending.delivered().await;
+}
+
+/// What a question came to: answered, or not and why; the error is the line's own.
+type Answered = Result<Result<(), Sorry>, LinkError>;
+
+async fn answer(
+    server: &Arc<Server>,
+    peer: &Peer,
+    ask: DeskAsk,
+    sending: &mut Sending,
+    receiving: &mut Receiving,
+) -> Answered {
+    match ask {
+        DeskAsk::Meet { endpoint } => match met(server, &endpoint).await {
+            Ok(met) => sending.send(&met).await.map(Ok),
+            Err(no) => Ok(Err(no)),
+        },
+        DeskAsk::Submit { endpoint, order, dispatch, approvals } => {
+            let parcel = submit::Parcel { endpoint, order, dispatch, approvals };
+            match submit::submit(server, parcel).await {
+                Ok(follower) => pass(follower, sending).await.map(Ok),
+                Err(no) => Ok(Err(no)),
+            }
+        }
+        DeskAsk::Follow { run } => follow(server, run, sending).await,
+        DeskAsk::Recall { endpoint, recall } => match recalled(server, &endpoint, recall).await {
+            Ok(answer) => sending.send(&answer).await.map(Ok),
+            Err(no) => Ok(Err(no)),
+        },
+        DeskAsk::PublishFile { .. } | DeskAsk::Publish { .. } => {
+            publish(server, peer, ask, sending, receiving).await
+        }
+        plain => {
+            let answers = counter(server, peer, plain).await;
+            match answers {
+                Ok(answers) => {
+                    for answer in &answers {
+                        sending.send(answer).await?;
+                    }
+                    Ok(Ok(()))
+                }
+                Err(no) => Ok(Err(no)),
+            }
+        }
+    }
+}
+
+fn broken() -> Sorry {
+    Sorry::new(sorry::STORE, "the desk could not do it")
+        .next("try again; the desk's journal says why")
+}
+
+/// Questions that need the store only, off the thread that carries everybody's lines.
+async fn counter(
+    server: &Arc<Server>,
+    peer: &Peer,
+    ask: DeskAsk,
+) -> Result<Vec<DeskAnswer>, Sorry> {
+    let (server, peer) = (Arc::clone(server), peer.clone());
+    let answered = tokio::task::spawn_blocking(move || {
+        let known = server.known();
+        let counter = Counter {
+            store: server.store().map_err(crate::books::BookError::said)?,
+            organisation: &server.desk.organisation.id,
+            versions: known.catalogue.versions(),
+            files: &known.files,
+        };
+        let unknown = || Err(Sorry::new(sorry::STATE, "this question has no place there"));
+        counter.answer(&peer, &ask, (server.now)()).unwrap_or_else(unknown)
+    });
+    answered.await.unwrap_or_else(|_| Err(broken()))
+}
+
+/// A publication: parts, and the word that it is complete.
+async fn publish(
+    server: &Arc<Server>,
+    peer: &Peer,
+    first: DeskAsk,
+    sending: &mut Sending,
+    receiving: &mut Receiving,
+) -> Answered {
+    let mut publication = Publication::default();
+    let mut next = Some(first);
+    while let Some(ask) = next {
+        match ask {
+            DeskAsk::PublishFile { name, part, last } => {
+                if let Err(no) = publication.take(&name, &part.0, last) {
+                    return Ok(Err(no));
+                }
+            }
+            DeskAsk::Publish { base } => {
+                let at = Arc::clone(server);
+                let taken = tokio::task::spawn_blocking(move || {
+                    let now = (at.now)();
+                    let catalogue = publication.end(&at.desk.home, base, now)?;
+                    at.take_up(now);
+                    Ok(catalogue.versions())
+                });
+                return match taken.await.unwrap_or_else(|_| Err(broken())) {
+                    Ok(versions) => {
+                        server.line(&format!("{} published a new catalogue", peer.name));
+                        server.push_catalogue();
+                        sending.send(&DeskAnswer::Published { versions }).await.map(Ok)
+                    }
+                    Err(no) => Ok(Err(no)),
+                };
+            }
+            _ => break,
+        }
+        next = receiving.recv::<DeskAsk>().await?;
+    }
+    Ok(Err(Sorry::new(sorry::STATE, "the publication is not complete")))
+}
+
+/// The line to an endpoint: the one that it keeps, or one that the desk dials now.
+async fn line_to(server: &Arc<Server>, id: &EndpointId) -> Result<Option<Arc<HeldLine>>, Sorry> {
+    if let Some(line) = server.lines.get(id) {
+        return Ok(Some(line));
+    }
+    let store = server.store().map_err(crate::books::BookError::said)?;
+    let row = store.endpoint(id).map_err(|error| crate::books::BookError::from(error).said())?;
+    let Some(row) = row else {
+        return Err(Sorry::new(sorry::NOT_FOUND, "the desk's address book has no such endpoint"));
+    };
+    let Some(address) = row.address.as_deref() else { return Ok(None) };
+    let Ok(identity) = server.desk.home.desk_identity() else { return Ok(None) };
+    let trust = server.known().endpoints(&server.organisation());
+    let expect = link::Expect { role: link::Role::Endpoint, id: Some(id.to_string()), key: None };
+    let Ok(connection) = link::dial(address, &identity, &trust, &expect).await else {
+        return Ok(None);
+    };
+    let Some(line) = guest::meet(server, connection, &row, DeskPath::Dialled).await else {
+        return Ok(None);
+    };
+    let (at, kept, id) = (Arc::clone(server), Arc::clone(&line), *id);
+    server.begin(async move {
+        let end = kept.connection.closed().await;
+        guest::leaves(&at, id, &kept, &end);
+    });
+    Ok(Some(line))
+}
+
+async fn met(server: &Arc<Server>, id: &EndpointId) -> Result<DeskAnswer, Sorry> {
+    let away = || {
+        let left = server.lines.left(id);
+        let row = server.store().ok().and_then(|store| store.endpoint(id).ok().flatten());
+        let seen = row.and_then(|row| row.last_seen);
+        let last_seen = left.map(|left| left.at).max(seen);
+        DeskAnswer::Away { last_seen, left_in_order: left.map(|left| left.in_order) }
+    };
+    let Some(line) = line_to(server, id).await? else { return Ok(away()) };
+    match line.challenge().await {
+        Ok(met) => Ok(DeskAnswer::Met {
+            hello: Bytes(met.hello),
+            card: Bytes(line.card_envelope.clone()),
+            number: met.number,
+            path: line.path,
+            since: line.since,
+        }),
+        Err(error) => {
+            server.line(&format!(
+                "{}: {}",
+                line.card.name,
+                protocol::error_chain::ErrorChain(&error)
+            ));
+            Ok(away())
+        }
+    }
+}
+
+/// Passes on what is said of a run, to its end.
+async fn pass(mut follower: Follower, sending: &mut Sending) -> Result<(), LinkError> {
+    while let Some(answer) = follower.next().await {
+        sending.send(&*answer).await?;
+    }
+    Ok(())
+}
+
+async fn follow(server: &Arc<Server>, run: RunId, sending: &mut Sending) -> Answered {
+    if let Some(live) = server.runs.get(&run) {
+        return pass(live.follow(), sending).await.map(Ok);
+    }
+    let at = Arc::clone(server);
+    let kept = tokio::task::spawn_blocking(move || file::kept(&at, &run));
+    match kept.await.unwrap_or_else(|_| Err(broken())) {
+        Ok(file::Kept::Record(answers)) => {
+            for answer in &answers {
+                sending.send(answer).await?;
+            }
+            Ok(Ok(()))
+        }
+        Ok(file::Kept::Open(which)) => {
+            let live = server.runs.begin(run);
+            if let Some(live) = live {
+                let follower = live.follow();
+                server.begin(drive::drive(Arc::clone(server), live, which, None));
+                return pass(follower, sending).await.map(Ok);
+            }
+            match server.runs.get(&run) {
+                Some(live) => pass(live.follow(), sending).await.map(Ok),
+                None => Ok(Err(broken())),
+            }
+        }
+        Err(no) => Ok(Err(no)),
+    }
+}
+
+async fn recalled(
+    server: &Arc<Server>,
+    endpoint: &EndpointId,
+    recall: Bytes,
+) -> Result<DeskAnswer, Sorry> {
+    let not_here = || {
+        Sorry::new(sorry::NOT_SENT, "the endpoint is not connected; the recall was not sent")
+            .next("try again when it is there")
+    };
+    let line = line_to(server, endpoint).await?.ok_or_else(not_here)?;
+    let told = async {
+        let mut stream = line.connection.open().await?;
+        stream.send(&Ask::Recall { recall }).await?;
+        stream.finish();
+        stream.recv_within::<Answer>(QUESTION_TIME_MAX).await
+    };
+    match told.await {
+        Ok(Some(Answer::Recalled { was_running })) => Ok(DeskAnswer::Recalled { was_running }),
+        Ok(Some(Answer::Stop { code })) => {
+            let words = format!("the endpoint did not take the recall: {code}");
+            Err(Sorry::new(sorry::NOT_TAKEN, words))
+        }
+        _ => Err(not_here()),
+    }
+}

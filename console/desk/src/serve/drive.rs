@@ -1,0 +1,155 @@
+//! One run from its order's departure to its record, over as many lines as it takes. A console may
+//! listen or not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::frames::{Answer, Ask, DeskAnswer, sorry};
+use protocol::{Bytes, Digest, EndpointId, RunId, limits};
+use sha2::Digest as _;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::line::HeldLine;
+use super::live::Live;
+use super::{Server, file};
+use crate::outbox;
+use crate::session::{EventsSeen, Returned, SessionError};
+
+/// Room after a run's own deadline for stopping it and signing its record, seconds.
+const AFTER_DEADLINE: u64 = 60;
+/// Pause before a run is asked for again on a line that did not answer.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Which run of which order, and where.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Which {
+    pub(super) run: RunId,
+    pub(super) order: Digest,
+    pub(super) endpoint: EndpointId,
+}
+
+/// Sends the order, or asks for a run that was sent before, and stays until its record is filed or
+/// its time is over. What comes later still is collected when its endpoint dials in.
+pub(super) async fn drive(server: Arc<Server>, live: Arc<Live>, which: Which, first: Option<Ask>) {
+    let until = Instant::now() + Duration::from_secs(longest(&server, &which));
+    let last = go(&server, &live, which, first, until).await;
+    // Whoever asks from here on finds what is stored.
+    server.runs.end(&which.run);
+    live.push(last);
+}
+
+fn longest(server: &Server, which: &Which) -> u64 {
+    let order = server.store().ok().and_then(|store| store.order(&which.order).ok().flatten());
+    let limit = order.map(|order| server.known().limit_seconds(&order.script));
+    limit.unwrap_or(limits::RUN_SECONDS_DEFAULT).saturating_add(AFTER_DEADLINE)
+}
+
+async fn go(
+    server: &Arc<Server>,
+    live: &Live,
+    which: Which,
+    first: Option<Ask>,
+    until: Instant,
+) -> DeskAnswer {
+    let unknown = |words: String| DeskAnswer::Sorry {
+        code: sorry::RUN_UNKNOWN.to_owned(),
+        sentence: words,
+        next: Some(format!("salve runs follow {}", which.run.short())),
+    };
+    let mut ask = first;
+    loop {
+        let Ok(line) = timeout_at(until, server.lines.wait_for(&which.endpoint)).await else {
+            return unknown("the endpoint did not come back in the run's time".to_owned());
+        };
+        let question = ask.take().unwrap_or(Ask::Follow { run: which.run });
+        match hear(&line, &question, which.run, live, server).await {
+            Ok(returned) => return file::file(server, &line, which, returned).await,
+            Err(SessionError::Stopped(stop)) => {
+                return unknown(format!("the endpoint's door says: {stop}; it signed nothing"));
+            }
+            Err(error) => {
+                let sentence = protocol::error_chain::ErrorChain(&error).to_string();
+                live.push(DeskAnswer::Lost { sentence });
+                if Instant::now() >= until {
+                    return unknown("the line to the endpoint broke".to_owned());
+                }
+                // A line that is up and does not answer is not asked without a pause.
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Asks, passes every frame on as it comes, and gathers what proves the run.
+async fn hear(
+    line: &HeldLine,
+    ask: &Ask,
+    run: RunId,
+    live: &Live,
+    server: &Server,
+) -> Result<Returned, SessionError> {
+    let (mut sending, mut receiving) = line.connection.open().await?.split();
+    sending.send(ask).await?;
+    sending.finish();
+    let mut returned = Returned {
+        record: Vec::new(),
+        effects: None,
+        plan: None,
+        escrow: None,
+        events: EventsSeen { digest: Digest([0; 32]), count: 0 },
+    };
+    let mut hash = sha2::Sha256::new();
+    loop {
+        let bytes = match receiving.recv_bytes().await {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => break,
+            // With the record in hand the rest can be fetched again.
+            Err(_) if !returned.record.is_empty() => break,
+            Err(error) => return Err(error.into()),
+        };
+        let answer = protocol::frames::decode(&bytes).map_err(|_| SessionError::Unexpected)?;
+        match answer {
+            Answer::Event { event } => {
+                if let protocol::frames::Event::Accepted { run: named, .. } = &event
+                    && *named == run
+                    && let Ok(store) = server.store()
+                {
+                    let _ = store.run_accepted(&run);
+                }
+                hash.update(minicbor::to_vec(&event).map_err(|_| SessionError::Unexpected)?);
+                returned.events.count = returned.events.count.saturating_add(1);
+            }
+            Answer::Plan { plan } if plan.0.len() <= limits::PLAN_BYTES_MAX => {
+                returned.plan = Some(plan.0);
+            }
+            Answer::Effects { part } => {
+                let effects = returned.effects.get_or_insert_default();
+                if effects.len().saturating_add(part.0.len()) > limits::EFFECTS_BYTES_MAX {
+                    return Err(SessionError::Unexpected);
+                }
+                effects.extend_from_slice(&part.0);
+            }
+            Answer::Record { record } => returned.record = record.0,
+            Answer::Escrow { sealed, not_after } => returned.escrow = Some((sealed.0, not_after)),
+            Answer::Stop { code } => return Err(SessionError::Stopped(code)),
+            _ => return Err(SessionError::Unexpected),
+        }
+        live.push(DeskAnswer::Endpoint { frame: Bytes(bytes) });
+    }
+    if returned.record.is_empty() {
+        return Err(SessionError::Line(link::LinkError::Ended));
+    }
+    returned.events.digest = Digest(hash.finalize().into());
+    Ok(returned)
+}
+
+impl Server {
+    /// Delivers what filing made due and no line waits for.
+    pub(super) fn deliver_due(&self, now: protocol::Time) {
+        let Ok(store) = self.store() else { return };
+        match outbox::deliver_builtin(store, now) {
+            Ok(_) => {}
+            Err(error) => self.line(&protocol::error_chain::ErrorChain(&error).to_string()),
+        }
+    }
+}

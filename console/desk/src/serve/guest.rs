@@ -1,0 +1,109 @@
+//! An endpoint's arrival: who it is, what it lacks, what it brings, until it leaves.
+
+use std::sync::Arc;
+
+use link::{Connection, LinkError};
+use protocol::EndpointId;
+use protocol::error_chain::ErrorChain;
+use protocol::frames::{DeskPath, Stop};
+use store::{EndpointRow, EndpointState, RunFilter, RunState};
+
+use super::Server;
+use super::drive;
+use super::line::HeldLine;
+use super::lines::Left;
+
+/// Runs without a record that are asked for when their endpoint comes; more the next time.
+const OPEN_MAX: usize = 64;
+
+/// Serves an endpoint's line to its end.
+pub(super) async fn endpoint(server: Arc<Server>, connection: Connection) {
+    let Some(row) = known_endpoint(&server, &connection) else {
+        return connection.close(Stop::Withdrawn);
+    };
+    let who = row.name.clone();
+    let Some(line) = meet(&server, connection, &row, DeskPath::Kept).await else { return };
+    server.line(&format!("{who} is here, from {}", line.connection.address()));
+    let end = line.connection.closed().await;
+    let in_order = leaves(&server, row.id, &line, &end);
+    server.line(&format!("{who} {}", if in_order { "took leave" } else { "is gone" }));
+}
+
+/// The endpoint of the address book that a certificate names.
+fn known_endpoint(server: &Server, connection: &Connection) -> Option<EndpointRow> {
+    let id: EndpointId = connection.peer()?.id.parse().ok()?;
+    let row = server.store().ok()?.endpoint(&id).ok()??;
+    (row.state == EndpointState::Active).then_some(row)
+}
+
+/// Proves who is there, brings it up to date and puts its line among the others; asks for the runs
+/// that are still owed.
+pub(super) async fn meet(
+    server: &Arc<Server>,
+    connection: Connection,
+    row: &EndpointRow,
+    path: DeskPath,
+) -> Option<Arc<HeldLine>> {
+    let known = server.known();
+    let now = (server.now)();
+    let opened = HeldLine::open(connection.clone(), &known, row, path, now).await;
+    let line = match opened {
+        Ok(line) => Arc::new(line),
+        Err(error) => {
+            server.line(&format!("{}: {}", row.name, ErrorChain(&error)));
+            connection.close(Stop::State);
+            return None;
+        }
+    };
+    let seen = line.with_seen(|seen| Some(server.store().ok()?.endpoint_seen(&row.id, seen, now)));
+    match seen.await {
+        Some(Ok(store::HeadChange::Rewound { had })) => {
+            server
+                .line(&format!("{}: its records went back; record {had} was seen here", row.name));
+        }
+        Some(Err(error)) => server.line(&ErrorChain(&error).to_string()),
+        _ => {}
+    }
+    if let Err(error) = line.bring_up_to_date(&known).await {
+        // It is here all the same: what it lacks shows in its answers.
+        server.line(&format!("{}: {}", row.name, ErrorChain(&error)));
+    }
+    server.lines.put(row.id, Arc::clone(&line));
+    collect(server, row.id, &line).await;
+    Some(line)
+}
+
+/// The line's end; true where the endpoint took leave.
+pub(super) fn leaves(
+    server: &Server,
+    id: EndpointId,
+    line: &Arc<HeldLine>,
+    end: &LinkError,
+) -> bool {
+    let in_order = matches!(end, LinkError::Stopped(_) | LinkError::Ended | LinkError::Closed);
+    server.lines.remove(id, line, Left { at: (server.now)(), in_order });
+    in_order
+}
+
+/// Drives every run of this endpoint that was sent and has no record here, as after a restart of
+/// the desk; tells it once more of records that are filed.
+async fn collect(server: &Arc<Server>, id: EndpointId, line: &Arc<HeldLine>) {
+    let Ok(store) = server.store() else { return };
+    let filter =
+        RunFilter { endpoint: Some(id), unanswered: true, limit: OPEN_MAX, ..RunFilter::default() };
+    for row in store.runs(&filter).unwrap_or_default() {
+        if row.state == RunState::Prepared {
+            continue;
+        }
+        if let Some(live) = server.runs.begin(row.id) {
+            let which = drive::Which { run: row.id, order: row.order, endpoint: id };
+            server.begin(drive::drive(Arc::clone(server), live, which, None));
+        }
+    }
+    for run in &line.unfiled {
+        let Ok(Some(row)) = store.run(run) else { continue };
+        if let (Some(true), Some(record)) = (row.verified, row.record_hash) {
+            line.filed(record).await;
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The catalogue as the desk has it now: read once, shared by everybody who asks.
+
+use link::Trust;
+use policy::{Policy, PolicyFile};
+use protocol::{ScriptName, Time, limits};
+use trust::catalogue::{Catalogue, Files};
+
+use crate::catalogue::{self, CatalogueTrouble};
+use crate::home::Home;
+use crate::verify::Anchors;
+
+/// Catalogue, its files and its policy, of one generation.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) catalogue: Catalogue,
+    pub(super) files: Files,
+    pub(super) policy: Policy,
+}
+
+impl Known {
+    pub(super) fn read(home: &Home, now: Time) -> Result<Self, CatalogueTrouble> {
+        let (catalogue, files) = (catalogue::open(home, now)?, catalogue::files(home)?);
+        let policy = PolicyFile::read(catalogue.policy_text()).map_err(CatalogueTrouble::Policy)?;
+        Ok(Self { catalogue, files, policy })
+    }
+    fn trust(&self, cas: &[protocol::Bytes], organisation: &str) -> Trust {
+        Trust {
+            cas: cas.iter().map(|der| der.0.clone()).collect(),
+            organisation: organisation.to_owned(),
+            denied: self.policy.denied_serials(),
+            floor: self.catalogue.issued(),
+        }
+    }
+    /// Whom the desk takes for an agent.
+    pub(super) fn people(&self, organisation: &str) -> Trust {
+        self.trust(&self.policy.file().cas.people, organisation)
+    }
+    /// Whom it takes for an endpoint.
+    pub(super) fn endpoints(&self, organisation: &str) -> Trust {
+        self.trust(&self.policy.file().cas.endpoints, organisation)
+    }
+    /// Whom filing believes.
+    pub(super) fn anchors(&self, now: Time) -> Anchors {
+        Anchors::of_policy(&self.policy, self.catalogue.versions(), now)
+    }
+    /// How long a script may run, seconds; the longest there is where it is not listed.
+    pub(super) fn limit_seconds(&self, script: &ScriptName) -> u64 {
+        match self.catalogue.latest(script).map(|entry| entry.manifest.limit_seconds) {
+            Some(0) => limits::RUN_SECONDS_DEFAULT,
+            Some(seconds) => seconds,
+            None => limits::RUN_SECONDS_MAX,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! A line to one endpoint that proved who it is: met, brought up to date, asked.
+
+use std::time::Duration;
+
+use link::{Connection, LinkError, Stream};
+use protocol::documents::{Card, Hello};
+use protocol::frames::{Answer, Ask, DeskPath};
+use protocol::{RunId, Time, limits};
+use store::{EndpointRow, Seen};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use trust::Verified;
+
+use super::known::Known;
+use crate::session::{self, SessionError};
+
+/// A challenge older than this is replaced before a number of it is given out.
+const GIVEN_WITHIN: Duration = Duration::from_secs(limits::CHALLENGE_SECONDS / 2);
+/// Numbers given out for one challenge: within the endpoint's window, in whatever order they come.
+const NUMBERS_MAX: u64 = limits::DISPATCH_WINDOW / 2;
+const HELLO_TIME_MAX: Duration = Duration::from_secs(limits::HELLO_SECONDS_MAX);
+
+/// The hello in force.
+#[derive(Debug)]
+struct Held {
+    stream: Stream,
+    bytes: Vec<u8>,
+    hello: Verified<Hello>,
+    number: u64,
+    made: Instant,
+}
+
+/// One endpoint's line.
+#[derive(Debug)]
+pub(super) struct HeldLine {
+    pub(super) connection: Connection,
+    pub(super) card: Verified<Card>,
+    pub(super) card_envelope: Vec<u8>,
+    pub(super) path: DeskPath,
+    pub(super) since: Time,
+    /// Runs that ended there and whose records nobody acknowledged, by the first hello.
+    pub(super) unfiled: Vec<RunId>,
+    held: Mutex<Held>,
+}
+
+/// What a console needs for one dispatch.
+#[derive(Debug)]
+pub(super) struct Met {
+    pub(super) hello: Vec<u8>,
+    pub(super) number: u64,
+}
+
+impl HeldLine {
+    /// Asks whoever holds the other end who it is, and believes its card and its seal only.
+    pub(super) async fn open(
+        connection: Connection,
+        known: &Known,
+        to: &EndpointRow,
+        path: DeskPath,
+        now: Time,
+    ) -> Result<Self, SessionError> {
+        let mut stream = connection.open().await?;
+        stream.send(&Ask::Hello { min: session::VERSION, max: session::VERSION }).await?;
+        let (bytes, card, unfiled) = match stream.recv_within(HELLO_TIME_MAX).await? {
+            Some(Answer::Hello { hello, card, unfiled }) => (hello.0, card.0, unfiled),
+            Some(Answer::Stop { code }) => return Err(SessionError::Stopped(code)),
+            Some(_) => return Err(SessionError::Unexpected),
+            None => return Err(LinkError::Ended.into()),
+        };
+        let key = connection.peer().map(|peer| peer.key);
+        let floor = known.catalogue.issued();
+        let ((card, card_envelope), hello) =
+            session::meet(&known.policy, floor, to, &card, &bytes, key, now)?;
+        let made = Instant::now();
+        let held = Mutex::new(Held { stream, bytes, hello, number: 0, made });
+        Ok(Self { connection, card, card_envelope, path, since: now, unfiled, held })
+    }
+
+    /// Sends the catalogue files that the endpoint lacks.
+    pub(super) async fn bring_up_to_date(&self, known: &Known) -> Result<(), SessionError> {
+        let theirs = self.held.lock().await.hello.catalogue;
+        session::bring_up_to_date(&self.connection, theirs, &known.catalogue, &known.files).await
+    }
+
+    /// The hello in force with a number that nobody else gets.
+    pub(super) async fn challenge(&self) -> Result<Met, SessionError> {
+        let mut held = self.held.lock().await;
+        if held.made.elapsed() > GIVEN_WITHIN || held.number >= NUMBERS_MAX {
+            self.renew(&mut held).await?;
+        }
+        held.number = held.number.saturating_add(1);
+        Ok(Met { hello: held.bytes.clone(), number: held.number })
+    }
+
+    async fn renew(&self, held: &mut Held) -> Result<(), SessionError> {
+        held.stream.send(&Ask::Challenge).await?;
+        match held.stream.recv_within(HELLO_TIME_MAX).await? {
+            Some(Answer::Challenge { hello }) => {
+                held.hello = session::open_hello(&hello.0, &self.card)?;
+                (held.bytes, held.number, held.made) = (hello.0, 0, Instant::now());
+                Ok(())
+            }
+            Some(Answer::Stop { code }) => Err(SessionError::Stopped(code)),
+            Some(_) => Err(SessionError::Unexpected),
+            None => Err(LinkError::Ended.into()),
+        }
+    }
+
+    /// What the address book keeps of the newest hello.
+    pub(super) async fn with_seen<T>(&self, work: impl FnOnce(&Seen<'_>) -> T) -> T {
+        let held = self.held.lock().await;
+        let hello = &held.hello;
+        work(&Seen { versions: hello.catalogue, head: hello.head, daemon: &hello.version })
+    }
+
+    /// Tells the endpoint that a record is filed. Advice: what is lost is offered again.
+    pub(super) async fn filed(&self, record: protocol::Digest) {
+        let _ = self.held.lock().await.stream.send(&Ask::Filed { record }).await;
+    }
+}

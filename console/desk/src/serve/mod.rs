@@ -1,0 +1,238 @@
+//! The shared desk: endpoints hold their lines here, consoles ask over theirs.
+//!
+//! Stores, forwards and files; it can withhold and delay, and it signs nothing but what the online
+//! keys are for. Never reads an agent's key. What an agent ordered is stored with the promise of its
+//! note before a byte leaves, and a run goes on here whether its console stays or not.
+
+mod console;
+mod drive;
+mod file;
+mod guest;
+mod known;
+mod line;
+mod lines;
+mod live;
+mod submit;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use link::{Connection, Listener, Protocol};
+use protocol::Time;
+use protocol::error_chain::ErrorChain;
+use protocol::frames::Stop;
+use store::Store;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::books::BookError;
+use crate::catalogue::{self, CatalogueTrouble};
+use crate::home::HomeError;
+use crate::org::Desk;
+use known::Known;
+use lines::Lines;
+use live::Runs;
+
+pub use link::ListenError;
+
+/// From one look at what is due (timestamp, notes that were not delivered) to the next.
+const ROUND: Duration = Duration::from_secs(60);
+/// Longest wait for connections to take leave when the desk stops.
+const LEAVE: Duration = Duration::from_secs(2);
+
+/// Why the desk does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Its catalogue.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueTrouble),
+    /// Its own certificate or key.
+    #[error("could not take up the desk's certificate and key")]
+    Identity(#[source] HomeError),
+    /// Its port.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A home that works with another desk has no store to serve.
+    #[error(transparent)]
+    Books(#[from] BookError),
+}
+
+/// What the desk says of itself as it works; the command writes it to its journal.
+#[derive(Debug)]
+pub enum Said<'a> {
+    /// It listens there.
+    Listening(std::net::SocketAddr),
+    /// One line, as it happens.
+    Line(&'a str),
+}
+
+/// The running desk.
+pub struct Server {
+    desk: Desk,
+    known: RwLock<Arc<Known>>,
+    lines: Lines,
+    runs: Runs,
+    tasks: Mutex<JoinSet<()>>,
+    now: fn() -> Time,
+    say: Box<dyn Fn(Said<'_>) + Send + Sync>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("home", &self.desk.home).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Over a home with a store of its own.
+    ///
+    /// # Errors
+    /// [`ServeError`]: the catalogue cannot be read, or the home works with another desk.
+    pub fn new(
+        desk: Desk,
+        now: fn() -> Time,
+        say: impl Fn(Said<'_>) + Send + Sync + 'static,
+    ) -> Result<Arc<Self>, ServeError> {
+        desk.store.here()?;
+        catalogue::renew_if_old(&desk.home, now())?;
+        let known = RwLock::new(Arc::new(Known::read(&desk.home, now())?));
+        let (lines, runs, say) = (Lines::default(), Runs::default(), Box::new(say));
+        let tasks = Mutex::default();
+        Ok(Arc::new(Self { desk, known, lines, runs, tasks, now, say }))
+    }
+
+    /// Serves on `address` (UDP) until `stop` is ready, then takes leave of everybody.
+    ///
+    /// # Errors
+    /// [`ServeError`] before it listens.
+    pub async fn serve(
+        self: Arc<Self>,
+        address: &str,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        let identity = self.desk.home.desk_identity().map_err(ServeError::Identity)?;
+        let known = self.known();
+        let organisation = self.organisation();
+        let mut listener = Listener::bind_desk(
+            address,
+            &identity,
+            &known.people(&organisation),
+            &known.endpoints(&organisation),
+        )?;
+        drop(known);
+        if let Ok(bound) = listener.address() {
+            (self.say)(Said::Listening(bound));
+        }
+        let mut guests = JoinSet::new();
+        let mut round = interval(ROUND);
+        round.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stop = pin!(stop);
+        loop {
+            tokio::select! {
+                came = listener.accept() => match came {
+                    Some(Ok(connection)) => self.admit(connection, &mut guests),
+                    Some(Err(rejected)) => if let Some(fault) = rejected.fault {
+                        self.line(&format!("turned {} away: {fault}", rejected.address));
+                    },
+                    None => break,
+                },
+                Some(_) = guests.join_next(), if !guests.is_empty() => {}
+                _ = round.tick() => if self.look_round().await {
+                    let known = self.known();
+                    let people = known.people(&organisation);
+                    let endpoints = known.endpoints(&organisation);
+                    if let Err(error) = listener.set_desk(&identity, &people, &endpoints) {
+                        self.line(&ErrorChain(&error).to_string());
+                    }
+                },
+                () = &mut stop => break,
+            }
+        }
+        listener.refuse_new();
+        // What runs on endpoints goes on there, and is asked for when the desk is back.
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        self.lines.close_all(Stop::Drain);
+        let all_gone = async { while guests.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(LEAVE, all_gone).await;
+        Ok(())
+    }
+
+    fn admit(self: &Arc<Self>, connection: Connection, guests: &mut JoinSet<()>) {
+        let server = Arc::clone(self);
+        match connection.protocol() {
+            Protocol::Session => drop(guests.spawn(guest::endpoint(server, connection))),
+            Protocol::Console => drop(guests.spawn(console::console(server, connection))),
+            // Enrolment waits at the door that `enroll` opens.
+            Protocol::Enrolment => connection.close(Stop::Token),
+        }
+    }
+
+    /// Renews what is old, takes up a catalogue that was published beside us, delivers what is due.
+    /// True where whom we admit may have changed.
+    async fn look_round(self: &Arc<Self>) -> bool {
+        let server = Arc::clone(self);
+        let looked = tokio::task::spawn_blocking(move || {
+            let now = (server.now)();
+            if let Err(error) = catalogue::renew_if_old(&server.desk.home, now) {
+                server.line(&ErrorChain(&error).to_string());
+            }
+            server.deliver_due(now);
+            server.take_up(now)
+        });
+        let changed = looked.await.unwrap_or(false);
+        if changed {
+            self.push_catalogue();
+        }
+        changed
+    }
+
+    /// Reads the home's catalogue; true where it is another one than before.
+    fn take_up(&self, now: Time) -> bool {
+        match Known::read(&self.desk.home, now) {
+            Ok(new) => {
+                let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+                let changed = known.catalogue.versions() != new.catalogue.versions();
+                *known = Arc::new(new);
+                changed
+            }
+            Err(error) => {
+                self.line(&ErrorChain(&error).to_string());
+                false
+            }
+        }
+    }
+
+    /// Brings a new catalogue to everybody who holds a line, so that a withdrawal counts at once.
+    fn push_catalogue(self: &Arc<Self>) {
+        for line in self.lines.all() {
+            let known = self.known();
+            self.begin(async move {
+                // Who does not take it now is brought up to date before its next order.
+                let _ = line.bring_up_to_date(&known).await;
+            });
+        }
+    }
+
+    /// Has something go on beside whoever asked for it; it ends with the desk.
+    fn begin(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
+    fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+    fn organisation(&self) -> String {
+        self.desk.organisation.id.to_string()
+    }
+    fn store(&self) -> Result<&Store, BookError> {
+        self.desk.store.here()
+    }
+    fn line(&self, text: &str) {
+        (self.say)(Said::Line(text));
+    }
+}
