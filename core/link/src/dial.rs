@@ -157,6 +157,19 @@ fn way(peer: SocketAddr) -> io::Result<Way> {
     Ok(Way { peer, socket: UdpSocket::bind(any)?, ear })
 }
 
+/// The addresses of `HOST:PORT`, and whether the host is a name, which may move. For a process that
+/// must be alone when it locks itself: waits as long as the system's resolver does.
+///
+/// # Errors
+/// [`DialError`] of the step name.
+pub fn look_up(address: &str) -> Result<(Vec<SocketAddr>, bool), DialError> {
+    let (host, port) = split(address)?;
+    let is_name = host.parse::<IpAddr>().is_err();
+    let name = |source| DialError::Name { address: address.to_owned(), source };
+    let found = (host, port).to_socket_addrs().map_err(name)?;
+    Ok((found.take(ADDRESSES_MAX).collect(), is_name))
+}
+
 impl Line {
     /// Looks the name up, asks for a route, opens the sockets. Sends nothing to the peer.
     ///
@@ -178,10 +191,7 @@ impl Line {
     /// # Errors
     /// [`DialError`] of the steps name and route.
     pub fn prepare_alone(address: &str) -> Result<Self, DialError> {
-        let (host, port) = split(address)?;
-        let name = |source| DialError::Name { address: address.to_owned(), source };
-        let found = (host, port).to_socket_addrs().map_err(name)?;
-        Self::to(address, found.take(ADDRESSES_MAX).collect())
+        Self::to(address, look_up(address)?.0)
     }
     fn to(address: &str, peers: Vec<SocketAddr>) -> Result<Self, DialError> {
         let given = || address.to_owned();

@@ -15,7 +15,7 @@ mod transport;
 mod verify;
 
 pub use connection::{Connection, LinkError, Objection, Receiving, Sending, Stream};
-pub use dial::{DialError, Dialler, Line, dial, dial_desk, dial_pinned};
+pub use dial::{DialError, Dialler, Line, dial, dial_desk, dial_pinned, look_up};
 pub use identity::{Expect, Identity, Peer, Role, Trust, spki_digest, uri};
 pub use listen::{ListenError, Listener, Rejected};
 pub use own::own_address;

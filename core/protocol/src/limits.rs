@@ -78,6 +78,10 @@ pub const REDIAL_SPREAD_SECONDS: u64 = 10;
 /// Without any desk for so long, a gate that knows a desk by name ends, seconds: the next one
 /// looks the name up again.
 pub const RESOLVE_AGAIN_SECONDS: u64 = 300;
+/// The same where not even a name was found, seconds: at a machine's start the network comes late.
+pub const RESOLVE_SOON_SECONDS: u64 = 60;
+/// Looking up the names of desks ends after, seconds: the door must open.
+pub const RESOLVE_SECONDS_MAX: u64 = 10;
 /// Desks that an endpoint may name: a main one and a few in reserve.
 pub const DESKS_MAX: usize = 4;
 /// An endpoint whose certificate expired at most so long ago is let in by a desk, days, to be

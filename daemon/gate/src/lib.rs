@@ -4,6 +4,7 @@
 //! first message on its pipe says what it is: a door (`serve`), or one errand (`enrol`, `probe`).
 #![forbid(unsafe_code)]
 
+mod desk;
 mod errand;
 mod pipes;
 mod queue;
@@ -11,6 +12,7 @@ mod serve;
 mod session;
 
 use hatch::{Exceptions, ToGate, lock::LockError};
+use protocol::Bytes;
 
 pub use pipes::{PipeFault, Reader, Writer};
 
@@ -49,13 +51,15 @@ pub async fn run(mut keeper: Reader, mut answers: Writer) -> Result<(), GateErro
             denied,
             floor,
             ids,
+            desks,
+            chance,
+            redial,
+            look_up,
         }) => {
-            let me = link::Identity {
-                certificates: certificates.into_iter().map(|bytes| bytes.0).collect(),
-                key: key.0.into(),
-            };
+            let me = link::Identity { certificates: chain(certificates), key: key.0.into() };
             let trust = serve::trust(people_ca, organisation, denied, floor);
-            serve::serve(serve::Door { listen, me, trust, ids }, keeper, answers).await
+            let outward = serve::Outwards { desks, chance, redial, look_up };
+            serve::serve(serve::Door { listen, me, trust, ids, outward }, keeper, answers).await
         }
         Some(ToGate::Enrol { desk, desk_key, request, ids }) => {
             errand::enrol(&desk, desk_key, &request.0, ids, &mut answers).await
@@ -66,6 +70,10 @@ pub async fn run(mut keeper: Reader, mut answers: Writer) -> Result<(), GateErro
         Some(_) => Err(GateError::NoTask),
         None => Ok(()),
     }
+}
+
+fn chain(certificates: Vec<Bytes>) -> Vec<Vec<u8>> {
+    certificates.into_iter().map(|bytes| bytes.0).collect()
 }
 
 /// Without ids of its own the gate keeps the user's uid, which only a named exception allows.

@@ -5,18 +5,20 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hatch::{FromGate, ToGate};
-use link::{Connection, Identity, Listener, Rejected, Trust};
+use link::{Connection, Identity, LinkError, Listener, Rejected, Trust};
 use protocol::frames::Stop;
 use protocol::{Bytes, Time, limits};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::desk::{self, News, Outward};
 use crate::pipes::{PipeFault, Reader, Writer};
 use crate::queue::{Out, Queue, Total};
-use crate::session::Session;
-use crate::{GateError, exceptions};
+use crate::session::{Over, Session};
+use crate::{GateError, chain, exceptions};
 
 /// Sessions at once: a help desk's worth of consoles on one machine, with room.
 const SESSIONS_MAX: usize = 64;
@@ -34,6 +36,16 @@ pub(crate) struct Door {
     pub(crate) me: Identity,
     pub(crate) trust: Trust,
     pub(crate) ids: Option<(u32, u32)>,
+    pub(crate) outward: Outwards,
+}
+
+/// Desks to dial, in order, and what the pauses between dials come from.
+#[derive(Debug)]
+pub(crate) struct Outwards {
+    pub(crate) desks: Vec<String>,
+    pub(crate) chance: u64,
+    pub(crate) redial: u64,
+    pub(crate) look_up: u64,
 }
 
 pub(crate) fn trust(
@@ -53,12 +65,17 @@ pub(crate) async fn serve(
 ) -> Result<(), GateError> {
     let listener = Listener::bind(&door.listen, &door.me, &door.trust)?;
     let address = listener.address().map_err(GateError::Address)?.to_string();
+    // Names are looked up while that is still possible.
+    let outward = Outward::prepare(listener.dialler(), door.outward);
     let defences = hatch::lock::gate(door.ids, &exceptions(door.ids))?;
     answers.send(&FromGate::Ready { address, defences }).await?;
     let (up, waiting) = mpsc::channel(KEEPER_QUEUE);
     let mut house = House {
         listener,
+        me: door.me,
         trust: door.trust,
+        outward,
+        line: None,
         sessions: BTreeMap::new(),
         tasks: JoinSet::new(),
         next: 0,
@@ -67,6 +84,7 @@ pub(crate) async fn serve(
         draining: false,
         rejected: 0,
     };
+    house.dial(Duration::ZERO, 0);
     let mut writing = pin!(pump(waiting, answers));
     let end = tokio::select! {
         end = house.run(keeper) => end?,
@@ -96,6 +114,8 @@ enum End {
     Drained,
     /// Nobody is left to decide anything.
     KeeperGone,
+    /// A desk's name must be looked up again, and nobody is here.
+    Lost,
 }
 
 /// Writes what the sessions have to say, one after the other.
@@ -117,9 +137,14 @@ struct Line {
 #[derive(Debug)]
 struct House {
     listener: Listener,
+    me: Identity,
     trust: Trust,
+    /// None: no desk is configured, or this gate drains.
+    outward: Option<Outward>,
+    /// The session that we dialled.
+    line: Option<u32>,
     sessions: BTreeMap<u32, Line>,
-    tasks: JoinSet<u32>,
+    tasks: JoinSet<Over>,
     next: u32,
     total: Total,
     up: mpsc::Sender<FromGate>,
@@ -144,11 +169,73 @@ impl House {
                     None => return Ok(End::KeeperGone),
                 },
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => match ended {
-                    Ok(session) => { self.sessions.remove(&session); }
+                    Ok(over) => self.ended(over).await,
                     Err(error) => tracing::error!("a session's task failed: {error}"),
                 },
+                news = desk::news(&mut self.outward) => {
+                    if let Some(end) = self.hear(news).await {
+                        return Ok(end);
+                    }
+                }
             }
         }
+    }
+
+    /// Dials the desks from this one on, after the pause.
+    fn dial(&mut self, pause: Duration, from: usize) {
+        if let Some(outward) = &mut self.outward {
+            outward.dial(pause, from, &self.me, &self.trust);
+        }
+    }
+
+    /// A desk answered, or none did.
+    async fn hear(&mut self, news: News) -> Option<End> {
+        match news {
+            // Withdrawn while it was dialled.
+            News::Reached(connection)
+                if connection.peer().is_none_or(|peer| self.trust.denies(peer)) =>
+            {
+                connection.close(Stop::Withdrawn);
+                self.redial(false, &LinkError::Stopped(Stop::Withdrawn)).await;
+            }
+            News::Reached(connection) => {
+                self.line = self.seat(connection);
+                let desk = self.outward.as_ref().map_or("", Outward::name).to_owned();
+                self.tell(FromGate::Desk { desk, fault: None, again: 0 }).await;
+            }
+            News::Unreached { desk, fault, again } => {
+                let lost = self.outward.as_ref().is_some_and(Outward::is_lost);
+                if lost && self.tasks.is_empty() {
+                    self.tell(FromGate::LookUp).await;
+                    return Some(End::Lost);
+                }
+                self.dial(again, 0);
+                let (fault, again) = (Some(fault), again.as_secs());
+                self.tell(FromGate::Desk { desk, fault, again }).await;
+            }
+        }
+        None
+    }
+
+    async fn ended(&mut self, over: Over) {
+        self.sessions.remove(&over.number);
+        if self.line.take_if(|line| *line == over.number).is_some() {
+            self.redial(over.lived, &over.end).await;
+        }
+    }
+
+    async fn redial(&mut self, lived: bool, end: &LinkError) {
+        let Some(outward) = &mut self.outward else { return };
+        let (pause, from) = outward.ended(lived);
+        let desk = outward.name().to_owned();
+        self.dial(pause, from);
+        let (fault, again) = (Some(end.to_string()), pause.as_secs());
+        self.tell(FromGate::Desk { desk, fault, again }).await;
+    }
+
+    /// An error here means that the keeper has gone; the main loop ends for the same reason.
+    async fn tell(&self, message: FromGate) {
+        let _ = self.up.send(message).await;
     }
 
     fn admit(&mut self, connection: Connection) {
@@ -163,14 +250,23 @@ impl House {
         {
             return connection.close(Stop::Rate);
         }
+        self.seat(connection);
+    }
+
+    /// Makes a session of a connection; gives its number.
+    fn seat(&mut self, connection: Connection) -> Option<u32> {
         // Numbers are never reused; after four thousand million sessions a new gate is due.
-        let Some(next) = self.next.checked_add(1) else { return connection.close(Stop::Drain) };
+        let Some(next) = self.next.checked_add(1) else {
+            connection.close(Stop::Drain);
+            return None;
+        };
         let number = std::mem::replace(&mut self.next, next);
         let queue = Arc::new(Queue::new(self.total.clone()));
         let line = Line { connection: connection.clone(), queue: Arc::clone(&queue) };
         self.sessions.insert(number, line);
         let session = Session { number, connection, queue, keeper: self.up.clone() };
         self.tasks.spawn(session.run());
+        Some(number)
     }
 
     /// One line for the 1st, 2nd, 4th, 8th ... so that a flood writes no log.
@@ -201,8 +297,14 @@ impl House {
                     line.connection.close(stop);
                 }
             }
+            ToGate::Certificate { certificates } => {
+                let me = Identity { certificates: chain(certificates), key: self.me.key.clone() };
+                self.listener.set_identity(&me, &self.trust)?;
+                self.me = me;
+            }
             ToGate::Drain => {
                 self.draining = true;
+                self.outward = None;
                 self.listener.refuse_new();
                 let sessions: Vec<u32> = self.sessions.keys().copied().collect();
                 sessions.into_iter().for_each(|session| self.push(session, Out::Drain));

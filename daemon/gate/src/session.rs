@@ -28,12 +28,21 @@ pub(crate) struct Session {
     pub(crate) keeper: mpsc::Sender<FromGate>,
 }
 
+/// How a session ended.
+#[derive(Debug)]
+pub(crate) struct Over {
+    pub(crate) number: u32,
+    /// A first frame came.
+    pub(crate) lived: bool,
+    pub(crate) end: LinkError,
+}
+
 /// How a stream's reading half ended.
 type Read = (u32, Result<(), LinkError>);
 
 impl Session {
     /// Runs the session to its end. The keeper hears of it only if a first frame came.
-    pub(crate) async fn run(self) -> u32 {
+    pub(crate) async fn run(self) -> Over {
         let mut opened = false;
         let mut readers = JoinSet::new();
         let end = self.talk(&mut opened, &mut readers).await;
@@ -45,7 +54,7 @@ impl Session {
         if opened {
             self.tell(FromGate::Closed { session: self.number }).await;
         }
-        self.number
+        Over { number: self.number, lived: opened, end }
     }
 
     /// An error here means that the keeper has gone; the main loop ends for the same reason.

@@ -72,6 +72,20 @@ pub enum ToGate {
         /// Uid and gid to become; none under exception `uid`.
         #[n(7)]
         ids: Option<(u32, u32)>,
+        /// `HOST:PORT` of the desks to hold a line to, best first; usually none.
+        #[n(8)]
+        desks: Vec<String>,
+        /// Chance for the pauses between dials; nothing secret comes of it.
+        #[n(9)]
+        chance: u64,
+        /// Pause after the first round of dials that reached no desk, at most, seconds: a gate that
+        /// takes over from one that ended with [`FromGate::LookUp`] has waited already.
+        #[n(10)]
+        redial: u64,
+        /// Without any desk for so long the gate ends with [`FromGate::LookUp`], where one of them
+        /// is named and nobody is connected, seconds.
+        #[n(11)]
+        look_up: u64,
     },
     /// New CAs, denied serials and floor; live connections of denied serials close at once.
     #[n(1)]
@@ -150,6 +164,13 @@ pub enum ToGate {
         /// Uid and gid to become.
         #[n(2)]
         ids: Option<(u32, u32)>,
+    },
+    /// A renewed certificate: shown from the next handshake on, live connections go on.
+    #[n(8)]
+    Certificate {
+        /// Certificate chain (DER), leaf first, for the key of `serve`.
+        #[n(0)]
+        certificates: Vec<Bytes>,
     },
 }
 
@@ -238,6 +259,23 @@ pub enum FromGate {
         #[n(0)]
         steps: Vec<ProbeStep>,
     },
+    /// How it stands with the line to a desk; for people, decides nothing.
+    #[n(7)]
+    Desk {
+        /// `HOST:PORT` as configured; the last one that was tried where none was reached.
+        #[n(0)]
+        desk: String,
+        /// Why there is no line; none while it is held.
+        #[n(1)]
+        fault: Option<String>,
+        /// When it dials again, seconds from now, where there is no line.
+        #[n(2)]
+        again: u64,
+    },
+    /// No desk was reached for long, and one is known by name: this gate ends so that the next one
+    /// looks the name up again.
+    #[n(8)]
+    LookUp,
 }
 
 /// One thing that `probe` or `enrol` tried.

@@ -1,6 +1,7 @@
 //! The program `gate` with a keeper's double at its pipes and real QUIC at its door.
 
 #[cfg(test)]
+mod desk;
 mod errands;
 #[cfg(test)]
 mod serve;

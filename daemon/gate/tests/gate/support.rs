@@ -9,7 +9,7 @@ use std::time::Duration;
 use gate::{Reader, Writer};
 use hatch::{FromGate, ToGate};
 use link::{Connection, Expect, Identity, Role, Trust, uri};
-use protocol::{Bytes, Time};
+use protocol::{Bytes, Time, limits};
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ED25519, SanType, SerialNumber,
@@ -86,7 +86,7 @@ pub(crate) struct Ca {
 }
 
 impl Ca {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
         let mut params = CertificateParams::default();
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
@@ -97,13 +97,18 @@ impl Ca {
     }
     pub(crate) fn issue(&self, role: Role, id: &str, serial: u8) -> Identity {
         let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+        self.issue_for(role, id, serial, &key.serialize_der())
+    }
+    /// For a key that somebody has already (PKCS#8).
+    pub(crate) fn issue_for(&self, role: Role, id: &str, serial: u8, key: &[u8]) -> Identity {
+        let key = KeyPair::try_from(key).unwrap();
         let mut params = CertificateParams::default();
         let name = uri("demo", role, id);
         params.subject_alt_names = vec![SanType::URI(name.as_str().try_into().unwrap())];
-        params.extended_key_usages = vec![match role {
-            Role::Endpoint => ExtendedKeyUsagePurpose::ServerAuth,
-            Role::Agent | Role::Desk => ExtendedKeyUsagePurpose::ClientAuth,
-        }];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        if role != Role::Agent {
+            params.extended_key_usages.push(ExtendedKeyUsagePurpose::ServerAuth);
+        }
         params.serial_number = Some(SerialNumber::from_slice(&[serial]));
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Identity { certificates: vec![certificate.der().to_vec()], key: key.serialize_der().into() }
@@ -116,11 +121,29 @@ pub(crate) struct House {
     pub(crate) address: String,
     pub(crate) people: Ca,
     pub(crate) machines: Ca,
+    /// The gate's TLS key (PKCS#8).
+    pub(crate) key: Vec<u8>,
+}
+
+/// What a gate is told of desks.
+pub(crate) struct Desks {
+    pub(crate) addresses: Vec<String>,
+    pub(crate) chance: u64,
+    pub(crate) look_up: u64,
+}
+
+impl Desks {
+    pub(crate) fn at(addresses: &[&str]) -> Self {
+        let addresses = addresses.iter().map(|address| (*address).to_owned()).collect();
+        Self { addresses, chance: 7, look_up: limits::RESOLVE_AGAIN_SECONDS }
+    }
 }
 
 impl House {
     pub(crate) async fn open() -> Self {
-        let (people, machines) = (Ca::new("people"), Ca::new("machines"));
+        Self::with((Ca::new("people"), Ca::new("machines")), Desks::at(&[])).await
+    }
+    pub(crate) async fn with((people, machines): (Ca, Ca), desks: Desks) -> Self {
         let me = machines.issue(Role::Endpoint, "e1", 1);
         let mut keeper = Keeper::start();
         keeper
@@ -133,13 +156,17 @@ impl House {
                 denied: Vec::new(),
                 floor: Time(0),
                 ids: ids(),
+                desks: desks.addresses,
+                chance: desks.chance,
+                redial: limits::REDIAL_SECONDS_MIN,
+                look_up: desks.look_up,
             })
             .await;
         let FromGate::Ready { address, defences } = keeper.hear().await else {
             panic!("not ready")
         };
         assert!(!defences.is_empty());
-        Self { keeper, address, people, machines }
+        Self { keeper, address, people, machines, key: me.key.to_vec() }
     }
     pub(crate) fn trust(&self) -> Trust {
         Trust {
@@ -170,7 +197,7 @@ impl House {
             .with_custom_certificate_verifier(Arc::new(Anybody))
             .with_client_auth_cert(chain, key.into())
             .unwrap();
-        tls.alpn_protocols = vec![protocol::limits::ALPN.to_vec()];
+        tls.alpn_protocols = vec![limits::ALPN.to_vec()];
         let quic = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
         let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
         let config = quinn::ClientConfig::new(Arc::new(quic));
