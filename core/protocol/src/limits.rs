@@ -91,6 +91,13 @@ pub const EXPIRED_ENDPOINT_DAYS: u64 = 180;
 pub const CLOCK_SKEW_SECONDS: u64 = 120;
 /// Life of a challenge that nobody used, seconds (monotonic).
 pub const CHALLENGE_SECONDS: u64 = 60;
+/// Challenges of one console's session that live at once: the one in use and those asked for ahead.
+pub const CHALLENGES_MAX: usize = 4;
+/// The same for a desk's session, which has as many consoles behind it.
+pub const DESK_CHALLENGES_MAX: usize = 256;
+/// Seals of a desk's session that may not open in a minute; more are not looked at. Its own look at
+/// them should leave none, and one bad console must not cut all the others.
+pub const DESK_BAD_SEALS_A_MINUTE: u32 = 64;
 /// Dispatch numbers of one challenge that may overtake each other.
 pub const DISPATCH_WINDOW: u64 = 64;
 /// Longest life of a dispatch, seconds.
@@ -115,6 +122,8 @@ pub const LEDGER_SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 pub const SCRATCH_BYTES: u64 = 32 * 1024 * 1024;
 /// Enrolment request, bytes.
 pub const ENROL_REQUEST_BYTES_MAX: usize = 8 * 1024;
+/// A leaf certificate, bytes (DER): ours have some 500.
+pub const CERTIFICATE_BYTES_MAX: usize = 4 * 1024;
 /// Life of an enrolment token, seconds.
 pub const ENROL_TOKEN_SECONDS: u64 = 15 * 60;
 /// Largest message between the daemon's processes, bytes: one frame and its address.
@@ -165,6 +174,7 @@ const _: () = assert!(HELLO_SECONDS_MAX < IDLE_SECONDS_MAX);
 const _: () = assert!(LINE_PING_SECONDS * 3 <= LINE_IDLE_SECONDS_MAX);
 const _: () = assert!(IDLE_SECONDS_MAX < LINE_IDLE_SECONDS_MAX);
 const _: () = assert!(STREAMS_MAX < DESK_STREAMS_MAX);
+const _: () = assert!(CHALLENGES_MAX < DESK_CHALLENGES_MAX);
 const _: () = assert!(REDIAL_SECONDS_MIN < REDIAL_SPREAD_SECONDS);
 const _: () = assert!(REDIAL_SPREAD_SECONDS < REDIAL_SECONDS_MAX);
 const _: () = assert!(DISPATCH_SECONDS_MAX < ORDER_SECONDS_MAX);

@@ -13,7 +13,7 @@ pub mod seal;
 pub mod secret;
 mod verified;
 
-pub use keys::{SignError, Signer, SigningKey, is_weak, key_id};
+pub use keys::{SignError, Signer, SigningKey, is_weak, key_id, verify};
 pub use pem::KeyError;
 pub use secret::SealingSecret;
 pub use verified::Verified;

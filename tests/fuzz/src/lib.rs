@@ -23,6 +23,7 @@ pub const TARGETS: &[Target] = &[
     ("deframer", wire::deframer),
     ("hatch", wire::hatch),
     ("ledger", wire::ledger),
+    ("certificate", wire::certificate),
     ("envelope", documents::envelope),
     ("documents", documents::documents),
     ("record", documents::record),

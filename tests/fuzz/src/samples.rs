@@ -6,6 +6,7 @@ use protocol::frames::{
     NoteStage, Phase, Stop, encode, sorry,
 };
 use protocol::{Bytes, Digest, EndpointId, Mode, Outcome, RunId, Time, limits};
+use trust::Signer as _;
 
 use crate::places::{files, vectors};
 
@@ -47,6 +48,7 @@ pub fn asks() -> Vec<Ask> {
         Ask::Follow { run: RUN },
         Ask::Fetch { run: RUN },
         Ask::Filed { record: Digest([5; 32]) },
+        Ask::Certificate { leaf: Bytes(b"leaf".to_vec()) },
     ]
 }
 
@@ -86,6 +88,13 @@ pub fn answers() -> Vec<Answer> {
     ];
     all.extend(events.map(|event| Answer::Event { event }));
     all.extend(Stop::ALL.map(|code| Answer::Stop { code }));
+    all.extend([
+        Answer::CertificateTaken { not_after: Time(1_795_000_000) },
+        Answer::CertificateRefused {
+            code: "issuer".into(),
+            sentence: "no CA for endpoints that policy lists signed it".into(),
+        },
+    ]);
     all
 }
 
@@ -230,6 +239,18 @@ pub fn frame_vectors() -> Vec<(String, String)> {
     all
 }
 
+/// An endpoint's certificate.
+fn certificate() -> Vec<u8> {
+    let (start, end) = (Time(1_795_000_000), Time(1_802_776_000));
+    let key = |n: u8| trust::SigningKey::from_seed([n; 32]);
+    let secret = key(1).pkcs8_der();
+    let ca = certs::Ca::create(certs::Kind::Endpoints, "demo", &secret, [3; 16], start, end);
+    let spki = certs::spki_of(&key(2).public_key());
+    let id = protocol::EndpointId([4; 16]);
+    let leaf = ca.and_then(|ca| ca.issue_endpoint(&spki, &id, [5; 16], start, end));
+    leaf.expect("a certificate")
+}
+
 /// Seeds for every target: they share one pool, so that pieces wander between formats.
 #[must_use]
 pub fn seeds() -> Vec<Vec<u8>> {
@@ -248,6 +269,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         }
         all.push(bytes);
     }
+    all.push(certificate());
     let here = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     all.extend(files(&here.join("../../scripts")).into_iter().map(|(_, bytes)| bytes));
     all.extend(files(&here.join("corpus")).into_iter().map(|(_, bytes)| bytes));

@@ -47,6 +47,13 @@ pub(crate) fn deframer(bytes: &[u8]) {
     }
 }
 
+/// A renewed certificate, as a desk brings it to the keeper.
+pub(crate) fn certificate(bytes: &[u8]) {
+    if keeper::leaf::ends(bytes).is_some() {
+        assert!(bytes.len() <= limits::CERTIFICATE_BYTES_MAX);
+    }
+}
+
 /// What a taken gate, executor or interpreter can say, and what they are told.
 pub(crate) fn hatch(bytes: &[u8]) {
     again::<FromGate>(bytes);

@@ -31,7 +31,8 @@ pub enum Ask {
         #[n(1)]
         max: u32,
     },
-    /// Asks for another challenge ahead of time; same stream as the hello.
+    /// Asks for another challenge ahead of time. On the stream of the hello, which stays open, or on
+    /// one of its own, which ends with the answer.
     #[n(1)]
     Challenge,
     /// One part of one file of a catalogue update; all parts of one file follow each other.
@@ -93,6 +94,13 @@ pub enum Ask {
         /// Digest of the record's payload.
         #[n(0)]
         record: Digest,
+    },
+    /// A renewed certificate for the endpoint's own TLS key.
+    #[n(9)]
+    Certificate {
+        /// The leaf (DER), at most 4 KiB.
+        #[n(0)]
+        leaf: Bytes,
     },
 }
 
@@ -187,6 +195,23 @@ pub enum Answer {
         /// Whether a run was running or waiting.
         #[n(0)]
         was_running: bool,
+    },
+    /// Answers [`Ask::Certificate`]: it is kept, and shown from the next handshake on.
+    #[n(11)]
+    CertificateTaken {
+        /// When it ends.
+        #[n(0)]
+        not_after: crate::Time,
+    },
+    /// The certificate was refused; the one that is had is shown still.
+    #[n(12)]
+    CertificateRefused {
+        /// Stable code, as in `issuer`.
+        #[n(0)]
+        code: String,
+        /// One sentence.
+        #[n(1)]
+        sentence: String,
     },
 }
 
