@@ -6,6 +6,7 @@ use hatch::{FromGate, PeerRole, ToGate};
 use link::{Connection, Identity, LinkError, Listener, Protocol, Role, Stream, Trust};
 use protocol::frames::{self, Answer, Ask, Stop};
 use protocol::{Bytes, Time, limits};
+use tokio::task::JoinSet;
 
 use crate::support::{Ca, Desks, House, Keeper, soon};
 
@@ -186,7 +187,8 @@ async fn a_desk_that_refuses_us_gives_way_to_the_next() {
     let others = trust(&Ca::new("machines"));
     first.listener.set_desk(&first.me, &first.people, &others).unwrap();
     let addresses = [first.address, second.address].map(|address| address.to_string());
-    let refusing = tokio::spawn(async move { while first.listener.accept().await.is_some() {} });
+    let mut refusing = JoinSet::new();
+    refusing.spawn(async move { while first.listener.accept().await.is_some() {} });
     let desks = Desks::at(&[&addresses[0], &addresses[1]]);
     let mut house = House::with(cas, desks).await;
     let (desk, why, again) = fault(&mut house.keeper).await;
@@ -194,7 +196,6 @@ async fn a_desk_that_refuses_us_gives_way_to_the_next() {
     assert!(why.contains("does not know the CA"), "{why}");
     let (_line, _stream) = second.greet().await;
     opened(&mut house.keeper, second.address).await;
-    refusing.abort();
 }
 
 #[tokio::test]
@@ -211,11 +212,11 @@ async fn a_withdrawn_desk_loses_its_line() {
     assert_eq!(soon(line.closed()).await, LinkError::Stopped(Stop::Withdrawn));
     fault(&mut house.keeper).await;
     // And does not get it back: the gate itself refuses the handshake.
-    let served = tokio::spawn(async move { while desk.listener.accept().await.is_some() {} });
+    let mut served = JoinSet::new();
+    served.spawn(async move { while desk.listener.accept().await.is_some() {} });
     let again = async { fault(&mut house.keeper).await.1 };
     let why = tokio::time::timeout(std::time::Duration::from_secs(15), again).await.unwrap();
     assert!(why.contains("wrong certificate") && why.contains("withdrawn"), "{why}");
-    served.abort();
 }
 
 #[tokio::test]

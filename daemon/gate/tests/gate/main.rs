@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod desk;
+#[cfg(test)]
 mod errands;
 #[cfg(test)]
 mod serve;
