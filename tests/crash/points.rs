@@ -15,8 +15,10 @@ macro_rules! names {
     };
 }
 
-names!(to_gate, TO_GATE, ToGate, "to-gate": Serve, Trust, Frame, Finish, Close, Drain, Enrol, Probe);
-names!(from_gate, FROM_GATE, FromGate, "from-gate": Ready, Opened, Frame, Ended, Closed, Answer, Result);
+names!(to_gate, TO_GATE, ToGate, "to-gate": Serve, Trust, Frame, Finish, Close, Drain, Enrol, Probe,
+    Certificate);
+names!(from_gate, FROM_GATE, FromGate, "from-gate": Ready, Opened, Frame, Ended, Closed, Answer, Result,
+    Desk, LookUp);
 names!(to_executor, TO_EXECUTOR, ToExecutor, "to-executor": Start, Secret, Prepare);
 names!(from_executor, FROM_EXECUTOR, FromExecutor, "from-executor":
     Ready, Event, OneTime, Say, Output, Finished);

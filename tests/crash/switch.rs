@@ -45,6 +45,11 @@ impl State {
             "effect:RestartGate" | "from-gate:Answer" => {
                 gate(FromGate::Answer { bytes: Bytes(vec![1]) })
             }
+            "from-gate:LookUp" => gate(FromGate::LookUp),
+            "from-gate:Desk" => {
+                let fault = Some("no answer".to_owned());
+                gate(FromGate::Desk { desk: "desk:7434".into(), fault, again: 1 })
+            }
             "from-gate:Result" => gate(FromGate::Result { steps: Vec::new() }),
             "to-gate:Close" => {
                 gate(FromGate::Frame { session: self.session, stream: 9, bytes: Bytes(vec![0xff]) })

@@ -41,7 +41,7 @@ fn garbage(dice: &mut Dice, captured: &[Vec<u8>]) -> Vec<u8> {
 
 fn from_gate(dice: &mut Dice, captured: &[Vec<u8>]) -> FromGate {
     let (session, stream) = (dice.roll(6) as u32, dice.roll(4) as u32);
-    match dice.roll(12) {
+    match dice.roll(14) {
         0 => FromGate::Opened {
             session,
             role: PeerRole::Desk,
@@ -60,6 +60,8 @@ fn from_gate(dice: &mut Dice, captured: &[Vec<u8>]) -> FromGate {
             let whole = captured[dice.roll(captured.len() as u64) as usize].clone();
             FromGate::Frame { session, stream, bytes: Bytes(whole) }
         }
+        7 => FromGate::Desk { desk: "d".into(), fault: None, again: dice.roll(u64::MAX) },
+        8 => FromGate::LookUp,
         _ => FromGate::Frame { session, stream, bytes: Bytes(garbage(dice, captured)) },
     }
 }

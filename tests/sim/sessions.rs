@@ -19,6 +19,7 @@ fn every_ask() -> Vec<Ask> {
         Ask::Follow { run: RunId([0; 16]) },
         Ask::Fetch { run: RunId([0; 16]) },
         Ask::Filed { record: Digest([0; 32]) },
+        Ask::Certificate { leaf: empty() },
     ]
 }
 

@@ -13,9 +13,11 @@ use support::{Endpoint, Lab, programs, wait_for};
 use crate::bench::{self, COUNTER, Held};
 
 /// Points that no run of an order passes, and who holds them.
-const ELSEWHERE: [(&str, &str); 3] = [
+const ELSEWHERE: [(&str, &str); 5] = [
     ("to-gate:Enrol", "no ledger exists while enrolling: the keeper's own tests interrupt it"),
     ("to-gate:Probe", "salved doctor has no ledger open"),
+    ("to-gate:Certificate", "a renewal touches no order: the simulation ends it there"),
+    ("effect:StoreCertificate", "the same"),
     ("ledger:Opened", "written while a ledger is made, before there is anything to lose"),
 ];
 

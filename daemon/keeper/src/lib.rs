@@ -9,6 +9,7 @@ pub mod core;
 pub mod doctor;
 pub mod driver;
 pub mod enrol;
+pub mod leaf;
 pub mod ledger;
 pub mod plans;
 pub mod record;

@@ -12,6 +12,9 @@ mod mem_disk;
 mod world;
 
 #[cfg(test)]
+#[path = "../../../tests/sim/behind.rs"]
+mod behind;
+#[cfg(test)]
 #[path = "../../../tests/sim/chaos.rs"]
 mod chaos;
 #[cfg(test)]

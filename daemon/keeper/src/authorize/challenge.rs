@@ -1,9 +1,8 @@
 //! Challenges of one session: made by the keeper, dead after a minute, each number taken once.
 
-use protocol::{Digest, limits};
+use std::collections::VecDeque;
 
-/// Most challenges of one session that live at once: the one in use and those asked for ahead.
-const LIVE_MAX: usize = 4;
+use protocol::{Digest, limits};
 
 /// What a pair of challenge and number is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,22 +25,28 @@ struct Challenge {
 }
 
 /// The challenges of one session. They die with it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Challenges {
-    live: Vec<Challenge>,
+    live: VecDeque<Challenge>,
+    most: usize,
 }
 
 const _: () = assert!(limits::DISPATCH_WINDOW == 64);
 
 impl Challenges {
+    /// None yet, and never more than this many alive.
+    #[must_use]
+    pub const fn at_most(most: usize) -> Self {
+        Self { live: VecDeque::new(), most }
+    }
     /// Makes a challenge of fresh chance.
     pub fn make(&mut self, chance: [u8; 32], mono_ms: u64) -> Digest {
         self.live.retain(|challenge| !is_dead(challenge, mono_ms));
-        if self.live.len() >= LIVE_MAX {
-            self.live.remove(0);
+        if self.live.len() >= self.most {
+            self.live.pop_front();
         }
         let value = Digest(chance);
-        self.live.push(Challenge { value, made_ms: mono_ms, newest: 0, taken: 0 });
+        self.live.push_back(Challenge { value, made_ms: mono_ms, newest: 0, taken: 0 });
         value
     }
     /// What this pair is worth now.
@@ -86,7 +91,7 @@ mod tests {
 
     #[test]
     fn each_number_is_taken_once_in_any_order_within_the_window() {
-        let mut challenges = Challenges::default();
+        let mut challenges = Challenges::at_most(4);
         let c = challenges.make([9; 32], 0);
         assert_eq!(challenges.look(&c, 0, 0), Pair::Used);
         for number in [3, 1, 2, 70, 69, 7] {
@@ -104,11 +109,11 @@ mod tests {
 
     #[test]
     fn a_challenge_dies_after_a_minute_and_belongs_to_its_session() {
-        let mut challenges = Challenges::default();
+        let mut challenges = Challenges::at_most(4);
         let c = challenges.make([9; 32], 1_000);
         assert_eq!(challenges.look(&c, 1, 61_000), Pair::Fresh);
         assert_eq!(challenges.look(&c, 1, 61_001), Pair::Unknown);
-        assert_eq!(Challenges::default().look(&c, 1, 1_000), Pair::Unknown);
+        assert_eq!(Challenges::at_most(4).look(&c, 1, 1_000), Pair::Unknown);
         assert_eq!(challenges.look(&Digest([0; 32]), 1, 1_000), Pair::Unknown);
     }
 }

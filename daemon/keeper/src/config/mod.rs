@@ -1,7 +1,7 @@
 //! `salved.toml`: one file, one struct, all faults at once. Never guesses what a misspelt key
 //! meant.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use hatch::Exceptions;
@@ -17,6 +17,8 @@ pub const PATH: &str = "/etc/salve/salved.toml";
 pub struct Config {
     /// Where the gate listens (UDP).
     pub listen: SocketAddr,
+    /// Desks to hold a line to, `HOST:PORT`, best first: for endpoints that nobody can dial.
+    pub desks: Vec<String>,
     /// Folder of keys, ledger and catalogue; root's alone.
     pub state: PathBuf,
     /// Folder of gate, interpreter and executor.
@@ -31,6 +33,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([0, 0, 0, 0], limits::PORT_DEFAULT)),
+            desks: Vec::new(),
             state: "/var/lib/salve".into(),
             libexec: "/usr/lib/salve".into(),
             gate_user: "salve-gate".into(),
@@ -124,6 +127,23 @@ impl Reader<'_> {
         }
     }
 
+    /// One desk, or a list of them.
+    fn desks(&mut self, value: &Spanned<DeValue<'_>>, into: &mut Vec<String>) {
+        let usual = "use one like \"desk.example.org:7434\", or a list of them";
+        let single = std::slice::from_ref(value);
+        let list = value.get_ref().as_array().map_or(single, |list| &**list);
+        for item in list {
+            match item.get_ref().as_str() {
+                Some(text) if is_host_and_port(text) => into.push(text.to_owned()),
+                _ => self.fault("desk", item.span().start, "is no HOST:PORT", usual),
+            }
+        }
+        if list.len() > limits::DESKS_MAX {
+            let why = format!("names more than {} desks", limits::DESKS_MAX);
+            self.fault("desk", value.span().start, &why, "keep the nearest of them");
+        }
+    }
+
     fn exceptions(&mut self, value: &Spanned<DeValue<'_>>, into: &mut Exceptions) {
         let usual = "use a list of \"uid\" and \"cgroup\", usually []";
         let Some(list) = value.get_ref().as_array() else {
@@ -138,6 +158,20 @@ impl Reader<'_> {
                     self.fault("exceptions", item.span().start, why, usual);
                 }
             }
+        }
+    }
+}
+
+/// A name or an address (IPv6 in brackets) and a port.
+fn is_host_and_port(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let port = port.parse::<u16>().is_ok_and(|port| port > 0);
+    let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    port && match bracketed {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            let ok = |c: u8| c.is_ascii_alphanumeric() || b".-_".contains(&c);
+            (1..=253).contains(&host.len()) && host.bytes().all(ok)
         }
     }
 }
@@ -184,6 +218,7 @@ fn key(
                 }
             }
         }
+        "desk" => reader.desks(value, &mut config.desks),
         "state" => reader.path(name, value, &mut config.state),
         "libexec" => reader.path(name, value, &mut config.libexec),
         "gate_user" => match reader.text(name, value) {
@@ -196,7 +231,7 @@ fn key(
         },
         "exceptions" => reader.exceptions(value, &mut config.exceptions),
         _ => {
-            let known = "known are listen, state, libexec, gate_user, exceptions";
+            let known = "known are listen, desk, state, libexec, gate_user, exceptions";
             reader.fault(name, at, "is not known here", known);
         }
     }
@@ -223,6 +258,15 @@ mod tests {
         assert_eq!(seen, (1..).zip(keys).collect::<Vec<_>>());
         assert!(read("listen = [").is_err());
         assert!(read("listen = 7433").is_err());
+        for bad in ["\"desk\"", "7434", "\"h:0\"", "\"a b:1\"", "\"::1:7434\"", "[\"h:1\", 2]"] {
+            let faults = read(&format!("desk = {bad}")).unwrap_err();
+            assert_eq!((faults.len(), faults[0].key.as_str()), (1, "desk"), "{bad}");
+        }
+        let many = read("desk = [\"a:1\", \"b:1\", \"c:1\", \"d:1\", \"e:1\"]").unwrap_err();
+        assert!(many[0].why.contains("more than 4"));
+        assert_eq!(read("desk = \"desk.lan:7434\"").unwrap().desks, ["desk.lan:7434"]);
+        let list = "desk = [\"10.0.0.9:7434\", \"[fd00::9]:7434\"]";
+        assert_eq!(read(list).unwrap().desks, ["10.0.0.9:7434", "[fd00::9]:7434"]);
         let fine = read("exceptions = [\"cgroup\"]").unwrap();
         assert!(fine.exceptions.cgroup && !fine.exceptions.uid);
     }

@@ -171,6 +171,8 @@ effects! {
     },
     /// Make these files the trusted catalogue, whole, by one rename; answered by `CatalogueStored`.
     ReplaceCatalogue(CatalogueFiles),
+    /// Keep this leaf (DER) as the endpoint's certificate, by one rename; answered by `CertificateStored`.
+    StoreCertificate(Bytes),
     /// A message to the gate, after all earlier ones.
     ToGate(ToGate),
     /// The gate broke its word: end its process and start another one; `GateGone` follows.

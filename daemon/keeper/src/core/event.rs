@@ -176,6 +176,11 @@ pub enum Event {
         /// Whether it is durable; false leaves what was trusted before.
         ok: bool,
     },
+    /// Answers [`super::Effect::StoreCertificate`].
+    CertificateStored {
+        /// Whether it is durable; false leaves the one that was there before.
+        ok: bool,
+    },
     /// The time that [`super::Core::wake_at`] named has come.
     Tick,
     /// The daemon should end: no new orders, running ones are given their time, then cancelled.

@@ -9,6 +9,7 @@ mod effect;
 mod event;
 mod finish;
 mod queue;
+mod renew;
 mod run;
 mod secrets;
 mod session;
@@ -31,6 +32,7 @@ pub use update::Distrust;
 
 use crate::ledger::{Accepted, Entry, Index};
 use crate::plans::Plans;
+use renew::Renewing;
 use run::Run;
 use session::Session;
 use update::{Staging, Trusted};
@@ -45,6 +47,8 @@ struct Identity {
     platform: String,
     version: String,
     exceptions: hatch::messages::Exceptions,
+    /// When the certificate that the gate shows ends.
+    certificate_ends: Time,
     defences: hatch::messages::Defences,
 }
 
@@ -64,6 +68,8 @@ pub struct Core {
     staging: Option<Staging>,
     /// A verified update whose files are being made durable.
     storing: Option<(Line, Files, Trusted)>,
+    /// A checked certificate that is being made durable.
+    renewing: Option<Renewing>,
     gate_ready: bool,
     gate_slow: bool,
     gate_defences: hatch::messages::Defences,
@@ -119,6 +125,7 @@ impl Core {
             Event::EffectsRead { run, effects } => self.effects_read(run, effects, now, &mut out),
             Event::Fetched { line, run, found } => self.fetched(line, run, *found, now, &mut out),
             Event::CatalogueStored { ok } => self.catalogue_stored(ok, now, &mut out),
+            Event::CertificateStored { ok } => self.certificate_stored(ok, &mut out),
             Event::Tick => {}
             Event::Drain => self.drain(now, &mut out),
         }

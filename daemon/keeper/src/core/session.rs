@@ -2,7 +2,9 @@
 //!
 //! INVARIANT (gate-decides-nothing): whatever bytes the gate sends, `Spawn` comes from `start` alone.
 
-use hatch::messages::{FromGate, ToGate};
+use std::collections::VecDeque;
+
+use hatch::messages::{FromGate, PeerRole, ToGate};
 use protocol::documents::Hello;
 use protocol::frames::{Answer, Ask, Stop, decode};
 use protocol::{Bytes, limits};
@@ -10,7 +12,7 @@ use trust::seal;
 
 use super::effect::Effect;
 use super::event::{Line, Stamp};
-use super::{Core, children};
+use super::{Core, children, recent};
 use crate::authorize::Challenges;
 
 /// Session protocol that this daemon speaks.
@@ -19,20 +21,36 @@ const PROTOCOL: u32 = 1;
 const DOCUMENTS: u32 = 1;
 /// Unfiled runs named in a hello.
 const UNFILED_MAX: usize = 64;
-/// Bad seals after which a session is closed.
-const BAD_SEALS_MAX: u32 = 8;
+/// Bad seals after which a console's session is closed.
+const BAD_SEALS_MAX: usize = 8;
+/// The stream of the hello.
+const FIRST_STREAM: u32 = 0;
 /// Sessions at once; the gate admits fewer.
 const SESSIONS_MAX: usize = limits::INCOMING_MAX;
 
 /// One admitted peer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Session {
+    role: PeerRole,
     greeted: bool,
     pub(super) challenges: Challenges,
-    pub(super) bad_seals: u32,
+    /// When seals that did not open came.
+    bad_seals: VecDeque<u64>,
     pub(super) updated_ms: Option<u64>,
     /// Looks that it ordered.
     pub(super) looks: u32,
+}
+
+impl Session {
+    const fn new(role: PeerRole) -> Self {
+        let most = match role {
+            PeerRole::Agent => limits::CHALLENGES_MAX,
+            PeerRole::Desk => limits::DESK_CHALLENGES_MAX,
+        };
+        let challenges = Challenges::at_most(most);
+        let bad_seals = VecDeque::new();
+        Self { role, greeted: false, challenges, bad_seals, updated_ms: None, looks: 0 }
+    }
 }
 
 /// An answer on a line.
@@ -68,12 +86,12 @@ impl Core {
                 self.gate_defences = hatch::messages::Defences::new();
                 children::add(&mut self.gate_defences, "gate", defences);
             }
-            FromGate::Opened { session, .. } if !self.sessions.contains_key(&session) => {
+            FromGate::Opened { session, role, .. } if !self.sessions.contains_key(&session) => {
                 if self.draining || self.sessions.len() >= SESSIONS_MAX {
                     let stop = if self.draining { Stop::Drain } else { Stop::Rate };
                     out.push(Effect::ToGate(ToGate::Close { session, stop }));
                 } else {
-                    self.sessions.insert(session, Session::default());
+                    self.sessions.insert(session, Session::new(role));
                 }
             }
             // Frames of a session that was just closed are on their way: nobody asks any more.
@@ -85,7 +103,8 @@ impl Core {
                     Err(_) => self.close(session, Stop::Frame, out),
                 }
             }
-            FromGate::Ended { .. } => {}
+            // Words for people, and its end, which the driver hears of.
+            FromGate::Ended { .. } | FromGate::Desk { .. } | FromGate::LookUp => {}
             FromGate::Closed { session } => self.forget(session),
             // Said twice, or not while it serves: this gate is not to be trusted with a socket.
             FromGate::Ready { .. }
@@ -131,6 +150,9 @@ impl Core {
             Ask::Challenge => {
                 if let Some(hello) = self.hello(line.session, chance, now) {
                     answer(line, &Answer::Challenge { hello }, out);
+                    if line.stream != FIRST_STREAM {
+                        finish(line, out);
+                    }
                     self.want_spare(now, out);
                 }
             }
@@ -149,6 +171,7 @@ impl Core {
                     self.append(crate::ledger::Entry::Filed { record }, out);
                 }
             }
+            Ask::Certificate { leaf } => self.certificate(line, leaf, now, out),
         }
     }
 
@@ -193,14 +216,23 @@ impl Core {
         envelope.write().ok().map(Bytes)
     }
 
-    /// Seals that do not open are counted; a session that keeps sending them is closed.
-    pub(super) fn no_seal(&mut self, line: Line, out: &mut Vec<Effect>) {
+    /// Seals that do not open are counted. A console that keeps sending them is closed; a desk
+    /// speaks for many, and is only slowed ([`Self::is_too_bad`]).
+    pub(super) fn no_seal(&mut self, line: Line, now: Stamp, out: &mut Vec<Effect>) {
         self.unsealed = self.unsealed.saturating_add(1);
         let Some(session) = self.sessions.get_mut(&line.session) else { return };
-        session.bad_seals += 1;
-        if session.bad_seals >= BAD_SEALS_MAX {
+        session.bad_seals.push_back(now.mono_ms);
+        if session.role == PeerRole::Agent && session.bad_seals.len() >= BAD_SEALS_MAX {
             return self.close(line.session, Stop::Rate, out);
         }
         stop(line, Stop::Seal, out);
+    }
+
+    /// Whether a desk brought more bad seals in the last minute than are looked at.
+    pub(super) fn is_too_bad(&mut self, line: Line, now: Stamp) -> bool {
+        self.sessions.get_mut(&line.session).is_some_and(|session| {
+            session.role == PeerRole::Desk
+                && recent(&mut session.bad_seals, now.mono_ms) >= limits::DESK_BAD_SEALS_A_MINUTE
+        })
     }
 }

@@ -39,6 +39,8 @@ pub struct Setup {
     pub exceptions: Exceptions,
     /// The keeper's own defences, for records.
     pub defences: Defences,
+    /// When the certificate that the gate shows ends.
+    pub certificate_ends: Time,
     /// Whether the reserve on disk is whole.
     pub reserve: bool,
     /// Both clocks.
@@ -75,6 +77,7 @@ impl Core {
             platform: setup.platform,
             version: setup.version,
             exceptions: setup.exceptions,
+            certificate_ends: setup.certificate_ends,
             defences: setup.defences,
         };
         Self {
@@ -89,6 +92,7 @@ impl Core {
             sessions: BTreeMap::new(),
             staging: None,
             storing: None,
+            renewing: None,
             gate_ready: false,
             gate_slow: false,
             gate_defences: Defences::new(),

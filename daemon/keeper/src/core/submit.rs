@@ -42,12 +42,15 @@ impl Core {
         if self.draining {
             return session::stop(line, Stop::Drain, out);
         }
-        let Some(submission) = read(sealed) else { return self.no_seal(line, out) };
+        if self.is_too_bad(line, now) {
+            return session::stop(line, Stop::Rate, out);
+        }
+        let Some(submission) = read(sealed) else { return self.no_seal(line, now, out) };
         let Some(verdict) = self.verdict(line, &submission, now) else {
             return session::stop(line, Stop::Stale, out);
         };
         match verdict {
-            Verdict::NoSeal => self.no_seal(line, out),
+            Verdict::NoSeal => self.no_seal(line, now, out),
             Verdict::Refused { order, dispatch, refusal } => {
                 self.take_pair(line, &dispatch);
                 self.refuse(line, &order, refusal, now, out);
@@ -250,11 +253,14 @@ impl Core {
         now: Stamp,
         out: &mut Vec<Effect>,
     ) {
+        if self.is_too_bad(line, now) {
+            return session::stop(line, Stop::Rate, out);
+        }
         let time = self.trusted_time(now);
         let Some(trusted) = &self.trusted else { return session::stop(line, Stop::Stale, out) };
         let envelope = Envelope::read(&bytes.0).ok();
         let opened = envelope.and_then(|e| authorize::recall(&e, &trusted.policy, time));
-        let Some(recall) = opened else { return self.no_seal(line, out) };
+        let Some(recall) = opened else { return self.no_seal(line, now, out) };
         let run = self.runs.values().find(|run| run.accepted.order == recall.order);
         let may = run
             .is_none_or(|run| may_recall(&recall.agent, &run.order.agent, &trusted.policy, time));

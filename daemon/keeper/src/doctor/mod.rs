@@ -60,7 +60,7 @@ pub fn doctor(config: &Config, peer: Option<&Peer>, now: Time) -> Vec<Finding> {
         &|| vec![disk(&layout)],
         &|| enrolment(&layout, now),
         &|| vec![port(config)],
-        &|| peer.map_or_else(Vec::new, |peer| probe(config, peer)),
+        &|| peer.map_or_else(|| desks(config), |peer| probe(config, peer)),
     ];
     for look in looks {
         for finding in look() {
@@ -226,6 +226,12 @@ fn port(config: &Config) -> Finding {
         let why = format!("nothing listens on UDP {}", config.listen);
         wrong("listens", why, "start it: `systemctl start salved`, then `journalctl -u salved`")
     }
+}
+
+/// The desks that are configured, where nobody else is named.
+fn desks(config: &Config) -> Vec<Finding> {
+    let peers = config.desks.iter().map(|desk| Peer { address: desk.clone(), key: None });
+    peers.flat_map(|peer| probe(config, &peer)).collect()
 }
 
 fn probe(config: &Config, peer: &Peer) -> Vec<Finding> {

@@ -1,13 +1,14 @@
 //! From the configuration to a running daemon: reads the state, opens the ledger, fails closed.
 
 use hatch::{Exceptions, Prepare};
-use protocol::Digest;
+use protocol::{Digest, Time};
 use trust::catalogue::{FolderStore, TrustedStore as _, install_provider};
 
 use super::{Door, Driver, DriverError, World, now};
 use crate::config::Config;
 use crate::core::{Core, Setup};
 use crate::enrol::gate_ids;
+use crate::leaf;
 use crate::ledger::{FolderDisk, Ledger};
 use crate::plans::Plans;
 use crate::spawn::{self, Programs};
@@ -52,10 +53,14 @@ pub fn begin(config: &Config) -> Result<(Core, World), DriverError> {
         key: identity.tls.clone(),
         certificates: identity.certificates.iter().cloned().map(protocol::Bytes).collect(),
         ids,
+        desks: config.desks.clone(),
     };
     let exceptions = config.exceptions;
     let prepare = Prepare { exceptions, nobody: spawn::user("nobody").unwrap_or(NOBODY) };
     let sealing = identity.sealing;
+    // One that is not of our profile is no reason to stop: a renewal mends it.
+    let first = identity.certificates.first();
+    let certificate_ends = first.and_then(|leaf| leaf::ends(leaf)).unwrap_or(Time(0));
     let world = World::new(programs, prepare, opened.ledger, &layout, sealing, door)?;
     let plans = world.shelf().plans()?;
     let core = Core::new(Setup {
@@ -70,6 +75,7 @@ pub fn begin(config: &Config) -> Result<(Core, World), DriverError> {
         version: version.to_owned(),
         exceptions,
         defences: keepers(&exceptions),
+        certificate_ends,
         reserve: world.refill(),
         now: start,
     });

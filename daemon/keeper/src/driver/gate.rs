@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use hatch::pipe::{PipeError, Polled};
 use hatch::{FromGate, ToGate};
+use protocol::limits;
 
 use super::{TURN, now};
 use crate::core::Event;
@@ -34,6 +35,10 @@ pub(super) struct Gate {
     deaf: bool,
     /// It was told to drain: no other follows it.
     last: bool,
+    /// It ended to have a desk's name looked up: the next one starts at once, and dials patiently.
+    looks_up: bool,
+    /// How it stands with the line to a desk, in words, where that is news.
+    news: Option<String>,
 }
 
 impl Gate {
@@ -49,6 +54,15 @@ impl Gate {
     }
     pub(super) const fn more(&self) -> bool {
         self.more
+    }
+
+    /// The next gate's first pause between dials, at most, seconds.
+    pub(super) const fn redial(&self) -> u64 {
+        if self.looks_up { limits::REDIAL_SECONDS_MAX } else { limits::REDIAL_SECONDS_MIN }
+    }
+    /// News of the line to a desk, once.
+    pub(super) const fn line_words(&mut self) -> Option<String> {
+        self.news.take()
     }
 
     /// Whether one runs; where its time to end is over, it is ended.
@@ -80,6 +94,7 @@ impl Gate {
             line.outbox.queue(&message)?;
         }
         self.line = Some(line);
+        self.looks_up = false;
         (self.slow, self.more, self.deaf) = (false, false, false);
         Ok(())
     }
@@ -91,7 +106,8 @@ impl Gate {
         }
         let now = now().mono_ms;
         let lived = now.saturating_sub(self.started);
-        self.pause = if lived >= WELL_MS { 0 } else { (self.pause * 2).clamp(250, PAUSE_MAX_MS) };
+        let well = lived >= WELL_MS || self.looks_up;
+        self.pause = if well { 0 } else { (self.pause * 2).clamp(250, PAUSE_MAX_MS) };
         self.due = Some(now + self.pause);
     }
 
@@ -152,6 +168,13 @@ impl Gate {
                         first = !self.ready;
                         self.ready = true;
                         tracing::info!("listening on {address} ({})", words(defences));
+                    }
+                    match &message {
+                        FromGate::Desk { desk, fault, again } => {
+                            self.news = Some(standing(desk, fault.as_deref(), *again));
+                        }
+                        FromGate::LookUp => self.looks_up = true,
+                        _ => {}
                     }
                     let mut chance = [0u8; 32];
                     if getrandom::fill(&mut chance).is_err() {
@@ -220,6 +243,7 @@ impl Gate {
         match line.child.try_wait() {
             Ok(None) => return,
             Ok(Some(_)) if self.last => tracing::info!("the gate has drained"),
+            Ok(Some(_)) if self.looks_up => tracing::debug!("a new gate looks the desks up again"),
             Ok(Some(end)) => tracing::warn!("the gate ended ({end:?})"),
             Err(error) => tracing::error!("gate: {}", protocol::error_chain::ErrorChain(&error)),
         }
@@ -229,6 +253,18 @@ impl Gate {
         self.more = false;
         self.later();
         events.push_back(Event::GateGone);
+    }
+}
+
+/// How it stands with the line to a desk.
+fn standing(desk: &str, fault: Option<&str>, again: u64) -> String {
+    let now = now().wall;
+    match fault {
+        None => format!("{desk}, connected since {now}"),
+        Some(fault) => {
+            let then = now.plus(again);
+            format!("no line since {now}: {desk}: {fault}; dialled again at {then}")
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fs::File;
 use hatch::cgroup::Folder;
 use hatch::{ToExecutor, ToInterpreter};
 use protocol::error_chain::ErrorChain;
-use protocol::{Mode, RunId};
+use protocol::{Bytes, Mode, RunId};
 use trust::catalogue::{Files, StoreError, TrustedStore as _};
 
 use super::spare::Spare;
@@ -61,6 +61,7 @@ impl World {
                 return Ok(vec![Event::Fetched { line, run, found }]);
             }
             Effect::ReplaceCatalogue(files) => return Ok(self.replace(files)),
+            Effect::StoreCertificate(leaf) => return Ok(vec![self.store_certificate(leaf)]),
             Effect::ToGate(message) => self.gate.tell(message),
             Effect::RestartGate => self.gate.end(),
             Effect::MakeSpare => self.make_spare(),
@@ -199,6 +200,19 @@ impl World {
             tracing::error!("{}", ErrorChain(error));
         }
         vec![Event::CatalogueStored { ok: stored.is_ok() }, Event::Reserve(whole)]
+    }
+
+    /// Keeps the leaf, for this gate and every later one.
+    fn store_certificate(&mut self, leaf: Bytes) -> Event {
+        let stored = self.shelf.keep_certificate(&leaf);
+        match &stored {
+            Ok(()) => {
+                tracing::info!("the endpoint's certificate was renewed");
+                self.door.certificates = vec![leaf];
+            }
+            Err(error) => tracing::error!("{}", ErrorChain(error)),
+        }
+        Event::CertificateStored { ok: stored.is_ok() }
     }
 
     fn tidy(&mut self, run: &RunId) -> Result<Vec<Event>, DriverError> {

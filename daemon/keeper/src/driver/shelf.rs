@@ -177,6 +177,16 @@ impl Shelf {
         Ok(found)
     }
 
+    /// Keeps a renewed certificate; durable when it returns. Our CAs sign leafs directly: what else
+    /// of a chain was kept goes.
+    pub(super) fn keep_certificate(&self, leaf: &Bytes) -> Result<(), FileError> {
+        self.reserve.again(|| write(&self.layout.certificate(0), &leaf.0))?;
+        (1..)
+            .map(|place| self.layout.certificate(place))
+            .take_while(|path| path.exists())
+            .try_for_each(|path| remove(&path))
+    }
+
     /// Everything that a run left beside its record.
     pub(super) fn fetch(&self, run: &RunId, record: Option<Bytes>) -> Result<Fetched, FileError> {
         let plan = self.plans_of(Some(run))?.pop();

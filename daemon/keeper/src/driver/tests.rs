@@ -52,6 +52,7 @@ fn world(folder: &Path) -> World {
     let disk = FolderDisk::open(&layout.ledger()).unwrap();
     let opened = Ledger::open(disk, Digest([1; 32]), Time(1), "test").unwrap();
     let door = Door {
+        desks: Vec::new(),
         listen: "127.0.0.1:0".into(),
         key: zeroize::Zeroizing::new(vec![1]),
         certificates: Vec::new(),

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::PathBuf;
 
 use hatch::cgroup::Home;
 use hatch::{Prepare, ToGate};
 use protocol::error_chain::ErrorChain;
-use protocol::{Bytes, Digest};
+use protocol::{Bytes, Digest, limits};
 use rustix::event::PollFlags;
 use trust::SealingSecret;
 use trust::catalogue::FolderStore;
@@ -20,7 +21,7 @@ use super::{DriverError, Shelf, Source, notify};
 use crate::core::{Event, GateTrust};
 use crate::ledger::{FolderDisk, Ledger};
 use crate::spawn::Programs;
-use crate::state::Layout;
+use crate::state::{self, Layout};
 
 /// What every gate is told of this endpoint.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct Door {
     pub certificates: Vec<Bytes>,
     /// Uid and gid to become.
     pub ids: Option<(u32, u32)>,
+    /// `HOST:PORT` of the desks to hold a line to, best first.
+    pub desks: Vec<String>,
 }
 
 /// What the driver works with.
@@ -46,6 +49,8 @@ pub struct World {
     pub(super) shelf: Shelf,
     pub(super) sealing: SealingSecret,
     pub(super) door: Door,
+    /// Where it is written how it stands with the line to a desk.
+    line_note: PathBuf,
     pub(super) cgroups: Option<Home>,
     /// Begins the name of every run's cgroup: this endpoint's and no other's.
     pub(super) prefix: String,
@@ -85,6 +90,8 @@ impl World {
                 Err(error) => tracing::error!("{}", ErrorChain(&error)),
             }
         }
+        // Of an earlier life: nothing is known yet.
+        let _ = std::fs::remove_file(layout.line());
         Ok(Self {
             programs,
             prepare,
@@ -93,6 +100,7 @@ impl World {
             shelf: Shelf::open(layout.clone())?,
             sealing,
             door,
+            line_note: layout.line(),
             cgroups,
             prefix,
             timer: Timer::new()?,
@@ -101,6 +109,15 @@ impl World {
             spare: None,
             spares: 0,
         })
+    }
+
+    /// Writes down how it stands with the line to a desk, for `salved status`; it is no promise, so
+    /// a full disk may take it.
+    fn note_line(&mut self) {
+        let Some(words) = self.gate.line_words() else { return };
+        if let Err(error) = state::write(&self.line_note, words.as_bytes()) {
+            tracing::debug!("{}", ErrorChain(&error));
+        }
     }
 
     /// Plans and what else runs left.
@@ -130,6 +147,10 @@ impl World {
             denied: trust.denied,
             floor: trust.floor,
             ids: door.ids,
+            desks: door.desks.clone(),
+            chance: chance(),
+            redial: self.gate.redial(),
+            look_up: limits::RESOLVE_AGAIN_SECONDS,
         };
         self.gate.start(&self.programs, serve);
     }
@@ -184,6 +205,7 @@ impl World {
                 if self.gate.hear(events) {
                     notify("READY=1");
                 }
+                self.note_line();
             }
             Source::GateOut => self.gate.flush(events),
             Source::GateEnd => {
@@ -194,6 +216,7 @@ impl World {
                         break;
                     }
                 }
+                self.note_line();
                 self.gate.ended(events);
             }
             Source::RunIn(run, child) => self.runs.hear(run, child, events),
@@ -211,8 +234,19 @@ impl World {
             self.runs.kill(&run);
             self.runs.forget(&run);
         }
+        let _ = std::fs::remove_file(&self.line_note);
         let mut events = VecDeque::new();
         self.gate.flush(&mut events);
         self.gate.wait_end();
+    }
+}
+
+/// For the gate's pauses between dials. Nothing secret comes of it, so the clock will do where the
+/// kernel gives none.
+fn chance() -> u64 {
+    let mut chance = [0u8; 8];
+    match getrandom::fill(&mut chance) {
+        Ok(()) => u64::from_le_bytes(chance),
+        Err(_) => super::now().mono_ms,
     }
 }

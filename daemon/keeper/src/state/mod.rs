@@ -84,6 +84,11 @@ impl Layout {
     pub fn reserve(&self) -> PathBuf {
         self.root.join("reserve")
     }
+    /// How it stands with the line to a desk, in words.
+    #[must_use]
+    pub fn line(&self) -> PathBuf {
+        self.root.join("line")
+    }
     /// An accepted enrolment that is being written.
     #[must_use]
     pub fn enrolling(&self) -> PathBuf {

@@ -72,7 +72,10 @@ pub fn status(config: &Config, now: Time) -> String {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             line(&mut out, "state", "only root may read it: sudo salved status");
         }
-        _ => enrolled(&mut out, &layout, now),
+        _ => {
+            enrolled(&mut out, &layout, now);
+            desk(&mut out, config, &layout);
+        }
     }
     for (name, word) in hatch::lock::available() {
         line(&mut out, &name, &word);
@@ -88,6 +91,16 @@ pub fn status(config: &Config, now: Time) -> String {
 fn line(out: &mut String, name: &str, word: &str) {
     // Writing to a string does not fail.
     let _ = writeln!(out, "{name:<11} {word}");
+}
+
+/// How it stands with the line to a desk, as the daemon wrote it down last.
+fn desk(out: &mut String, config: &Config, layout: &Layout) {
+    if config.desks.is_empty() {
+        return;
+    }
+    let words = std::fs::read_to_string(layout.line());
+    let silent = format!("{}; salved has said nothing of it yet", config.desks.join(", "));
+    line(out, "desk", words.as_deref().unwrap_or(&silent));
 }
 
 fn enrolled(out: &mut String, layout: &Layout, now: Time) {

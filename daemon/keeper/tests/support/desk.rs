@@ -21,6 +21,7 @@ use trust::catalogue::{Files, Lifetimes, Repository, RepositoryPlan, RoleKeys};
 use trust::{Signer, SigningKey, seal};
 
 pub(crate) const START: Time = Time(1_795_000_000);
+const ORGANISATION: &str = "sim";
 pub(crate) const HERE: EndpointId = EndpointId([4; 16]);
 
 pub(crate) fn key(name: &str) -> SigningKey {
@@ -117,6 +118,19 @@ fn published(first: &str, then: Option<&str>, now: Time) -> Published {
     made
 }
 
+/// The CA of endpoints, as policy lists it.
+fn endpoints_ca() -> certs::Ca {
+    let end = START.plus(certs::CA_DAYS * certs::DAY);
+    let key = key("endpoints-ca").pkcs8_der();
+    certs::Ca::create(certs::Kind::Endpoints, ORGANISATION, &key, [3; 16], START, end).unwrap()
+}
+
+/// A certificate for this TLS key of that endpoint.
+pub(crate) fn leaf(tls: &str, id: EndpointId, end: Time) -> Bytes {
+    let spki = certs::spki_of(&public(tls));
+    Bytes(endpoints_ca().issue_endpoint(&spki, &id, [5; 16], START, end).unwrap())
+}
+
 fn person(name: &str, roles: &[&str]) -> Person {
     Person {
         name: name.parse().unwrap(),
@@ -132,13 +146,13 @@ fn person(name: &str, roles: &[&str]) -> Person {
 impl Desk {
     pub(crate) fn new() -> Self {
         let mut policy = PolicyFile::initial(Initial {
-            organisation: "Sim Ltd".into(),
+            organisation: ORGANISATION.into(),
             profile: Profile::Small,
             people: vec![person("a.kaya", &[]), person("m.ruiz", &["lead"]), person("t.new", &[])],
             enroller_key: public("enroller"),
             ticket_key: public("ticket"),
             people_ca: vec![1],
-            endpoints_ca: vec![2],
+            endpoints_ca: endpoints_ca().certificate().to_vec(),
             units: vec!["nginx.service".into()],
         });
         policy.limits.orders_a_minute = 1000;
@@ -146,7 +160,7 @@ impl Desk {
         let card = Card {
             endpoint: HERE,
             name: "lt-4411".parse().unwrap(),
-            tls_key: Digest([1; 32]),
+            tls_key: Digest::of(&certs::spki_of(&public("tls"))),
             record_key: public("record"),
             sealing_key: SealingKey { algorithm: "a".into(), key: vec![1].into() },
             labels: BTreeMap::new(),
@@ -180,6 +194,7 @@ impl Desk {
             version: "0.1.0".into(),
             exceptions: hatch::messages::Exceptions::default(),
             defences: BTreeMap::from([("cgroup".into(), "on".into())]),
+            certificate_ends: START.plus(30 * 86_400),
             reserve: true,
             now,
         }

@@ -51,11 +51,17 @@ pub(crate) struct World {
     plans: BTreeMap<Digest, Vec<u8>>,
     escrow: BTreeSet<(RunId, u32)>,
     effects: BTreeMap<RunId, Vec<u8>>,
+    /// The renewed certificate on the disk.
+    pub(crate) certificate: Option<Bytes>,
+    /// Certificates that the gate was told to show.
+    pub(crate) shown: Vec<Bytes>,
     children: BTreeMap<RunId, Children>,
     pub(crate) manner: Manner,
     /// Every answer that went to the gate.
     pub(crate) heard: Vec<(Line, Answer)>,
     pub(crate) closed: Vec<u32>,
+    /// Lines on which nothing more comes.
+    pub(crate) finished: Vec<Line>,
     pub(crate) restarts_of_gate: u32,
     pub(crate) stopped: bool,
     /// Whether two processes wait for a look.
@@ -101,10 +107,13 @@ impl World {
             plans: BTreeMap::new(),
             escrow: BTreeSet::new(),
             effects: BTreeMap::new(),
+            certificate: None,
+            shown: Vec::new(),
             children: BTreeMap::new(),
             manner: Manner::Good,
             heard: Vec::new(),
             closed: Vec::new(),
+            finished: Vec::new(),
             restarts_of_gate: 0,
             stopped: false,
             spare: false,
@@ -204,7 +213,10 @@ impl World {
             self.note(&entry);
         }
         let plans = Plans::load(self.plans.values().cloned());
-        let setup = self.desk.setup(self.files.clone(), opened.index, plans, self.now);
+        let mut setup = self.desk.setup(self.files.clone(), opened.index, plans, self.now);
+        if let Some(leaf) = &self.certificate {
+            setup.certificate_ends = keeper::leaf::ends(&leaf.0).unwrap();
+        }
         self.core = Core::new(setup);
         self.stopped = false;
         self.spare = false;
@@ -257,6 +269,13 @@ impl World {
                     self.files = Files(files);
                 }
                 self.events.push_back(Event::CatalogueStored { ok });
+            }
+            Effect::StoreCertificate(leaf) => {
+                let ok = !self.full;
+                if ok {
+                    self.certificate = Some(leaf);
+                }
+                self.events.push_back(Event::CertificateStored { ok });
             }
             Effect::ToGate(message) => self.gate_hears(message),
             Effect::RestartGate => {
@@ -430,6 +449,8 @@ impl World {
                 self.heard.push((Line { session, stream }, answer));
             }
             ToGate::Close { session, .. } => self.closed.push(session),
+            ToGate::Finish { session, stream } => self.finished.push(Line { session, stream }),
+            ToGate::Certificate { certificates } => self.shown.extend(certificates),
             _ => {}
         }
     }
@@ -446,15 +467,21 @@ impl World {
         self.gate(FromGate::Frame { session, stream, bytes });
     }
     pub(crate) fn open(&mut self) -> u32 {
+        self.open_as(PeerRole::Agent)
+    }
+    pub(crate) fn open_as(&mut self, role: PeerRole) -> u32 {
         self.next_session += 1;
         let session = self.next_session;
         let (peer, address) = ("a.kaya".to_owned(), "192.0.2.1:1".to_owned());
-        self.gate(FromGate::Opened { session, role: PeerRole::Agent, peer, address });
+        self.gate(FromGate::Opened { session, role, peer, address });
         session
     }
     /// A session after its hello, with its challenge.
     pub(crate) fn session(&mut self) -> (u32, Digest) {
-        let session = self.open();
+        self.session_as(PeerRole::Agent)
+    }
+    pub(crate) fn session_as(&mut self, role: PeerRole) -> (u32, Digest) {
+        let session = self.open_as(role);
         self.ask(session, 0, &Ask::Hello { min: 1, max: 1 });
         let line = Line { session, stream: 0 };
         let hello = self.heard.iter().rev().find_map(|(to, answer)| match answer {
