@@ -74,6 +74,12 @@ pub enum EnrolError {
     /// No random bytes.
     #[error(transparent)]
     Chance(#[from] NoChance),
+    /// A certificate that is not for the key on the card.
+    #[error("the certificate of `{name}` is not for the key on its card")]
+    OtherKey {
+        /// Whose card.
+        name: EndpointName,
+    },
     /// A certificate could not be made.
     #[error("could not make the certificate")]
     Certificate(#[from] certs::CertError),

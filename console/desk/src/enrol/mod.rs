@@ -11,6 +11,7 @@ mod endpoint;
 mod error;
 mod join;
 mod person;
+mod renew;
 mod token;
 
 pub use admit::{Joined, Turned};
@@ -19,6 +20,7 @@ pub use endpoint::EndpointGuest;
 pub use error::EnrolError;
 pub use join::{JoinError, join};
 pub use person::AgentGuest;
+pub use renew::renewed_certificate;
 pub use token::ENROL_PORT;
 
 #[cfg(test)]

@@ -403,3 +403,32 @@ async fn desk_duties_need_none_of_the_keys_that_people_hold() {
     let (joined, answer) = tokio::join!(door.wait(&mut nobody), knock(&token, &bytes));
     assert!(joined.is_ok() && answer.is_ok());
 }
+
+#[tokio::test]
+async fn a_certificate_is_renewed_for_the_same_key_when_it_is_due() {
+    let (_dir, desk) = desk();
+    let mut door = Door::for_endpoint(desk.clone(), HERE, guest("lt-4411"), now).unwrap();
+    let token = token(&door);
+    let bytes = sealed(&request(&token, 1), 1);
+    let mut nobody = |turned: &Turned| panic!("{turned:?}");
+    let (joined, answer) = tokio::join!(door.wait(&mut nobody), knock(&token, &bytes));
+    joined.unwrap();
+    let answer = answer.unwrap();
+    let mut card: Card = seal::peek(&answer.card).unwrap();
+    let shown = &answer.certificates[0].0;
+    let after = |days: u64| now().plus(days * certs::DAY);
+    let renew = |card: &Card, at: protocol::Time| renewed_certificate(&desk.home, card, shown, at);
+    assert_eq!(renew(&card, after(59)).unwrap(), None);
+    for at in [after(61), after(200)] {
+        let der = renew(&card, at).unwrap().unwrap();
+        let (old, new) = (certs::read(shown).unwrap(), certs::read(&der).unwrap());
+        assert_eq!((&new.uris, &new.spki), (&old.uris, &old.spki));
+        assert_eq!(new.not_after, at.plus(certs::ENDPOINT_DAYS * certs::DAY));
+        assert_ne!(new.serial, old.serial);
+    }
+    card.tls_key = Digest([9; 32]);
+    assert!(matches!(renew(&card, after(61)), Err(EnrolError::OtherKey { .. })));
+    card.tls_key = Digest::of(&certs::read(shown).unwrap().spki);
+    std::fs::remove_file(desk.home.online(Online::EndpointsCa)).unwrap();
+    assert_eq!(renew(&card, after(61)).unwrap(), None);
+}

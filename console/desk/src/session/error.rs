@@ -89,6 +89,14 @@ pub enum SessionError {
         /// Its words: escape them.
         sentence: String,
     },
+    /// It refused its renewed certificate.
+    #[error("it refused the renewed certificate ({code}): {sentence}")]
+    Certificate {
+        /// Stable code.
+        code: String,
+        /// Its words: escape them.
+        sentence: String,
+    },
     /// A message that does not belong there, or more than a run may send.
     #[error("it answered with what does not belong there")]
     Unexpected,

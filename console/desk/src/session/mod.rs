@@ -8,6 +8,7 @@ mod agent;
 pub(crate) mod double;
 mod error;
 mod meet;
+mod renew;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use agent::{Agent, NoAgent};
 pub use error::{BadPeer, SessionError};
 pub use link::{DialError, LinkError, Objection};
 pub(crate) use meet::{meet, open_hello};
+pub use renew::bring_certificate;
 pub use talk::{EventsSeen, Returned};
 
 /// Session version that this desk speaks.

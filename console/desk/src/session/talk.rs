@@ -81,6 +81,8 @@ pub(super) async fn hear(
             | Answer::Challenge { .. }
             | Answer::CatalogueTaken { .. }
             | Answer::CatalogueRefused { .. }
+            | Answer::CertificateTaken { .. }
+            | Answer::CertificateRefused { .. }
             | Answer::Recalled { .. } => return Err(SessionError::Unexpected),
         }
     }
