@@ -63,14 +63,33 @@ impl Cheat {
         let address = self.endpoint.address.clone().expect("an address");
         let connection =
             link::dial(&address, &me, &trust, &expect).await.expect("the endpoint answers");
+        Session::greet(connection).await
+    }
+}
+
+impl Session {
+    /// The hello on a line, whoever dialled it.
+    pub(crate) async fn greet(connection: Connection) -> Self {
         let mut first = connection.open().await.expect("a stream");
         first.send(&Ask::Hello { min: 1, max: 1 }).await.expect("sent");
         let answer = first.recv::<Answer>().await.expect("an answer").expect("a hello");
         let Answer::Hello { hello, .. } = answer else { panic!("not a hello: {answer:?}") };
-        let hello =
-            trust::seal::peek(&Envelope::read(&hello.0).expect("an envelope")).expect("a hello");
-        Session { connection, hello, _first: first }
+        Session { connection, hello: read(&hello), _first: first }
     }
+
+    /// A fresh challenge, in a hello, on a stream of its own.
+    pub(crate) async fn challenge(&self) -> Hello {
+        let mut stream = self.connection.open().await.expect("a stream");
+        stream.send(&Ask::Challenge).await.expect("sent");
+        let answer = stream.recv::<Answer>().await.expect("an answer").expect("a challenge");
+        let Answer::Challenge { hello } = answer else { panic!("not a challenge: {answer:?}") };
+        assert_eq!(stream.recv::<Answer>().await, Ok(None), "its stream goes on");
+        read(&hello)
+    }
+}
+
+fn read(hello: &Bytes) -> Hello {
+    trust::seal::peek(&Envelope::read(&hello.0).expect("an envelope")).expect("a hello")
 }
 
 impl Session {

@@ -4,8 +4,9 @@
 //!
 //! usage: cheat HOME ENDPOINT forged-order | script-byte | replay RUN | stale-dispatch RUN | wrong-endpoint
 //!                          | twice | other-session | papers RUN | altered-catalogue | rollback FOLDER
-//!                          | rogue-script FILE PASSPHRASE-FILE | garbage
+//!                          | rogue-script FILE PASSPHRASE-FILE | garbage | held-line PORT
 
+mod held;
 mod line;
 mod tricks;
 

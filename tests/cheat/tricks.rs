@@ -26,17 +26,18 @@ pub(crate) async fn play(cheat: &Cheat, trick: &str, rest: &[String]) -> Value {
         ("altered-catalogue", []) => altered_catalogue(cheat).await,
         ("rogue-script", [file, passphrase]) => rogue_script(cheat, file, passphrase).await,
         ("garbage", []) => garbage(cheat).await,
+        ("held-line", [port]) => crate::held::held_line(cheat, port).await,
         _ => panic!("no such trick: {trick} {rest:?}"),
     };
     json!({ "trick": trick, "endpoint": cheat.endpoint.name, "result": answer })
 }
 
-fn my_key(cheat: &Cheat) -> SigningKey {
+pub(crate) fn my_key(cheat: &Cheat) -> SigningKey {
     cheat.desk.home.agent_signing_key(&cheat.desk.organisation.me).expect("the agent's key")
 }
 
 /// A check of `script` that would be fine if it were what it says.
-fn order(
+pub(crate) fn order(
     cheat: &Cheat,
     session: &Session,
     script: ScriptRef,
@@ -75,7 +76,7 @@ fn dispatch(cheat: &Cheat, session: &Session, order: &Envelope, number: u64) -> 
     }
 }
 
-fn vetted(cheat: &Cheat, name: &str) -> ScriptRef {
+pub(crate) fn vetted(cheat: &Cheat, name: &str) -> ScriptRef {
     let repository = Repository::open(cheat.desk.home.repository()).expect("the repository opens");
     let catalogue = repository.catalogue(cheat.now).expect("the catalogue verifies");
     let entry = catalogue.latest(&name.parse().expect("a name")).expect("it is vetted");
@@ -86,7 +87,12 @@ fn vetted(cheat: &Cheat, name: &str) -> ScriptRef {
     }
 }
 
-async fn send(cheat: &Cheat, session: &Session, order: &Order, key: &SigningKey) -> Value {
+pub(crate) async fn send(
+    cheat: &Cheat,
+    session: &Session,
+    order: &Order,
+    key: &SigningKey,
+) -> Value {
     let order = trust::seal::seal(order, &[key as &dyn Signer]).expect("sealed");
     let dispatch = dispatch(cheat, session, &order, 1);
     let dispatch = trust::seal::seal(&dispatch, &[key as &dyn Signer]).expect("sealed");

@@ -92,6 +92,15 @@ impl Endpoint {
         self.port
     }
 
+    /// Adds lines to its configuration; they count from its next start.
+    ///
+    /// # Panics
+    /// Where the file cannot be written.
+    pub fn configure(&self, lines: &str) {
+        let text = fs::read_to_string(self.config()).expect("its configuration");
+        fs::write(self.config(), format!("{text}{lines}\n")).expect("written");
+    }
+
     /// A command line of `salved` with this endpoint's configuration.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(programs().join("salved"));

@@ -5,6 +5,7 @@ mod bench;
 mod clock;
 mod crash;
 mod full_disk;
+mod held_line;
 mod interrupted;
 mod p1;
 mod p2;

@@ -37,6 +37,8 @@ pub(super) struct Gate {
     last: bool,
     /// It ended to have a desk's name looked up: the next one starts at once, and dials patiently.
     looks_up: bool,
+    /// Whether a line to a desk is held; none before the gate said anything of it.
+    held: Option<bool>,
     /// How it stands with the line to a desk, in words, where that is news.
     news: Option<String>,
 }
@@ -171,7 +173,13 @@ impl Gate {
                     }
                     match &message {
                         FromGate::Desk { desk, fault, again } => {
-                            self.news = Some(standing(desk, fault.as_deref(), *again));
+                            let words = standing(desk, fault.as_deref(), *again);
+                            // In the journal only what changed: a desk may be away for weeks.
+                            if self.held != Some(fault.is_none()) {
+                                self.held = Some(fault.is_none());
+                                tracing::info!("desk: {words}");
+                            }
+                            self.news = Some(words);
                         }
                         FromGate::LookUp => self.looks_up = true,
                         _ => {}
