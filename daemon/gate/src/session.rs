@@ -100,9 +100,16 @@ impl Session {
         })
     }
 
+    /// Whether nothing is open that somebody waits for. A desk holds its first stream for as long as
+    /// its line: that alone must not hold up the end.
+    fn is_quiet(&self, streams: &Streams) -> bool {
+        let desk = self.connection.peer().is_some_and(|peer| peer.role == Role::Desk);
+        streams.open.keys().all(|stream| desk && *stream == 0)
+    }
+
     async fn pass(&self, mut streams: Streams, readers: &mut JoinSet<Read>) -> LinkError {
         loop {
-            if streams.draining && streams.open.is_empty() && streams.finishing.is_empty() {
+            if streams.draining && self.is_quiet(&streams) && streams.finishing.is_empty() {
                 return LinkError::Stopped(Stop::Drain);
             }
             tokio::select! {

@@ -1,6 +1,7 @@
 //! The line to a desk, dialled by the gate: held, served as any session, and dialled again.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use hatch::{FromGate, PeerRole, ToGate};
 use link::{Connection, Identity, LinkError, Listener, Protocol, Role, Stream, Trust};
@@ -174,7 +175,7 @@ async fn exactly_one_line_is_held_to_the_first_desk_that_answers() {
     let mut house = House::with(cas, desks).await;
     let (_line, _stream) = second.greet().await;
     opened(&mut house.keeper, second.address).await;
-    let idle = std::time::Duration::from_millis(300);
+    let idle = Duration::from_millis(300);
     assert!(tokio::time::timeout(idle, third.listener.accept()).await.is_err());
 }
 
@@ -215,7 +216,7 @@ async fn a_withdrawn_desk_loses_its_line() {
     let mut served = JoinSet::new();
     served.spawn(async move { while desk.listener.accept().await.is_some() {} });
     let again = async { fault(&mut house.keeper).await.1 };
-    let why = tokio::time::timeout(std::time::Duration::from_secs(15), again).await.unwrap();
+    let why = tokio::time::timeout(Duration::from_secs(15), again).await.unwrap();
     assert!(why.contains("wrong certificate") && why.contains("withdrawn"), "{why}");
 }
 
@@ -238,9 +239,50 @@ async fn a_renewed_certificate_is_shown_next_and_the_line_goes_on() {
     assert_eq!(line.end(), None);
     // And on the line itself, when it is next dialled.
     line.close(Stop::Drain);
-    let next = tokio::time::timeout(std::time::Duration::from_secs(15), desk.listener.accept());
+    let next = tokio::time::timeout(Duration::from_secs(15), desk.listener.accept());
     let next = next.await.unwrap().unwrap().unwrap();
     assert_eq!(next.peer().unwrap().serial, [77]);
+}
+
+/// The desk must hear that its endpoint stops, and not find out by silence.
+#[tokio::test]
+async fn draining_takes_leave_of_the_desk_when_its_answers_are_out() {
+    let cas = cas();
+    let mut desk = Desk::open(&cas);
+    let address = desk.address.to_string();
+    let mut house = House::with(cas, Desks::at(&[&address])).await;
+    let (line, _stream) = desk.greet().await;
+    let session = opened(&mut house.keeper, desk.address).await;
+    let mut asking = line.open().await.unwrap();
+    asking.send(&Ask::Challenge).await.unwrap();
+    let bytes = body(&Ask::Challenge);
+    assert_eq!(house.keeper.hear().await, FromGate::Frame { session, stream: 1, bytes });
+    let stop = Answer::Stop { code: Stop::NoRun };
+    house.keeper.say(ToGate::Frame { session, stream: 1, bytes: body(&stop) }).await;
+    house.keeper.say(ToGate::Drain).await;
+    assert_eq!(soon(asking.recv()).await.unwrap(), Some(stop));
+    assert_eq!(line.end(), None);
+    house.keeper.say(ToGate::Finish { session, stream: 1 }).await;
+    assert_eq!(soon(asking.recv::<Answer>()).await, Ok(None));
+    assert_eq!(soon(line.closed()).await, LinkError::Stopped(Stop::Drain));
+    while !matches!(house.keeper.hear().await, FromGate::Closed { .. }) {}
+    assert!(house.keeper.ended().await.success());
+}
+
+/// It sleeps: the desk pings, the gate only acknowledges.
+#[tokio::test]
+async fn a_gate_that_holds_an_idle_line_is_not_woken() {
+    let cas = cas();
+    let mut desk = Desk::open(&cas);
+    let address = desk.address.to_string();
+    let mut house = House::with(cas, Desks::at(&[&address])).await;
+    let (_line, _stream) = desk.greet().await;
+    opened(&mut house.keeper, desk.address).await;
+    let woken = |house: &House| house.keeper.status("voluntary_ctxt_switches");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = woken(&house);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(woken(&house), before);
 }
 
 /// Names are looked up once, before the lock: the gate ends so that the next one looks again.
