@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use link::{Connection, LinkError, Receiving, Sending};
-use protocol::frames::{Answer, Ask, DeskAnswer, DeskAsk, DeskPath, Stop, decode, sorry};
+use protocol::frames::{Answer, Ask, DeskAnswer, DeskAsk, Stop, decode, sorry};
 use protocol::{Bytes, EndpointId, RunId, limits};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::line::HeldLine;
 use super::live::Follower;
 use super::{Server, drive, file, guest, submit};
 use crate::books::{Counter, Peer, Publication, Sorry};
@@ -180,34 +179,6 @@ async fn publish(
     Ok(Err(Sorry::new(sorry::STATE, "the publication is not complete")))
 }
 
-/// The line to an endpoint: the one that it keeps, or one that the desk dials now.
-async fn line_to(server: &Arc<Server>, id: &EndpointId) -> Result<Option<Arc<HeldLine>>, Sorry> {
-    if let Some(line) = server.lines.get(id) {
-        return Ok(Some(line));
-    }
-    let store = server.store().map_err(crate::books::BookError::said)?;
-    let row = store.endpoint(id).map_err(|error| crate::books::BookError::from(error).said())?;
-    let Some(row) = row else {
-        return Err(Sorry::new(sorry::NOT_FOUND, "the desk's address book has no such endpoint"));
-    };
-    let Some(address) = row.address.as_deref() else { return Ok(None) };
-    let Ok(identity) = server.desk.home.desk_identity() else { return Ok(None) };
-    let trust = server.known().endpoints(&server.organisation());
-    let expect = link::Expect { role: link::Role::Endpoint, id: Some(id.to_string()), key: None };
-    let Ok(connection) = link::dial(address, &identity, &trust, &expect).await else {
-        return Ok(None);
-    };
-    let Some(line) = guest::meet(server, connection, &row, DeskPath::Dialled).await else {
-        return Ok(None);
-    };
-    let (at, kept, id) = (Arc::clone(server), Arc::clone(&line), *id);
-    server.begin(async move {
-        let end = kept.connection.closed().await;
-        guest::leaves(&at, id, &kept, &end);
-    });
-    Ok(Some(line))
-}
-
 async fn met(server: &Arc<Server>, id: &EndpointId) -> Result<DeskAnswer, Sorry> {
     let away = || {
         let left = server.lines.left(id);
@@ -216,7 +187,7 @@ async fn met(server: &Arc<Server>, id: &EndpointId) -> Result<DeskAnswer, Sorry>
         let last_seen = left.map(|left| left.at).max(seen);
         DeskAnswer::Away { last_seen, left_in_order: left.map(|left| left.in_order) }
     };
-    let Some(line) = line_to(server, id).await? else { return Ok(away()) };
+    let Some(line) = guest::reach(server, id).await? else { return Ok(away()) };
     match line.challenge().await {
         Ok(met) => Ok(DeskAnswer::Met {
             hello: Bytes(met.hello),
@@ -282,7 +253,7 @@ async fn recalled(
         Sorry::new(sorry::NOT_SENT, "the endpoint is not connected; the recall was not sent")
             .next("try again when it is there")
     };
-    let line = line_to(server, endpoint).await?.ok_or_else(not_here)?;
+    let line = guest::reach(server, endpoint).await?.ok_or_else(not_here)?;
     let told = async {
         let mut stream = line.connection.open().await?;
         stream.send(&Ask::Recall { recall }).await?;

@@ -1,17 +1,19 @@
 //! One run from its order's departure to its record, over as many lines as it takes. A console may
 //! listen or not.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::frames::{Answer, Ask, DeskAnswer, sorry};
 use protocol::{Bytes, Digest, EndpointId, RunId, limits};
 use sha2::Digest as _;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::line::HeldLine;
 use super::live::Live;
-use super::{Server, file};
+use super::{Server, file, guest};
 use crate::outbox;
 use crate::session::{EventsSeen, Returned, SessionError};
 
@@ -19,6 +21,9 @@ use crate::session::{EventsSeen, Returned, SessionError};
 const AFTER_DEADLINE: u64 = 60;
 /// Pause before a run is asked for again on a line that did not answer.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// From one try to dial an endpoint that is away to the next.
+const DIAL_AGAIN: Duration = Duration::from_secs(5);
 
 /// Which run of which order, and where.
 #[derive(Debug, Clone, Copy)]
@@ -30,12 +35,21 @@ pub(super) struct Which {
 
 /// Sends the order, or asks for a run that was sent before, and stays until its record is filed or
 /// its time is over. What comes later still is collected when its endpoint dials in.
-pub(super) async fn drive(server: Arc<Server>, live: Arc<Live>, which: Which, first: Option<Ask>) {
-    let until = Instant::now() + Duration::from_secs(longest(&server, &which));
-    let last = go(&server, &live, which, first, until).await;
-    // Whoever asks from here on finds what is stored.
-    server.runs.end(&which.run);
-    live.push(last);
+///
+/// Boxed: a run that dials its endpoint may find others that it owes, and drives these too.
+pub(super) fn drive(
+    server: Arc<Server>,
+    live: Arc<Live>,
+    which: Which,
+    first: Option<Ask>,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        let until = Instant::now() + Duration::from_secs(longest(&server, &which));
+        let last = go(&server, &live, which, first, until).await;
+        // Whoever asks from here on finds what is stored.
+        server.runs.end(&which.run);
+        live.push(last);
+    })
 }
 
 fn longest(server: &Server, which: &Which) -> u64 {
@@ -58,7 +72,7 @@ async fn go(
     };
     let mut ask = first;
     loop {
-        let Ok(line) = timeout_at(until, server.lines.wait_for(&which.endpoint)).await else {
+        let Ok(line) = timeout_at(until, line_to(server, &which.endpoint)).await else {
             return unknown("the endpoint did not come back in the run's time".to_owned());
         };
         let question = ask.take().unwrap_or(Ask::Follow { run: which.run });
@@ -76,6 +90,19 @@ async fn go(
                 // A line that is up and does not answer is not asked without a pause.
                 sleep(PAUSE).await;
             }
+        }
+    }
+}
+
+/// The endpoint's line, as soon as it dials in or can be dialled.
+async fn line_to(server: &Arc<Server>, endpoint: &EndpointId) -> Arc<HeldLine> {
+    loop {
+        if let Ok(Some(line)) = guest::reach(server, endpoint).await {
+            return line;
+        }
+        let waited = timeout(DIAL_AGAIN, server.lines.wait_for(endpoint)).await;
+        if let Ok(line) = waited {
+            return line;
         }
     }
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use link::{Connection, LinkError};
 use protocol::EndpointId;
 use protocol::error_chain::ErrorChain;
-use protocol::frames::{DeskPath, Stop};
+use protocol::frames::{DeskPath, Stop, sorry};
 use store::{EndpointRow, EndpointState, RunFilter, RunState};
 
 use super::Server;
 use super::drive;
 use super::line::HeldLine;
 use super::lines::Left;
+use crate::books::{BookError, Sorry};
 
 /// Runs without a record that are asked for when their endpoint comes; more the next time.
 const OPEN_MAX: usize = 64;
@@ -106,4 +107,38 @@ async fn collect(server: &Arc<Server>, id: EndpointId, line: &Arc<HeldLine>) {
             line.filed(record).await;
         }
     }
+}
+
+/// The line to an endpoint: the one that it keeps, or one that the desk dials now.
+///
+/// # Errors
+/// [`Sorry`]: not in the address book, or the store's no.
+pub(super) async fn reach(
+    server: &Arc<Server>,
+    id: &EndpointId,
+) -> Result<Option<Arc<HeldLine>>, Sorry> {
+    if let Some(line) = server.lines.get(id) {
+        return Ok(Some(line));
+    }
+    let store = server.store().map_err(BookError::said)?;
+    let row = store.endpoint(id).map_err(|error| BookError::from(error).said())?;
+    let Some(row) = row else {
+        return Err(Sorry::new(sorry::NOT_FOUND, "the desk's address book has no such endpoint"));
+    };
+    let Some(address) = row.address.as_deref() else { return Ok(None) };
+    let Ok(identity) = server.desk.home.desk_identity() else { return Ok(None) };
+    let trust = server.known().endpoints(&server.organisation());
+    let expect = link::Expect { role: link::Role::Endpoint, id: Some(id.to_string()), key: None };
+    let Ok(connection) = link::dial(address, &identity, &trust, &expect).await else {
+        return Ok(None);
+    };
+    let Some(line) = meet(server, connection, &row, DeskPath::Dialled).await else {
+        return Ok(None);
+    };
+    let (at, kept, id) = (Arc::clone(server), Arc::clone(&line), *id);
+    server.begin(async move {
+        let end = kept.connection.closed().await;
+        leaves(&at, id, &kept, &end);
+    });
+    Ok(Some(line))
 }
