@@ -140,13 +140,24 @@ impl Store {
         doing: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
+        let done = transact(&mut self.lock(), work);
+        done.map_err(|fault| fault.named(doing, &self.path))
+    }
+
+    /// As [`Store::write`], without a wait for the disk: a power cut may lose it, whole, until the
+    /// next write that waits. For what somebody else keeps and tells again.
+    pub(crate) fn write_soon<T>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
         let mut connection = self.lock();
-        let run = || -> Result<T, Fault> {
-            let transaction =
-                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let value = work(&transaction)?;
-            transaction.commit()?;
-            Ok(value)
+        let run = || {
+            // With a write-ahead log NORMAL means: a commit is written and not synced.
+            connection.pragma_update(None, "synchronous", "NORMAL")?;
+            let done = transact(&mut connection, work);
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            done
         };
         run().map_err(|fault| fault.named(doing, &self.path))
     }
@@ -177,6 +188,16 @@ fn sibling(path: &Path, suffix: &str) -> PathBuf {
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::File::open(folder)?.sync_all()
+}
+
+fn transact<T>(
+    connection: &mut Connection,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let value = work(&transaction)?;
+    transaction.commit()?;
+    Ok(value)
 }
 
 /// Opens an existing file and sets what SQLite forgets from one connection to the next.

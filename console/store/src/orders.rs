@@ -122,7 +122,7 @@ impl Store {
 
     /// As [`Store::add_order`] for an order with one target, whose dispatch is at hand and which
     /// leaves when this has returned; with the hello of the session that it leaves on. All of it in
-    /// one transaction: one wait for the disk.
+    /// one transaction: one wait for the disk, and none for a look.
     ///
     /// # Errors
     /// As [`Store::add_order`]; [`StoreError::NotFound`] for an unknown endpoint.
@@ -133,13 +133,21 @@ impl Store {
         (endpoint, seen): (&EndpointId, &Seen<'_>),
         now: Time,
     ) -> Result<HeadChange, StoreError> {
-        self.write("store an order", |db| {
+        // What changes something, or owes a note, is on the disk before it leaves (P6). A look that a
+        // power cut makes us forget comes home with its record.
+        let lasting = new.mode.mutates() || new.note_key.is_some();
+        let work = |db: &Transaction<'_>| {
             let head = endpoints::seen(db, endpoint, seen, now)?;
             for run in add(db, new, now)? {
                 runs::sent(db, &run, dispatch)?;
             }
             Ok(head)
-        })
+        };
+        if lasting {
+            self.write("store an order", work)
+        } else {
+            self.write_soon("store an order", work)
+        }
     }
 
     /// One order by its digest.

@@ -169,7 +169,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] for an unknown run; one that has its record stays as it is.
     pub fn run_accepted(&self, run: &RunId) -> Result<(), StoreError> {
-        self.write("mark a run as accepted", |db| {
+        // A hint for people: what settles a run is its record.
+        self.write_soon("mark a run as accepted", |db| {
             let changed = db.execute(
                 "UPDATE runs SET state = CASE state WHEN 'ended' THEN 'ended' ELSE 'accepted' END
                  WHERE id = ?1",
