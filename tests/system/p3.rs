@@ -60,7 +60,7 @@ fn a_daemon_killed_in_mid_action_says_which_and_the_waiting_console_hears_it() {
     assert!(note.contains("service.restart on salve-count.service"), "{note}");
     let id = run["id"].as_str().expect("an id");
     lab.salve(&["runs", "follow", id]).expect(7);
-    lab.salve(&["runs", "show", id]).says("UNKNOWN").says("IN FLIGHT");
+    lab.salve(&["runs", "show", id]).expect(7).says("UNKNOWN").says("IN FLIGHT");
     lab.salve(&["verify", id]).expect(0);
     told(&lab, &ticket);
     assert_eq!(bench::executions(), 1);

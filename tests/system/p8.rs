@@ -147,7 +147,7 @@ fn fix_after(lab: &Lab, id: &str, meanwhile: impl FnOnce(&Path)) -> Value {
     meanwhile(place);
     going.answer("y");
     let done = going.end();
-    let shown = lab.salve(&["--json", "runs", "show", "last"]).expect(0).json();
+    let shown = lab.salve(&["--json", "runs", "show", "last"]).json();
     let told = shown["record"]["predicate"].clone();
     assert_eq!(told["mode"], "fix", "{}", done.out);
     told

@@ -1,57 +1,30 @@
 //! `salve check`: what is wrong there? Changes nothing.
 
-use clap::Args;
 use protocol::Mode;
 
-use crate::cli::look::{Job, Named, Pair, catch_up, exit_of, foresee, go};
+use crate::cli::look::{Job, Named, catch_up, exit_of, foresee, go};
 use crate::cli::watch::{Watched, left};
 use crate::cli::work::{Work, of_run};
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::{Heading, RunView};
 
-/// Look whether a script's problem is there; changes nothing
-#[derive(Debug, Args)]
-pub struct LookArgs {
-    /// The script, as in cache.clear
-    pub script: String,
-    /// The machine
-    #[arg(long, value_name = "NAME")]
-    pub on: Option<String>,
-    /// The ticket; names the machine where --on does not
-    #[arg(long, value_name = "NUMBER")]
-    pub ticket: Option<String>,
-    /// A parameter of the script
-    #[arg(long = "arg", value_name = "NAME=VALUE", value_parser = Pair)]
-    pub args: Vec<(String, String)>,
-    /// Why, in a few words, for the record
-    #[arg(long, value_name = "WORDS")]
-    pub reason: Option<String>,
-}
-
 /// Checks.
 ///
 /// # Errors
 /// What the command says.
-pub async fn run(ctx: &Ctx, args: LookArgs) -> Result<Exit, Failure> {
-    look(ctx, &args, Mode::Check).await
+pub async fn run(ctx: &Ctx, named: Named) -> Result<Exit, Failure> {
+    look(ctx, &named, Mode::Check).await
 }
 
-pub(super) async fn look(ctx: &Ctx, args: &LookArgs, mode: Mode) -> Result<Exit, Failure> {
+pub(super) async fn look(ctx: &Ctx, named: &Named, mode: Mode) -> Result<Exit, Failure> {
     let work = Work::open(ctx)?;
-    let named = Named {
-        script: &args.script,
-        on: args.on.as_deref(),
-        ticket: args.ticket.as_deref(),
-        args: &args.args,
-        reason: args.reason.as_deref(),
-    };
     let job = Job::find(&work, named)?;
     let wish = job.wish(mode, None, None, None);
     foresee(ctx, &work, &wish)?;
     let session = work.meet(ctx, &job.endpoint).await?;
     let name = job.endpoint.name.to_string();
-    let by = job.ticket.as_ref().filter(|_| args.on.is_none()).map(|(id, _)| id.clone());
+    let by = job.ticket.as_ref().filter(|_| named.on.is_none()).map(|(id, _)| id.clone());
     if !ctx.json {
         let mut heading = Heading::of(&job.script, &name, by);
         // A check takes nothing that could be taken back.

@@ -1,10 +1,11 @@
 //! `salve check` and `salve plan`: look, and change nothing. Also the first half of `salve run`.
 
+use clap::Args;
 use desk::runs::{
     self, EndpointRow, News, RunResult, ScriptEntry, TicketRow, Wish, attest, forecast, parameters,
 };
 use desk::session::Session;
-use protocol::documents::{ConsentStatement, Identified};
+use protocol::documents::{ConsentStatement, Identified, RecordPredicate};
 use protocol::{Digest, Mode, Outcome, Params, Refusal, TicketId};
 
 use crate::cli::run::tell_ticket;
@@ -29,19 +30,23 @@ pub struct Job {
     pub reason: String,
 }
 
-/// What a command line names.
-#[derive(Debug, Clone, Copy)]
-pub struct Named<'a> {
-    /// As typed.
-    pub script: &'a str,
-    /// As typed.
-    pub on: Option<&'a str>,
-    /// As typed.
-    pub ticket: Option<&'a str>,
-    /// `NAME=VALUE` each.
-    pub args: &'a [(String, String)],
-    /// As typed.
-    pub reason: Option<&'a str>,
+/// What the command line of `check`, `plan` and `run` names.
+#[derive(Debug, Args)]
+pub struct Named {
+    /// The script, as in cache.clear
+    pub script: String,
+    /// The ticket; names the machine where --on does not
+    #[arg(long, value_name = "NUMBER")]
+    pub ticket: Option<String>,
+    /// The machine, where no ticket names it
+    #[arg(long, value_name = "NAME")]
+    pub on: Option<String>,
+    /// A parameter of the script
+    #[arg(long = "arg", value_name = "NAME=VALUE", value_parser = Pair)]
+    pub args: Vec<(String, String)>,
+    /// Why, in a few words, for the record
+    #[arg(long, value_name = "WORDS")]
+    pub reason: Option<String>,
 }
 
 /// `NAME=VALUE`. What has no `=` may be a value in the wrong place: it is not repeated.
@@ -87,15 +92,15 @@ impl Job {
     ///
     /// # Errors
     /// What is not there or not unique.
-    pub fn find(work: &Work, named: Named<'_>) -> Result<Self, Failure> {
-        let script = work.script(named.script)?;
-        let ticket = work.ticket(named.ticket)?;
-        let endpoint = work.endpoint(named.on, ticket.as_ref())?;
-        let checked = parameters(&script.manifest, named.args, &work.agent.policy);
+    pub fn find(work: &Work, named: &Named) -> Result<Self, Failure> {
+        let script = work.script(&named.script)?;
+        let ticket = work.ticket(named.ticket.as_deref())?;
+        let endpoint = work.endpoint(named.on.as_deref(), ticket.as_ref())?;
+        let checked = parameters(&script.manifest, &named.args, &work.agent.policy);
         let parameters =
             checked.map_err(|refusal| not_sent(&refusal, script.manifest.name.as_str()))?;
         let about = |row: &TicketRow| row.subject.clone();
-        let reason = named.reason.map(str::to_owned);
+        let reason = named.reason.clone();
         let reason = reason.or_else(|| ticket.as_ref().map(|(_, row)| about(row)));
         let reason = reason.unwrap_or_else(|| "asked for at the console".to_owned());
         Ok(Self { script, endpoint, ticket, parameters, reason })
@@ -178,8 +183,13 @@ pub async fn catch_up(ctx: &Ctx, work: &Work, session: &Session) {
 /// The exit code of a run with its record.
 #[must_use]
 pub fn exit_of(result: &RunResult) -> Exit {
-    let record = &result.record.predicate;
-    if !result.filing.report.verified {
+    exit_of_record(&result.record.predicate, result.filing.report.verified)
+}
+
+/// The exit code of a record: the same when it comes home and whenever it is shown.
+#[must_use]
+pub fn exit_of_record(record: &RecordPredicate, verified: bool) -> Exit {
+    if !verified {
         return Exit::NotVerified;
     }
     match (record.mode, record.outcome) {

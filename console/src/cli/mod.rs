@@ -61,9 +61,9 @@ pub enum Command {
     /// Show what a script would do, ask, do it, and leave the proof on the ticket
     Run(run::RunArgs),
     /// Make a script's plan on a machine and show it; changes nothing
-    Plan(check::LookArgs),
+    Plan(look::Named),
     /// Look whether a script's problem is there; changes nothing
-    Check(check::LookArgs),
+    Check(look::Named),
     /// Cancel a run that runs or waits
     Cancel(cancel::CancelArgs),
     /// Verify a run's papers: a run, a record's file or an exported folder

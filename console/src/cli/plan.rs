@@ -2,7 +2,8 @@
 
 use protocol::Mode;
 
-use crate::cli::check::{LookArgs, look};
+use crate::cli::check::look;
+use crate::cli::look::Named;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 
@@ -10,6 +11,6 @@ use crate::exit::{Exit, Failure};
 ///
 /// # Errors
 /// What the command says.
-pub async fn run(ctx: &Ctx, args: LookArgs) -> Result<Exit, Failure> {
-    look(ctx, &args, Mode::Plan).await
+pub async fn run(ctx: &Ctx, named: Named) -> Result<Exit, Failure> {
+    look(ctx, &named, Mode::Plan).await
 }

@@ -6,7 +6,7 @@ use desk::runs::{self, RunResult};
 use protocol::documents::{ConsentAnswer, ConsentStatement, Identified};
 use protocol::{Consent, Digest, Mode, Outcome, TicketId};
 
-use crate::cli::look::{Job, Named, Pair, catch_up, exit_of, foresee, go};
+use crate::cli::look::{Job, Named, catch_up, exit_of, foresee, go};
 use crate::cli::watch::{Watched, confirm, left};
 use crate::cli::work::{Work, of_run};
 use crate::ctx::Ctx;
@@ -16,17 +16,9 @@ use crate::view::{Heading, RunView, found, plan_words, safe};
 /// Show what a script would do, ask, do it, and leave the proof on the ticket
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The script, as in cache.clear
-    pub script: String,
-    /// The ticket; names the machine
-    #[arg(long, value_name = "NUMBER")]
-    pub ticket: Option<String>,
-    /// The machine, where the ticket does not name it
-    #[arg(long, value_name = "NAME")]
-    pub on: Option<String>,
-    /// A parameter of the script
-    #[arg(long = "arg", value_name = "NAME=VALUE", value_parser = Pair)]
-    pub args: Vec<(String, String)>,
+    /// What runs, where, and for which ticket.
+    #[command(flatten)]
+    pub named: Named,
     /// How the person was identified: code, callback, manager:NAME or id-card
     #[arg(long, value_name = "HOW", value_parser = identified)]
     pub identified: Option<Identified>,
@@ -36,9 +28,6 @@ pub struct RunArgs {
     /// Do not ask before the fix
     #[arg(long, short = 'y')]
     pub yes: bool,
-    /// Why, in a few words, for the record
-    #[arg(long, value_name = "WORDS")]
-    pub reason: Option<String>,
 }
 
 fn identified(text: &str) -> Result<Identified, String> {
@@ -62,14 +51,7 @@ fn identified(text: &str) -> Result<Identified, String> {
 /// What the command says.
 pub async fn run(ctx: &Ctx, args: RunArgs) -> Result<Exit, Failure> {
     let work = Work::open(ctx)?;
-    let named = Named {
-        script: &args.script,
-        on: args.on.as_deref(),
-        ticket: args.ticket.as_deref(),
-        args: &args.args,
-        reason: args.reason.as_deref(),
-    };
-    let job = Job::find(&work, named)?;
+    let job = Job::find(&work, &args.named)?;
     // With the answers that are still to be asked taken as yes: what stays is a real no.
     let hoped = consent_of(&job, true);
     let hope = job.wish(Mode::Fix, args.identified.clone(), hoped, Some(Digest([0; 32])));
@@ -90,7 +72,7 @@ async fn over(
     args: &RunArgs,
 ) -> Result<Exit, Failure> {
     let name = job.endpoint.name.to_string();
-    let by = job.ticket.as_ref().filter(|_| args.on.is_none()).map(|(id, _)| id.clone());
+    let by = job.ticket.as_ref().filter(|_| args.named.on.is_none()).map(|(id, _)| id.clone());
     if !ctx.json {
         ctx.say(Heading::of(&job.script, &name, by).words());
     }

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use desk::books::Paper;
-use desk::inventory::{RunFilter, RunRow, find_endpoint, find_run, find_ticket};
+use desk::inventory::{RunFilter, RunRow, RunState, find_endpoint, find_run, find_ticket};
 use desk::org::Desk;
 use desk::verify::{self, FolderError};
 use protocol::Plan;
 
 use crate::cli::follow;
+use crate::cli::look::exit_of_record;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::runs::{self, RunPage};
@@ -25,7 +26,11 @@ pub struct RunsArgs {
 enum What {
     /// List runs, newest first
     List(ListArgs),
-    /// Show a run's record
+    /// Show a run's record, and exit as that run ended
+    ///
+    /// Exit code: 0 fixed or healthy, 1 needs a person (not repaired, check found something), 3 the
+    /// record does not verify, 4 refused, 5 busy or never sent, 7 unknown, interrupted or still
+    /// running. With --export: 0 when the papers are written.
     Show(ShowArgs),
     Follow(follow::FollowArgs),
 }
@@ -88,15 +93,19 @@ fn show(ctx: &Ctx, desk: &Desk, which: &ShowArgs) -> Result<Exit, Failure> {
     if let Some(folder) = &which.export {
         return export(ctx, desk, &run, folder);
     }
-    let bad = run.verified == Some(false);
-    let outcome = run.outcome;
     let page = page(desk, run, which.effects)?;
     ctx.show(&page, runs::page)?;
-    Ok(match (bad, outcome) {
-        (true, _) => Exit::NotVerified,
-        (false, Some(_)) => Exit::Fine,
-        (false, None) => Exit::Unknown,
-    })
+    Ok(exit_of_page(&page))
+}
+
+/// As the run ended; without a record nobody knows, unless it never left this desk.
+fn exit_of_page(page: &RunPage) -> Exit {
+    match (&page.record, page.run.state) {
+        (Some(record), _) => exit_of_record(&record.predicate, page.run.verified == Some(true)),
+        (None, RunState::Ended) => Exit::NotVerified,
+        (None, RunState::NotSent) => Exit::Unreachable,
+        (None, _) => Exit::Unknown,
+    }
 }
 
 fn page(desk: &Desk, run: RunRow, effects: bool) -> Result<RunPage, Failure> {
@@ -149,5 +158,72 @@ impl From<FolderError> for Failure {
             Some(cause) => Self::new(exit, sentence).because(cause),
             None => Self::new(exit, sentence),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use desk::verify::fixture::{Fixture, NOW};
+    use protocol::documents::{Decision, Record};
+    use protocol::{Digest, Mode, Outcome, Refusal, RunId};
+
+    use super::*;
+
+    fn shown(state: RunState, verified: Option<bool>, record: Option<Record>) -> Exit {
+        let run = RunRow {
+            id: RunId([1; 16]),
+            order: Digest([2; 32]),
+            endpoint: Fixture::id(),
+            endpoint_name: None,
+            script: None,
+            mode: None,
+            agent: None,
+            ticket: None,
+            state,
+            outcome: record.as_ref().map(|record| record.predicate.outcome),
+            record_hash: None,
+            verified,
+            reason: None,
+            created: NOW,
+            ended: None,
+            filed: None,
+        };
+        let (plan, effects, secret) = (None, None, None);
+        exit_of_page(&RunPage { run, record, plan, effects, others: 0, secret })
+    }
+
+    fn ended(mode: Mode, outcome: Outcome) -> Record {
+        let f = Fixture::default();
+        let mut record = f.record(&f.order());
+        (record.predicate.mode, record.predicate.outcome) = (mode, outcome);
+        record
+    }
+
+    #[test]
+    fn a_shown_run_exits_as_it_ended() {
+        let good = |mode, outcome| shown(RunState::Ended, Some(true), Some(ended(mode, outcome)));
+        assert_eq!(good(Mode::Fix, Outcome::Succeeded), Exit::Fine);
+        assert_eq!(good(Mode::Check, Outcome::Unchanged), Exit::Fine);
+        assert_eq!(good(Mode::Check, Outcome::Succeeded), Exit::NeedsPerson);
+        assert_eq!(good(Mode::Fix, Outcome::Failed), Exit::NeedsPerson);
+        assert_eq!(good(Mode::Fix, Outcome::Refused), Exit::Refused);
+        assert_eq!(good(Mode::Fix, Outcome::Interrupted), Exit::Unknown);
+        let mut busy = ended(Mode::Fix, Outcome::Refused);
+        let by = serde_json::json!({ "agent": "m.ruiz", "script": "pkg.update",
+            "since": "2026-11-22T10:40:00Z", "run": RunId([2; 16]) });
+        let refusal = Refusal::Busy { by: serde_json::from_value(by).unwrap() };
+        busy.predicate.decision = Decision::Refuse { refusal };
+        assert_eq!(shown(RunState::Ended, Some(true), Some(busy)), Exit::Unreachable);
+        let bad = Some(ended(Mode::Fix, Outcome::Succeeded));
+        assert_eq!(shown(RunState::Ended, Some(false), bad), Exit::NotVerified);
+    }
+
+    #[test]
+    fn without_a_record_nobody_knows_unless_it_never_left() {
+        for state in [RunState::Prepared, RunState::Sent, RunState::Accepted] {
+            assert_eq!(shown(state, None, None), Exit::Unknown, "{state:?}");
+        }
+        assert_eq!(shown(RunState::NotSent, None, None), Exit::Unreachable);
+        assert_eq!(shown(RunState::Ended, Some(false), None), Exit::NotVerified);
     }
 }
