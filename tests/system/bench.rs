@@ -99,10 +99,10 @@ pub(crate) fn shown(lab: &Lab, ticket: &str) -> Value {
     lab.salve(&["--json", "tickets", "show", ticket]).expect(0).json()
 }
 
-/// A ticket when nothing of it is due any more. A console that was killed in mid-delivery holds its
-/// lease on the ticket for two minutes: nobody posts beside a worker that may still be alive.
+/// A ticket when nothing of it is due any more: what a killed console left is taken over by the next
+/// command.
 pub(crate) fn delivered(lab: &Lab, ticket: &str) -> Value {
-    support::wait_for("what is due on the ticket to be delivered", 180, || {
+    support::wait_for("what is due on the ticket to be delivered", 20, || {
         let shown = shown(lab, ticket);
         shown["undelivered"].as_array().is_some_and(Vec::is_empty).then_some(shown)
     })

@@ -181,15 +181,13 @@ pub(super) fn tell_ticket(
     ticket: &TicketId,
     result: &RunResult,
 ) -> Result<String, Failure> {
-    let holder = format!("console-{}-{}", std::process::id(), result.run.short());
-    let done = runs::tell_ticket(&work.desk, ticket, &holder, ctx.now())?;
+    let done = runs::tell_ticket(&work.desk, ticket, ctx.now())?;
     let told = result.record.predicate.say.is_some() && result.filing.report.verified;
     Ok(match done {
         Delivery::Done { .. } if told => format!("{ticket}: note and record added, user told."),
         Delivery::Done { .. } => format!("{ticket}: note and record added."),
         Delivery::Later { at } => format!("{ticket}: the note waits until {}.", at.clock()),
         Delivery::Failed { why, .. } => format!("{ticket}: the note waits ({why})."),
-        Delivery::Busy => format!("{ticket}: another command is telling it."),
     })
 }
 

@@ -184,6 +184,7 @@ mod tests {
             record_hash: None,
             verified,
             reason: None,
+            sent_at: None,
             created: NOW,
             ended: None,
             filed: None,

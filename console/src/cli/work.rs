@@ -6,7 +6,7 @@ use desk::org::Desk;
 use desk::runs::{EndpointRow, RunError, RunRow, ScriptEntry, TicketRow};
 use desk::session::{Agent, DialError, LinkError, NoAgent, Objection, Session, SessionError};
 use protocol::frames::Stop;
-use protocol::{ScriptName, TicketId};
+use protocol::{RunId, ScriptName, TicketId, Time};
 
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
@@ -246,13 +246,47 @@ fn stopped(stop: Stop, to: &EndpointRow) -> Failure {
     }
 }
 
+/// An order that the door did not take. It may say so of one that runs: nobody signed that.
+fn not_taken(run: RunId, (stop, expires): (Stop, Time), to: &EndpointRow, ctx: &Ctx) -> Failure {
+    let end = match ctx.now() < expires {
+        true => format!("it expires at {}", expires.clock()),
+        false => "it has expired".to_owned(),
+    };
+    let sentence = format!(
+        "{} did not take it, as its door says: {stop}. Nothing runs as far as known; {end}.",
+        to.name
+    );
+    match stop {
+        // Asked for again, and not known there.
+        Stop::NoRun => Failure::new(Exit::Unknown, sentence).next(format!(
+            "what is known here:  salve runs show {0}\nask again after that:  salve runs follow {0}",
+            run.short()
+        )),
+        // The everyday reasons keep their exit code and their next step.
+        other => Failure { sentence, ..stopped(other, to) },
+    }
+}
+
 /// An order that has no record to show.
 pub fn of_run(error: RunError, to: &EndpointRow, ctx: &Ctx) -> Failure {
     match error {
         RunError::NotSent(session) => of_session(session, to, ctx),
         RunError::Store(error) => error.into(),
         RunError::Book(error) => error.into(),
-        RunError::NotTaken { stop } => stopped(stop, to),
+        RunError::NotTaken { run, stop, expires } => not_taken(run, (stop, expires), to, ctx),
+        RunError::Unknown { run, source: source @ SessionError::Stopped(Stop::NoRun), .. } => {
+            let sentence = format!(
+                "UNKNOWN  {} took the order and knows nothing of it now: its ledger was lost or \
+                 put back; it may have run",
+                to.name
+            );
+            Failure::new(Exit::Unknown, sentence).because(source).next(format!(
+                "look at the machine first:  salve check SCRIPT --on {}\nwhat is known here:  \
+                 salve runs show {}",
+                to.name,
+                run.short()
+            ))
+        }
         RunError::Unknown { run, ended_by, source } => Failure::new(
             Exit::Unknown,
             format!(
@@ -275,7 +309,7 @@ pub fn of_run(error: RunError, to: &EndpointRow, ctx: &Ctx) -> Failure {
 mod tests {
     use std::collections::BTreeMap;
 
-    use protocol::{EndpointId, RunId, Time};
+    use protocol::EndpointId;
     use store::EndpointState;
 
     use super::*;
@@ -325,6 +359,32 @@ mod tests {
             let step = failure.next_step.unwrap_or_default();
             assert!(step.len() > 10, "{stop:?}");
         }
+    }
+
+    #[test]
+    fn a_door_that_says_no_is_quoted_and_not_believed() {
+        let run = RunId([2; 16]);
+        let not_taken =
+            |stop, expires| of_run(RunError::NotTaken { run, stop, expires }, &row(), &ctx());
+        let full = not_taken(Stop::Rate, Time(1000 + 45 * 60));
+        assert_eq!(full.exit, Exit::Unreachable);
+        assert_eq!(
+            full.for_people(),
+            "lt-4411 did not take it, as its door says: too many requests. Nothing runs as far as \
+             known; it expires at 01:01:40Z.\n  try again in a minute"
+        );
+        for stop in Stop::ALL {
+            let failure = not_taken(stop, Time(1000));
+            assert!(failure.sentence.ends_with("it has expired."), "{failure}");
+            assert!(!failure.sentence.contains("Nothing ran"), "{failure}");
+            let same = if stop == Stop::NoRun { Exit::Unknown } else { stopped(stop, &row()).exit };
+            assert_eq!(failure.exit, same, "{stop:?}");
+            assert!(failure.next_step.is_some(), "{stop:?}");
+        }
+        let (ended_by, source) = (Time(5000), SessionError::Stopped(Stop::NoRun));
+        let lost = of_run(RunError::Unknown { run, ended_by, source }, &row(), &ctx());
+        assert_eq!(lost.exit, Exit::Unknown);
+        assert!(lost.sentence.contains("took the order"), "{lost}");
     }
 
     #[test]

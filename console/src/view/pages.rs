@@ -31,6 +31,7 @@ fn row(state: RunState, outcome: Option<Outcome>, verified: Option<bool>) -> Run
         outcome,
         record_hash: verified.map(|_| Digest([0x9a; 32])),
         reason: (verified == Some(false)).then(|| format!("record: not signed {NASTY}")),
+        sent_at: None,
         verified,
         created: NOW,
         ended: outcome.map(|_| NOW.plus(1)),
@@ -138,6 +139,15 @@ SENT, NO ANSWER  cache.clear on lt-4411
   Record   none here yet; it is fetched when the endpoint answers again:  salve runs follow 1248h248
 "
     );
+    page.run.state = RunState::NotSent;
+    let text = runs::page(&page);
+    assert!(text.starts_with("NOT SENT  cache.clear on lt-4411\n"), "{text}");
+    assert!(text.contains("Record   none: the order never left this desk, nothing ran"), "{text}");
+    page.run.state = RunState::NotTaken;
+    page.run.reason = Some(format!("its door says so; not signed {NASTY}"));
+    let text = runs::page(&page);
+    assert!(text.starts_with("NOT TAKEN, UNSIGNED  cache.clear on lt-4411\n"), "{text}");
+    assert!(text.contains("Record   none: its door says so; not signed \\u{1b}"), "{text}");
 }
 
 #[test]

@@ -42,6 +42,7 @@ pub fn standing(run: &RunRow) -> String {
         (RunState::Sent, _) => "sent, no answer".to_owned(),
         (RunState::Accepted, _) => "runs".to_owned(),
         (RunState::NotSent, _) => "not sent".to_owned(),
+        (RunState::NotTaken, _) => "not taken, unsigned".to_owned(),
     }
 }
 
@@ -83,12 +84,20 @@ pub fn page(page: &RunPage) -> String {
     let word = standing(run).to_uppercase();
     out.push_str(&format!("{word}  {} on {}", safe(&script), safe(&endpoint)));
     let Some(record) = &page.record else {
+        let record = match run.state {
+            RunState::NotSent => "none: the order never left this desk, nothing ran".to_owned(),
+            RunState::NotTaken => format!(
+                "none: {}; one that comes later is filed",
+                safe(run.reason.as_deref().unwrap_or("its door says that it never came in"))
+            ),
+            _ => format!(
+                "none here yet; it is fetched when the endpoint answers again:  salve runs follow {}",
+                run.id.short()
+            ),
+        };
         out.push_str(&format!(
-            "\n  Run      {}, ordered {}\n  Record   none here yet; it is fetched when the \
-             endpoint answers again:  salve runs follow {}\n",
-            run.id,
-            run.created,
-            run.id.short()
+            "\n  Run      {}, ordered {}\n  Record   {record}\n",
+            run.id, run.created
         ));
         return out;
     };

@@ -24,7 +24,7 @@ pub use filing::{Filed, NewRecord};
 pub use notes::{FileRow, NewFile, NewNote, NoteRow};
 pub use open::Store;
 pub use orders::{NewOrder, OrderRow, OrderState};
-pub use outbox::{OutboxKind, OutboxRow, OutboxState};
+pub use outbox::{Deliverer, OutboxKind, OutboxRow, OutboxState};
 pub use people::{AgentRow, AgentState, TokenKind, TokenRow};
 pub use runs::{RunFilter, RunRow, RunState, Stray};
 pub use tickets::{NewTicketRow, TicketFilter, TicketRow};

@@ -107,6 +107,11 @@ impl Store {
         &self.path
     }
 
+    /// A file beside the store.
+    pub(crate) fn beside(&self, suffix: &str) -> PathBuf {
+        sibling(&self.path, suffix)
+    }
+
     /// Reads every page: takes as long as the file is large.
     ///
     /// # Errors

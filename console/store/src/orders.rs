@@ -18,7 +18,7 @@ words! {
         Open = "open",
         /// Every endpoint that got it has answered with a record.
         Ended = "ended",
-        /// No endpoint got it.
+        /// No endpoint answered: it was never sent, or never taken as its door says.
         NotSent = "not_sent",
     }
 }
@@ -139,7 +139,7 @@ impl Store {
         let work = |db: &Transaction<'_>| {
             let head = endpoints::seen(db, endpoint, seen, now)?;
             for run in add(db, new, now)? {
-                runs::sent(db, &run, dispatch)?;
+                runs::sent(db, &run, dispatch, &seen.head)?;
             }
             Ok(head)
         };
@@ -230,23 +230,26 @@ fn promise(
     Ok(())
 }
 
-/// Ends the order when no run of it waits any more; its note, if promised, is due from then on.
+/// Ends the order when no run of it waits any more; its note, if promised, is due from then on,
+/// whether anything ran or not (P6). Without a record there is no file of records; where one comes
+/// after all, the file is due again.
 pub(crate) fn settle(db: &Transaction<'_>, order: &str, now: Time) -> Result<(), Fault> {
-    let (waiting, ended): (i64, i64) = db.query_row(
+    let (waiting, ended): (i64, bool) = db.query_row(
         "SELECT coalesce(sum(state IN ('prepared', 'sent', 'accepted')), 0),
-                coalesce(sum(state = 'ended'), 0) FROM runs WHERE order_digest = ?1",
+                coalesce(sum(state = 'ended'), 0) > 0 FROM runs WHERE order_digest = ?1",
         [order],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
     if waiting > 0 {
         return Ok(());
     }
-    let (state, note) = if ended > 0 { ("ended", "due") } else { ("not_sent", "dropped") };
+    let state = if ended { "ended" } else { "not_sent" };
     db.execute("UPDATE orders SET state = ?2 WHERE digest = ?1", (order, state))?;
     db.execute(
-        "UPDATE outbox SET state = ?2, next_try = ?3
-         WHERE order_digest = ?1 AND state = 'waiting'",
-        (order, note, row::stamp(now)),
+        "UPDATE outbox SET next_try = ?3,
+             state = CASE WHEN kind = 'file' AND NOT ?2 THEN 'dropped' ELSE 'due' END
+         WHERE order_digest = ?1 AND (state = 'waiting' OR (state = 'dropped' AND ?2))",
+        (order, ended, row::stamp(now)),
     )?;
     Ok(())
 }

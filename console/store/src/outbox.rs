@@ -1,5 +1,8 @@
 //! What tickets still have to be told. A row leaves only when the ticket system has it.
 
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
+
 use protocol::{Digest, TicketId, Time};
 use rusqlite::{OptionalExtension as _, Row};
 use serde::Serialize;
@@ -31,7 +34,7 @@ words! {
         Due = "due",
         /// The ticket system has it.
         Posted = "posted",
-        /// Its order was never sent.
+        /// A file of records, of an order that has none.
         Dropped = "dropped",
     }
 }
@@ -90,6 +93,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutboxRow> {
     })
 }
 
+/// The one worker of the outbox, until dropped.
+#[derive(Debug)]
+pub struct Deliverer {
+    _lock: File,
+}
+
 impl Store {
     /// Everything not posted yet, by ticket, in the order in which it must be posted.
     ///
@@ -143,23 +152,20 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
-    pub fn outbox_trying(&self, key: &str, next_try: Time) -> Result<(), StoreError> {
-        self.outbox_change(
-            key,
-            "UPDATE outbox SET tries = tries + 1, next_try = ?2 WHERE key = ?1 AND state = 'due'",
-            row::stamp(next_try),
-        )
+    pub fn outbox_trying(&self, key: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE outbox SET tries = tries + 1 WHERE key = ?1 AND state = 'due'";
+        self.outbox_change(key, sql, [key])
     }
 
-    /// Why the last try failed.
+    /// Why the last try failed, and when the next one is due.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
-    pub fn outbox_failed(&self, key: &str, error: &str) -> Result<(), StoreError> {
+    pub fn outbox_failed(&self, key: &str, error: &str, next: Time) -> Result<(), StoreError> {
         self.outbox_change(
             key,
-            "UPDATE outbox SET last_error = ?2 WHERE key = ?1 AND state = 'due'",
-            error,
+            "UPDATE outbox SET last_error = ?2, next_try = ?3 WHERE key = ?1 AND state = 'due'",
+            (key, error, row::stamp(next)),
         )
     }
 
@@ -172,7 +178,7 @@ impl Store {
             key,
             "UPDATE outbox SET state = 'posted', posted_at = ?2, last_error = NULL
              WHERE key = ?1 AND state = 'due'",
-            row::stamp(now),
+            (key, row::stamp(now)),
         )
     }
 
@@ -180,47 +186,28 @@ impl Store {
         &self,
         key: &str,
         sql: &'static str,
-        value: impl rusqlite::ToSql,
+        values: impl rusqlite::Params,
     ) -> Result<(), StoreError> {
-        self.write("change an outbox row", |db| match db.execute(sql, (key, value))? {
+        self.write("change an outbox row", |db| match db.execute(sql, values)? {
             0 => Err(StoreError::NotFound { what: format!("due outbox row `{key}`") }.into()),
             _ => Ok(()),
         })
     }
 
-    /// Becomes the one worker of a ticket until a time; a lease of one's own is extended.
+    /// Becomes the one worker of the outbox: waits until no other one delivers. Held on a lock of
+    /// the operating system beside the store, which ends with its holder however that ends, so
+    /// nobody waits for one that was killed.
     ///
     /// # Errors
-    /// The store's own. `false` means that somebody else works on it.
-    pub fn lease_ticket(
-        &self,
-        ticket: &TicketId,
-        holder: &str,
-        now: Time,
-        until: Time,
-    ) -> Result<bool, StoreError> {
-        self.write("lease a ticket", |db| {
-            let changed = db.execute(
-                "INSERT INTO leases (ticket, holder, until) VALUES (?1, ?2, ?4)
-                 ON CONFLICT (ticket) DO UPDATE SET holder = ?2, until = ?4
-                 WHERE holder = ?2 OR until <= ?3",
-                (ticket.as_str(), holder, row::stamp(now), row::stamp(until)),
-            )?;
-            Ok(changed > 0)
-        })
-    }
-
-    /// Gives a lease back.
-    ///
-    /// # Errors
-    /// The store's own.
-    pub fn release_ticket(&self, ticket: &TicketId, holder: &str) -> Result<(), StoreError> {
-        self.write("release a ticket", |db| {
-            db.execute(
-                "DELETE FROM leases WHERE ticket = ?1 AND holder = ?2",
-                (ticket.as_str(), holder),
-            )?;
-            Ok(())
-        })
+    /// [`StoreError::Open`] where the lock's file cannot be made.
+    pub fn deliverer(&self) -> Result<Deliverer, StoreError> {
+        let path = self.beside("-deliver");
+        let lock = || {
+            let mut options = OpenOptions::new();
+            let file = options.create(true).write(true).truncate(false).mode(0o600).open(&path)?;
+            file.lock()?;
+            Ok(Deliverer { _lock: file })
+        };
+        lock().map_err(|source| StoreError::Open { path: path.clone(), source })
     }
 }

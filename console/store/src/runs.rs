@@ -1,6 +1,7 @@
 //! Runs as the desk knows them, and their papers byte for byte. Never says that a run was not sent
 //! when it may have been.
 
+use protocol::documents::Head;
 use protocol::{Digest, EndpointId, Outcome, RunId, TicketId, Time};
 use rusqlite::{OptionalExtension as _, Row, Transaction};
 use serde::Serialize;
@@ -21,8 +22,10 @@ words! {
         Accepted = "accepted",
         /// Its record is here.
         Ended = "ended",
-        /// It certainly did not arrive.
+        /// It never left this desk.
         NotSent = "not_sent",
+        /// It left, and the endpoint's door says that it was never taken. Not signed.
+        NotTaken = "not_taken",
     }
 }
 
@@ -65,9 +68,12 @@ pub struct RunRow {
     /// Whether the record verified when it was filed; `None` without a record.
     #[n(11)]
     pub verified: Option<bool>,
-    /// Why it did not.
+    /// Why it did not, or why it counts as not taken.
     #[n(12)]
     pub reason: Option<String>,
+    /// Where the endpoint's chain of records stood when the dispatch left: epoch and counter.
+    #[n(16)]
+    pub sent_at: Option<(Digest, u64)>,
     /// When the order was stored, or a stray record came.
     #[n(13)]
     pub created: Time,
@@ -121,7 +127,7 @@ pub struct RunFilter {
 }
 
 const SELECT: &str = "SELECT r.id, r.order_digest, r.endpoint, r.state, r.outcome, r.record_hash,
-     r.verified, r.reason, r.created, r.ended, r.filed, e.name AS endpoint_name, o.script, o.mode,
+     r.verified, r.reason, r.sent_epoch, r.sent_counter, r.created, r.ended, r.filed, e.name AS endpoint_name, o.script, o.mode,
      o.agent, o.ticket FROM runs r LEFT JOIN orders o ON o.digest = r.order_digest
      LEFT JOIN endpoints e ON e.id = r.endpoint";
 
@@ -140,28 +146,35 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         record_hash: row::text_opt(row, "record_hash")?,
         verified: row.get("verified")?,
         reason: row.get("reason")?,
+        sent_at: row::text_opt(row, "sent_epoch")?.zip(row::number_opt(row, "sent_counter")?),
         created: row::time(row, "created")?,
         ended: row::time_opt(row, "ended")?,
         filed: row::time_opt(row, "filed")?,
     })
 }
 
-pub(crate) fn sent(db: &Transaction<'_>, run: &RunId, dispatch: &[u8]) -> Result<(), Fault> {
+pub(crate) fn sent(
+    db: &Transaction<'_>,
+    run: &RunId,
+    dispatch: &[u8],
+    head: &Head,
+) -> Result<(), Fault> {
     let changed = db.execute(
-        "UPDATE runs SET dispatch = ?2, state = 'sent'
-         WHERE id = ?1 AND state IN ('prepared', 'sent', 'not_sent')",
-        (run.to_string(), dispatch),
+        "UPDATE runs SET dispatch = ?2, state = 'sent', sent_epoch = ?3, sent_counter = ?4
+         WHERE id = ?1 AND state IN ('prepared', 'sent')",
+        (run.to_string(), dispatch, head.epoch.to_string(), row::int(head.counter)),
     )?;
     found(changed, || format!("run `{run}` that waits to be sent"))
 }
 
 impl Store {
-    /// Keeps the dispatch and marks the run as sent; call it before the bytes leave.
+    /// Keeps the dispatch and marks the run as sent; call it before the bytes leave. `head` is that
+    /// of the hello which the dispatch answers.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] for an unknown run or one that has its record.
-    pub fn run_sent(&self, run: &RunId, dispatch: &[u8]) -> Result<(), StoreError> {
-        self.write("keep a dispatch", |db| sent(db, run, dispatch))
+    /// [`StoreError::NotFound`] for an unknown run or one that does not wait to be sent.
+    pub fn run_sent(&self, run: &RunId, dispatch: &[u8], head: &Head) -> Result<(), StoreError> {
+        self.write("keep a dispatch", |db| sent(db, run, dispatch, head))
     }
 
     /// The endpoint said that it took the order.
@@ -180,25 +193,42 @@ impl Store {
         })
     }
 
-    /// It is certain that the endpoint never took this run: no record will come. Where that holds
-    /// for all runs of the order, its promised note is dropped.
+    /// It never left this desk: no record will come. Its order's note says so.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] for an unknown run, or one that was accepted.
+    /// [`StoreError::NotFound`] for an unknown run, or one that may have left.
     pub fn run_not_sent(&self, run: &RunId, now: Time) -> Result<(), StoreError> {
-        self.write("mark a run as not sent", |db| {
-            let order: Option<String> = db
-                .query_row(
-                    "UPDATE runs SET state = 'not_sent'
-                     WHERE id = ?1 AND state IN ('prepared', 'sent') RETURNING order_digest",
-                    [run.to_string()],
-                    |row| row.get(0),
-                )
-                .optional()?;
+        let sql = "UPDATE runs SET state = 'not_sent', reason = ?2
+                   WHERE id = ?1 AND state = 'prepared' RETURNING order_digest";
+        self.without_record(run, sql, None, now)
+    }
+
+    /// It left, and the endpoint's door says that it was never taken; `why` says what that rests
+    /// on. The order's note says so too; a record that comes all the same is filed as ever.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for an unknown run, or one that was not sent, was accepted or has
+    /// its record.
+    pub fn run_not_taken(&self, run: &RunId, why: &str, now: Time) -> Result<(), StoreError> {
+        let sql = "UPDATE runs SET state = 'not_taken', reason = ?2
+                   WHERE id = ?1 AND state = 'sent' RETURNING order_digest";
+        self.without_record(run, sql, Some(why), now)
+    }
+
+    fn without_record(
+        &self,
+        run: &RunId,
+        sql: &'static str,
+        why: Option<&str>,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        self.write("mark a run that has no record", |db| {
+            let order: Option<String> =
+                db.query_row(sql, (run.to_string(), why), |row| row.get(0)).optional()?;
             match order {
                 Some(order) => settle(db, &order, now),
                 None => {
-                    let what = format!("run `{run}` that was not accepted");
+                    let what = format!("run `{run}` of that state");
                     Err(StoreError::NotFound { what }.into())
                 }
             }

@@ -11,6 +11,7 @@ use protocol::{Digest, EndpointId, Mode, OrderId, Outcome, RunId, Time};
 use store::*;
 
 const NOW: Time = Time(1_795_344_000);
+const HEAD: Head = Head { epoch: Digest([9; 32]), counter: 1, hash: Digest([8; 32]) };
 
 struct Room {
     store: Store,
@@ -230,18 +231,49 @@ fn the_note_is_due_when_the_last_record_is_filed() {
 }
 
 #[test]
-fn an_order_that_was_never_sent_promises_nothing() {
+fn an_order_that_was_never_sent_owes_its_note_and_no_file() {
     let room = room();
     let targets = [EndpointId([1; 16])];
-    let runs = room.store.add_order(&order(1, &targets, Some("one:note")), NOW).unwrap();
+    let mut one = order(1, &targets, Some("one:note"));
+    one.file_key = Some("one:file");
+    let runs = room.store.add_order(&one, NOW).unwrap();
     room.store.run_not_sent(&runs[0], NOW).unwrap();
-    assert_eq!(room.store.outbox_row("one:note").unwrap().unwrap().state, OutboxState::Dropped);
+    let state = |key: &str| room.store.outbox_row(key).unwrap().unwrap().state;
+    assert_eq!((state("one:note"), state("one:file")), (OutboxState::Due, OutboxState::Dropped));
     assert_eq!(room.store.order(&Digest([1; 32])).unwrap().unwrap().state, OrderState::NotSent);
-    // What was accepted cannot be called not sent.
+    // What left this desk cannot be called not sent.
     let runs = room.store.add_order(&order(2, &targets, Some("two:note")), NOW).unwrap();
-    room.store.run_sent(&runs[0], b"dispatch").unwrap();
-    room.store.run_accepted(&runs[0]).unwrap();
+    room.store.run_sent(&runs[0], b"dispatch", &HEAD).unwrap();
     assert!(room.store.run_not_sent(&runs[0], NOW).is_err());
+    assert_eq!(state("two:note"), OutboxState::Waiting);
+}
+
+#[test]
+fn a_run_that_was_not_taken_has_its_record_filed_all_the_same() {
+    let room = room();
+    let targets = [EndpointId([1; 16])];
+    let mut one = order(1, &targets, Some("one:note"));
+    one.file_key = Some("one:file");
+    let run = room.store.add_order(&one, NOW).unwrap()[0];
+    assert!(room.store.run_not_taken(&run, "x", NOW).is_err(), "it has not left");
+    room.store.run_sent(&run, b"dispatch", &HEAD).unwrap();
+    room.store.run_not_taken(&run, "its door says so", NOW).unwrap();
+    let row = room.store.run(&run).unwrap().unwrap();
+    assert_eq!((row.state, row.sent_at), (RunState::NotTaken, Some((HEAD.epoch, HEAD.counter))));
+    assert_eq!(row.reason.as_deref(), Some("its door says so"));
+    let state = |key: &str| room.store.outbox_row(key).unwrap().unwrap().state;
+    assert_eq!((state("one:note"), state("one:file")), (OutboxState::Due, OutboxState::Dropped));
+    room.store.outbox_posted("one:note", NOW).unwrap();
+    room.store.file_record(&record(run, 1, targets[0]), NOW).unwrap();
+    // The one note is posted; the record is new to the ticket.
+    assert_eq!((state("one:note"), state("one:file")), (OutboxState::Posted, OutboxState::Due));
+    let row = room.store.run(&run).unwrap().unwrap();
+    assert_eq!((row.state, row.verified, row.reason), (RunState::Ended, Some(true), None));
+    // What was accepted cannot be called not taken.
+    let run = room.store.add_order(&order(2, &targets, None), NOW).unwrap()[0];
+    room.store.run_sent(&run, b"dispatch", &HEAD).unwrap();
+    room.store.run_accepted(&run).unwrap();
+    assert!(room.store.run_not_taken(&run, "x", NOW).is_err());
 }
 
 #[test]
@@ -392,18 +424,21 @@ fn tickets_keep_their_times() {
 }
 
 #[test]
-fn a_lease_keeps_the_second_worker_out_until_it_ends() {
+fn one_worker_delivers_at_a_time_and_one_that_is_gone_is_not_waited_for() {
     let room = room();
-    let ticket = "1".parse().unwrap();
-    let until = NOW.plus(60);
-    assert!(room.store.lease_ticket(&ticket, "a", NOW, until).unwrap());
-    assert!(room.store.lease_ticket(&ticket, "a", NOW, until).unwrap());
-    assert!(!room.store.lease_ticket(&ticket, "b", NOW.plus(59), until).unwrap());
-    assert!(room.store.lease_ticket(&ticket, "b", until, until.plus(60)).unwrap());
-    room.store.release_ticket(&ticket, "a").unwrap();
-    assert!(!room.store.lease_ticket(&ticket, "a", until, until.plus(60)).unwrap());
-    room.store.release_ticket(&ticket, "b").unwrap();
-    assert!(room.store.lease_ticket(&ticket, "a", until, until.plus(60)).unwrap());
+    let first = room.store.deliverer().unwrap();
+    let other = Store::open(&room.path).unwrap();
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let _second = other.deliverer().unwrap();
+            tell.send(()).unwrap();
+        });
+        // Nothing can come while the first is held.
+        assert!(told.recv_timeout(std::time::Duration::from_millis(50)).is_err());
+        drop(first);
+        told.recv().unwrap();
+    });
 }
 
 #[test]

@@ -132,7 +132,7 @@ pub fn seed(store: &Store) {
         file_key: Some("file"),
     };
     store.add_order(&order, NOW).unwrap();
-    store.run_sent(&run(), b"dispatch").unwrap();
+    store.run_sent(&run(), b"dispatch", &seen.head).unwrap();
     store.file_record(&record(1), NOW).unwrap();
     store.file_record(&record(2), NOW).unwrap();
     let (author, body) = (agent().name, "looked at it");

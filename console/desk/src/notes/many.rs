@@ -6,27 +6,36 @@ use protocol::Outcome;
 use protocol::documents::Order;
 use tickets::Key;
 
-use super::{Sheet, Told, inert, loud};
+use super::{Absent, Sheet, Told, inert, loud};
 
 /// Worst first: what needs a person stands on top.
 fn rank(told: &Told) -> u8 {
-    match (told.unverified.is_some(), told.outcome()) {
-        (true, _) | (_, None) => 0,
-        (_, Some(Outcome::Interrupted)) => 1,
-        (_, Some(Outcome::Partial)) => 2,
-        (_, Some(Outcome::Failed | Outcome::TimedOut | Outcome::Cancelled)) => 3,
-        (_, Some(Outcome::Refused)) => 4,
-        (_, Some(Outcome::Succeeded)) => 5,
-        (_, Some(Outcome::Unchanged)) => 6,
+    match (&told.absent, told.unverified.is_some(), told.outcome()) {
+        (Some(Absent::NotTaken(_)), ..) => 1,
+        (Some(Absent::NotSent), ..) => 5,
+        (None, true, _) | (None, _, None) => 0,
+        (.., Some(Outcome::Interrupted)) => 2,
+        (.., Some(Outcome::Partial)) => 3,
+        (.., Some(Outcome::Failed | Outcome::TimedOut | Outcome::Cancelled)) => 4,
+        (.., Some(Outcome::Refused)) => 6,
+        (.., Some(Outcome::Succeeded)) => HEALED,
+        (.., Some(Outcome::Unchanged)) => 8,
     }
+}
+
+/// The first rank that needs nobody.
+const HEALED: u8 = 7;
+
+fn word(told: &Told) -> &'static str {
+    told.absent.as_ref().map_or_else(|| loud(told.outcome()), Absent::loud)
 }
 
 pub(super) fn note(key: &Key, order: &Order, told: &[Told]) -> String {
     let mut sheet = Sheet::default();
     let mut counts: BTreeMap<u8, (&str, usize)> = BTreeMap::new();
     for one in told {
-        let word = if one.unverified.is_some() { "NOT VERIFIED" } else { loud(one.outcome()) };
-        let place = if word == "NOT REPAIRED" { 2 } else { rank(one) };
+        let word = if one.unverified.is_some() { "NOT VERIFIED" } else { word(one) };
+        let place = if word == "NOT REPAIRED" { 3 } else { rank(one) };
         counts.entry(place).or_insert((word, 0)).1 += 1;
     }
     let counts: Vec<String> = counts.values().map(|(word, n)| format!("{n} {word}")).collect();
@@ -43,16 +52,17 @@ pub(super) fn note(key: &Key, order: &Order, told: &[Told]) -> String {
     let mut sorted: Vec<&Told> = told.iter().collect();
     sorted.sort_by(|a, b| (rank(a), &a.endpoint).cmp(&(rank(b), &b.endpoint)));
     for one in &sorted {
-        let summary = match (&one.unverified, &one.record) {
-            (Some(why), _) => format!("NOT VERIFIED: {}", inert(why, 80)),
-            (None, Some((record, _))) => inert(&record.predicate.summary, 80),
-            (None, None) => "its record cannot be read".to_owned(),
+        let summary = match (&one.unverified, &one.record, &one.absent) {
+            (Some(why), ..) => format!("NOT VERIFIED: {}", inert(why, 80)),
+            (None, Some((record, _)), _) => inert(&record.predicate.summary, 80),
+            (None, None, Some(absent)) => absent.words(),
+            (None, None, None) => "its record cannot be read".to_owned(),
         };
-        let word = loud(one.outcome());
+        let word = word(one);
         let run = one.run.short();
         sheet.may(format!("{word}  {}  {summary}  ({run})", inert(&one.endpoint, 40)));
     }
-    let next = if sorted.first().is_some_and(|worst| rank(worst) < 5) {
+    let next = if sorted.first().is_some_and(|worst| rank(worst) < HEALED) {
         "those on top need a person"
     } else {
         "nothing"

@@ -22,6 +22,32 @@ use tickets::{Key, KeyKind};
 /// Longest note, characters: read at a glance, and below what every ticket system takes.
 pub const NOTE_CHARS: usize = 1500;
 
+/// Why there is no record of a run, and will be none as far as known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Absent {
+    /// It never left this desk: nothing ran.
+    NotSent,
+    /// The endpoint's door says that it never took it, which is not signed; and what that rests on.
+    NotTaken(String),
+}
+
+impl Absent {
+    /// The loud word.
+    const fn loud(&self) -> &'static str {
+        match self {
+            Self::NotSent => "NOT SENT",
+            Self::NotTaken(_) => "NOT TAKEN",
+        }
+    }
+    /// What happened, in a few words.
+    fn words(&self) -> String {
+        match self {
+            Self::NotSent => "it never left this desk; nothing ran".to_owned(),
+            Self::NotTaken(why) => inert(why, 160),
+        }
+    }
+}
+
 /// What is known of one run when its note is written.
 #[derive(Debug, Clone)]
 pub struct Told {
@@ -33,6 +59,8 @@ pub struct Told {
     pub record: Option<(Record, Digest)>,
     /// Why it did not verify, if it did not.
     pub unverified: Option<String>,
+    /// Why there is no record and will be none.
+    pub absent: Option<Absent>,
     /// Until when a sealed secret of this run may be opened.
     pub secret_until: Option<Time>,
 }

@@ -6,10 +6,13 @@ use protocol::documents::{
 use protocol::{Digest, Outcome};
 use tickets::Key;
 
-use super::{Sheet, Told, inert, loud, seconds, sums};
+use super::{Absent, Sheet, Told, inert, loud, seconds, sums};
 
 pub(super) fn note(key: &Key, order: &Order, told: &Told) -> String {
     let mut sheet = Sheet::default();
+    if let Some(absent) = &told.absent {
+        return without(key, order, told, absent);
+    }
     let Some((record, hash)) = &told.record else {
         return unreadable(key, order, told);
     };
@@ -206,6 +209,37 @@ fn proof(sheet: &mut Sheet, record: &Record, hash: &Digest, told: &Told) {
         here.catalogue.policy,
         here.ended
     ));
+}
+
+/// The note of an order that nothing came of: it says which, and what that rests on.
+fn without(key: &Key, order: &Order, told: &Told, absent: &Absent) -> String {
+    let mut sheet = Sheet::default();
+    let endpoint = inert(&told.endpoint, 64);
+    let script = &order.script.name;
+    sheet.must(format!("{}: {script} on {endpoint}: {}", absent.loud(), absent.words()));
+    sheet.must(format!("Who:    ordered by {}", order.agent));
+    if !order.reason.trim().is_empty() {
+        sheet.may(format!("        reason: {}", inert(&order.reason, 120)));
+    }
+    let (change, next, proof) = match absent {
+        Absent::NotSent => (
+            "nothing",
+            format!(
+                "order it again if it is still wanted; run {} will not start",
+                told.run.short()
+            ),
+            "none; the order stayed here",
+        ),
+        Absent::NotTaken(_) => (
+            "none as far as known; the endpoint signed nothing of it",
+            format!("look before it is ordered again: salve check {script} --on {endpoint}"),
+            "none; a record that comes later is added here",
+        ),
+    };
+    sheet.must(format!("Change: {change}"));
+    sheet.must(format!("Next:   {next}"));
+    sheet.must(format!("Proof:  {proof}"));
+    sheet.finish(key)
 }
 
 fn unreadable(key: &Key, order: &Order, told: &Told) -> String {

@@ -19,6 +19,7 @@ fn told(change: impl FnOnce(&mut Record)) -> Told {
         endpoint: "lt-4411".to_owned(),
         record: Some((record, hash)),
         unverified: None,
+        absent: None,
         secret_until: None,
     }
 }
@@ -212,4 +213,40 @@ fn many_endpoints_make_one_note_with_the_worst_on_top() {
     let long = internal(&key(), &Fixture::default().order(), &vec![fixed; 64]);
     assert!(long.chars().count() <= NOTE_CHARS);
     assert!(key().marks(&long));
+}
+
+fn absent(absent: Absent) -> Told {
+    Told { record: None, absent: Some(absent), ..told(|_| ()) }
+}
+
+#[test]
+fn the_notes_of_what_never_began_read_like_this() {
+    assert_eq!(
+        note(&absent(Absent::NotSent)),
+        format!(
+            "\
+NOT SENT: cache.clear on lt-4411: it never left this desk; nothing ran
+Who:    ordered by a.kaya
+        reason: cannot save
+Change: nothing
+Next:   order it again if it is still wanted; run 1248h248 will not start
+Proof:  none; the order stayed here
+{}",
+            key().marker()
+        )
+    );
+    let not_taken = note(&absent(Absent::NotTaken("its door says so; not signed".to_owned())));
+    let first = "NOT TAKEN: cache.clear on lt-4411: its door says so; not signed\n";
+    assert!(not_taken.starts_with(first), "{not_taken}");
+    assert!(not_taken.contains("Next:   look before it is ordered again: salve check cache.clear"));
+}
+
+#[test]
+fn among_many_what_is_not_signed_stands_above_what_was_never_sent() {
+    let all =
+        [absent(Absent::NotSent), absent(Absent::NotTaken("not signed".to_owned())), told(|_| ())];
+    let text = internal(&key(), &Fixture::default().order(), &all);
+    let first = "1 NOT TAKEN, 1 NOT SENT, 1 FIXED: cache.clear on 3 endpoints\n";
+    assert!(text.starts_with(first), "{text}");
+    assert!(text.contains("Next:   those on top need a person"), "{text}");
 }

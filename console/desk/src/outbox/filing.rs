@@ -2,10 +2,12 @@
 
 use protocol::documents::Order;
 use protocol::{Digest, EndpointId, Envelope, RunId, Time};
-use store::{EscrowRow, Filed, NewRecord, OrderRow, RunFilter, RunRow, Store, StoreError};
+use store::{
+    EscrowRow, Filed, NewRecord, OrderRow, RunFilter, RunRow, RunState, Store, StoreError,
+};
 use tickets::{Key, KeyKind};
 
-use crate::notes::{self, Told};
+use crate::notes::{self, Absent, Told};
 use crate::verify::{self, Anchors, Papers, Report, peek_record};
 
 /// What came back for one run.
@@ -73,6 +75,7 @@ pub fn file(
         endpoint: String::new(),
         record: claimed.clone(),
         unverified: report.fault.clone(),
+        absent: None,
         secret_until: None,
     };
     let reply_key = Key::of_order(&arrived.order, KeyKind::Reply);
@@ -176,9 +179,12 @@ pub fn told_of(store: &Store, order: &Digest) -> Result<Vec<Told>, StoreError> {
     let filter = RunFilter { order: Some(*order), ..RunFilter::default() };
     let mut told = Vec::new();
     for run in store.runs(&filter)?.into_iter().rev() {
-        if run.verified.is_none() {
-            continue;
-        }
+        let absent = match run.state {
+            RunState::NotSent => Some(Absent::NotSent),
+            RunState::NotTaken => Some(Absent::NotTaken(run.reason.clone().unwrap_or_default())),
+            _ if run.verified.is_none() => continue,
+            _ => None,
+        };
         let record = store.run_record(&run.id)?.and_then(|bytes| peek_record(&bytes));
         let secret = store.escrow(&run.id)?;
         told.push(Told {
@@ -186,9 +192,12 @@ pub fn told_of(store: &Store, order: &Digest) -> Result<Vec<Told>, StoreError> {
             endpoint: run.endpoint_name.clone().unwrap_or_else(|| run.endpoint.short()),
             record,
             unverified: match run.verified {
-                Some(true) => None,
-                _ => Some(run.reason.clone().unwrap_or_else(|| "no reason was kept".to_owned())),
+                Some(true) | None => None,
+                Some(false) => {
+                    Some(run.reason.clone().unwrap_or_else(|| "no reason was kept".to_owned()))
+                }
             },
+            absent,
             secret_until: secret.map(|EscrowRow { not_after, .. }| not_after),
         });
     }

@@ -12,7 +12,7 @@ mod worker;
 pub(crate) use backend::number;
 pub use backend::{StoreBackend, builtin};
 pub use filing::{Arrived, FileError, Filing, file, told_of};
-pub use worker::{DeliverError, Delivery, deliver, deliver_all, deliver_builtin, sweep};
+pub use worker::{Delivery, deliver, deliver_all, deliver_builtin, sweep};
 
 use protocol::documents::Order;
 use protocol::{EndpointId, Envelope, RunId, Time};

@@ -12,8 +12,6 @@ use tickets::{Audience, File, Key, Note, TicketError, TicketSystem};
 use super::filing::{read_order, told_of};
 use crate::notes;
 
-/// How long a worker may hold a ticket without a sign of life, seconds: longer than any one call.
-const LEASE_SECONDS: u64 = 120;
 /// Longest time between storing an order and sending it, seconds: its challenge dies in one minute.
 const PREPARED_SECONDS: u64 = 3600;
 /// Longest pause between two tries, seconds.
@@ -39,25 +37,19 @@ pub enum Delivery {
         /// Why.
         why: String,
     },
-    /// Another worker has this ticket.
-    Busy,
 }
 
 /// Delivers everything that is due to the built-in ticket system.
 ///
 /// # Errors
-/// [`DeliverError`].
-pub fn deliver_builtin(
-    store: &Store,
-    now: Time,
-) -> Result<Vec<(TicketId, Delivery)>, DeliverError> {
-    // Unique for the life of this worker, whatever other process works on the same store.
-    let holder = protocol::OrderId(crate::chance::fresh()?).to_string();
-    Ok(deliver_all(store, &super::builtin(store), &holder, now)?)
+/// The store's own; what is due stays due.
+pub fn deliver_builtin(store: &Store, now: Time) -> Result<Vec<(TicketId, Delivery)>, StoreError> {
+    deliver_all(store, &super::builtin(store), now)
 }
 
 /// Runs that were stored and never sent, because their command was killed in between: after an hour
-/// no command is still about to send them. Gives how many there were; their notes are dropped.
+/// no command is still about to send them. Gives how many there were. Their orders were signed, so
+/// their tickets get the one note that P6 owes them; it says that nothing was sent.
 ///
 /// # Errors
 /// The store's own.
@@ -74,25 +66,13 @@ pub fn sweep(store: &Store, now: Time) -> Result<usize, StoreError> {
     Ok(swept)
 }
 
-/// Nothing could be delivered; what is due stays due.
-#[derive(Debug, thiserror::Error)]
-pub enum DeliverError {
-    /// No name for the worker.
-    #[error(transparent)]
-    Chance(#[from] crate::chance::NoChance),
-    /// The store.
-    #[error("could not deliver to the tickets; what is due stays due")]
-    Store(#[from] StoreError),
-}
-
-/// Delivers what is due for every ticket. `holder` names this worker, unique for its life.
+/// Delivers what is due for every ticket.
 ///
 /// # Errors
 /// The store's own.
 pub fn deliver_all(
     store: &Store,
     system: &dyn TicketSystem,
-    holder: &str,
     now: Time,
 ) -> Result<Vec<(TicketId, Delivery)>, StoreError> {
     let mut tickets: Vec<TicketId> = Vec::new();
@@ -103,13 +83,15 @@ pub fn deliver_all(
     }
     let mut all = Vec::with_capacity(tickets.len());
     for ticket in tickets {
-        let delivery = deliver(store, system, &ticket, holder, now)?;
+        let delivery = deliver(store, system, &ticket, now)?;
         all.push((ticket, delivery));
     }
     Ok(all)
 }
 
-/// Delivers what is due for one ticket, in order, until done or failed.
+/// Delivers what is due for one ticket, in order, until done or failed. One worker at a time, on a
+/// lock that ends with its holder: what a killed command left is taken over at once. Others wait as
+/// long as the system takes for this ticket; the built-in one takes milliseconds.
 ///
 /// # Errors
 /// The store's own.
@@ -117,15 +99,10 @@ pub fn deliver(
     store: &Store,
     system: &dyn TicketSystem,
     ticket: &TicketId,
-    holder: &str,
     now: Time,
 ) -> Result<Delivery, StoreError> {
-    if !store.lease_ticket(ticket, holder, now, now.plus(LEASE_SECONDS))? {
-        return Ok(Delivery::Busy);
-    }
-    let delivery = drain(store, system, ticket, now);
-    store.release_ticket(ticket, holder)?;
-    delivery
+    let _alone = store.deliverer()?;
+    drain(store, system, ticket, now)
 }
 
 fn drain(
@@ -139,7 +116,7 @@ fn drain(
         if row.next_try > now {
             return Ok(Delivery::Later { at: row.next_try });
         }
-        store.outbox_trying(&row.key, now.plus(pause(row.tries)))?;
+        store.outbox_trying(&row.key)?;
         match post(store, system, &row, now)? {
             Ok(()) => {
                 store.outbox_posted(&row.key, now)?;
@@ -147,7 +124,7 @@ fn drain(
             }
             Err(error) => {
                 let why = ErrorChain(&error).to_string();
-                store.outbox_failed(&row.key, &why)?;
+                store.outbox_failed(&row.key, &why, now.plus(pause(row.tries)))?;
                 return Ok(Delivery::Failed { key: row.key, why });
             }
         }
@@ -241,8 +218,10 @@ fn records(store: &Store, row: &OutboxRow) -> Result<Option<Vec<u8>>, StoreError
     let Some(digest) = row.order else { return Ok(None) };
     let mut bytes = Vec::new();
     for told in told_of(store, &digest)? {
-        bytes.extend(store.run_record(&told.run)?.unwrap_or_default());
-        bytes.push(b'\n');
+        if let Some(record) = store.run_record(&told.run)? {
+            bytes.extend(record);
+            bytes.push(b'\n');
+        }
     }
     Ok(Some(bytes))
 }

@@ -41,11 +41,15 @@ pub enum RunError {
     /// Nothing was sent.
     #[error("nothing was sent")]
     NotSent(#[source] SessionError),
-    /// The endpoint did not take it, and nothing ran.
-    #[error("the endpoint did not take the order: {stop}")]
+    /// The endpoint's door says that it did not take it. Not signed: nothing runs as far as known.
+    #[error("the endpoint's door did not take the order: {stop}")]
     NotTaken {
+        /// The run that it would have been.
+        run: RunId,
         /// Why.
         stop: Stop,
+        /// When the dispatch ends: after this nobody takes it any more.
+        expires: Time,
     },
     /// Sent, and the line was lost: it may run there.
     #[error("run {} is unknown until the endpoint is heard again", .run.short())]

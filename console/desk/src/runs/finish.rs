@@ -5,10 +5,10 @@ use std::time::Duration;
 use protocol::documents::Record;
 use protocol::frames::{Event, Stop};
 use protocol::{Digest, EndpointId, Envelope, Plan, RunId, TicketId, Time};
-use store::{EndpointRow, RunState, Seen};
-use tokio::time::sleep;
+use store::{EndpointRow, Seen};
+use tokio::time::{sleep, timeout};
 
-use super::{RunError, Wish, attest, order};
+use super::{RunError, Wish, attest, doubt, order};
 use crate::books::BookError;
 use crate::org::Desk;
 use crate::outbox::{self, Arrived, Delivery, Filing};
@@ -24,6 +24,8 @@ const TRIES: [Duration; 4] = [
 ];
 /// Records brought home in one session beside its own work.
 const COLLECT_MAX: usize = 8;
+/// Longest wait for the answer about one run that nothing was heard of: it may be going on.
+const DOUBT_ASKED: Duration = Duration::from_secs(2);
 /// Room after a run's own deadline for stopping it and signing its record, seconds.
 const AFTER_DEADLINE: u64 = 60;
 
@@ -132,6 +134,7 @@ pub async fn run(
         news(News::Event(event));
     };
     let heard = session.submit(&parcel, &mut hear).await;
+    let limit = wish.script.manifest.limit_seconds.saturating_add(AFTER_DEADLINE);
     if let Some(error) = trouble {
         return Err(error.into());
     }
@@ -141,15 +144,14 @@ pub async fn run(
             acknowledge(session, &result).await;
             Ok(result)
         }
+        // Not signed: whoever sits at the door may say it of a run that goes on. The run stays open
+        // here until the endpoint's record settles it, or its door after the dispatch has expired.
         Err(SessionError::Stopped(stop)) => {
-            store.run_not_sent(&run, now())?;
-            Err(RunError::NotTaken { stop })
+            Err(doubt::stopped(store, &run, stop, begins_by.plus(limit))?)
         }
         Err(source) => {
             news(News::Lost(&source));
-            let limit = wish.script.manifest.limit_seconds.saturating_add(AFTER_DEADLINE);
-            let ended_by = begins_by.plus(limit);
-            let lost = RunError::Unknown { run, ended_by, source };
+            let lost = RunError::Unknown { run, ended_by: begins_by.plus(limit), source };
             again(desk, agent, &wish.endpoint, (run, digest), now, news, lost).await
         }
     }
@@ -176,7 +178,12 @@ pub async fn resume(
             acknowledge(&session, &result).await;
             Ok(result)
         }
-        Err(SessionError::Stopped(stop)) => Err(RunError::NotTaken { stop }),
+        Err(SessionError::Stopped(stop)) => {
+            if stop == Stop::NoRun {
+                doubt::settle(desk.store.here()?, &session.hello().head, &run, now())?;
+            }
+            Err(doubt::stopped(desk.store.here()?, &run, stop, now())?)
+        }
         Err(source) => Err(RunError::Unknown { run, ended_by: now(), source }),
     };
     session.leave().await;
@@ -195,17 +202,11 @@ async fn again(
     for pause in TRIES {
         sleep(pause).await;
         match resume(desk, agent, endpoint, which, now, news).await {
-            Err(RunError::NotSent(_) | RunError::Unknown { .. }) => {}
-            Err(RunError::NotTaken { stop: Stop::NoRun }) => {
-                let row = desk.store.run(which.0)?;
-                if row.is_some_and(|row| row.state == RunState::Accepted) {
-                    // It took the order and has forgotten it: nobody knows what ran.
-                    return Err(lost);
-                }
-                // The order was lost on the way, and its dispatch died with the session.
-                desk.store.here()?.run_not_sent(&which.0, now())?;
-                return Err(RunError::NotTaken { stop: Stop::NoRun });
+            // It took the order and has forgotten it: nobody knows what ran.
+            Err(RunError::Unknown { source: SessionError::Stopped(Stop::NoRun), .. }) => {
+                return Err(lost);
             }
+            Err(RunError::NotSent(_) | RunError::Unknown { .. }) => {}
             other => return other,
         }
     }
@@ -251,7 +252,7 @@ fn take(
 }
 
 /// Brings home what an endpoint offers again: records of runs of ours that are not filed here yet.
-/// Those that are filed are acknowledged once more.
+/// Those that are filed are acknowledged once more; those that it never answered are asked for.
 ///
 /// # Errors
 /// [`RunError`]; what came home before stays filed.
@@ -281,6 +282,24 @@ pub async fn collect(
         acknowledge(session, &result).await;
         home.push(result);
     }
+    for row in doubt::open_runs(desk.store.here()?, &session.card().endpoint, now())? {
+        let mut unheard = |_: &Event| ();
+        let heard = session.follow(row.id, &mut unheard);
+        let returned = match timeout(DOUBT_ASKED, heard).await {
+            Ok(Ok(returned)) => returned,
+            Ok(Err(SessionError::Stopped(Stop::NoRun))) => {
+                doubt::settle(desk.store.here()?, &session.hello().head, &row.id, now())?;
+                continue;
+            }
+            // It goes on there, or another time.
+            Err(_) | Ok(Err(SessionError::Stopped(_))) => continue,
+            Ok(Err(error)) => return Err(RunError::NotSent(error)),
+        };
+        let which = (row.id, row.order, row.endpoint);
+        let result = take(desk, agent, session, which, &returned, now())?;
+        acknowledge(session, &result).await;
+        home.push(result);
+    }
     Ok(home)
 }
 
@@ -288,14 +307,9 @@ pub async fn collect(
 ///
 /// # Errors
 /// The store's own; [`BookError::Elsewhere`] where a shared desk tells tickets.
-pub fn tell_ticket(
-    desk: &Desk,
-    ticket: &TicketId,
-    holder: &str,
-    now: Time,
-) -> Result<Delivery, BookError> {
+pub fn tell_ticket(desk: &Desk, ticket: &TicketId, now: Time) -> Result<Delivery, BookError> {
     let store = desk.store.here()?;
-    Ok(outbox::deliver(store, &outbox::builtin(store), ticket, holder, now)?)
+    Ok(outbox::deliver(store, &outbox::builtin(store), ticket, now)?)
 }
 
 /// Tells the endpoint what is safe here. A record that does not verify is not acknowledged.

@@ -3,12 +3,14 @@
 //!
 //! Never says "did not run" when it does not know. Never sends what was not stored first.
 
+mod doubt;
 mod error;
 mod finish;
 mod order;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use doubt::settle;
 pub use error::RunError;
 pub use finish::{Live, News, RunResult, collect, resume, run, tell_ticket};
 pub(crate) use order::attest_ticket;

@@ -93,12 +93,77 @@ async fn events_that_were_not_signed_are_seen() {
     assert_eq!(go(&house, machine, Mode::Check).await.0.unwrap().live, Live::Differs);
 }
 
+/// Nobody signed that it was not taken: it stays open here.
 #[tokio::test]
-async fn an_order_that_was_not_taken_certainly_did_not_run() {
+async fn a_door_that_stops_an_order_settles_nothing() {
     let (house, machine) = house(Quirk::StopsOrder);
     let error = go(&house, machine, Mode::Check).await.0.unwrap_err();
-    assert!(matches!(error, RunError::NotTaken { stop: Stop::Seal }), "{error:?}");
-    assert_eq!(states(&house), [RunState::NotSent]);
+    let RunError::NotTaken { stop: Stop::Seal, expires, .. } = error else { panic!("{error:?}") };
+    assert!(expires > now() && expires <= now().plus(300));
+    assert_eq!(states(&house), [RunState::Sent]);
+}
+
+/// A time at which every dispatch of these tests has expired.
+fn later() -> protocol::Time {
+    now().plus(protocol::limits::DISPATCH_SECONDS_MAX + 60)
+}
+
+/// One order that the door stops, then a session in which it is asked for, at `when`.
+async fn asked_again(
+    house: &House,
+    machine: Machine,
+    when: fn() -> protocol::Time,
+) -> Vec<RunResult> {
+    let work = async {
+        let session = Session::open(&house.agent, &house.row, now()).await.unwrap();
+        let wish = wish(house, Mode::Check);
+        let mut nobody = |_: News<'_>| ();
+        let stopped = run(&house.desk, &house.agent, &session, &wish, now, &mut nobody).await;
+        assert!(matches!(stopped, Err(RunError::NotTaken { .. })), "{stopped:?}");
+        session.leave().await;
+        let next = Session::open(&house.agent, &house.row, when()).await.unwrap();
+        let home = collect(&house.desk, &house.agent, &next, when).await.unwrap();
+        next.leave().await;
+        home
+    };
+    tokio::select! {
+        home = work => home,
+        () = machine.serve() => unreachable!("the machine serves for ever"),
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_knows_of_after_its_dispatch_expired_counts_as_not_taken() {
+    let (house, machine) = house(Quirk::StopsOrder);
+    assert!(asked_again(&house, machine, later).await.is_empty());
+    assert_eq!(states(&house), [RunState::NotTaken]);
+    let row = house.desk.store.runs(&RunFilter::default()).unwrap().remove(0);
+    assert!(row.reason.unwrap().contains("not signed"));
+}
+
+#[tokio::test]
+async fn before_its_dispatch_expired_a_stopped_order_stays_open() {
+    let (house, machine) = house(Quirk::StopsOrder);
+    assert!(asked_again(&house, machine, now).await.is_empty());
+    assert_eq!(states(&house), [RunState::Sent]);
+}
+
+/// A ledger that was lost cannot know of it: its word settles nothing.
+#[tokio::test]
+async fn a_ledger_of_another_epoch_settles_nothing() {
+    let (house, machine) = house(Quirk::StopsAndNewEpoch);
+    assert!(asked_again(&house, machine, later).await.is_empty());
+    assert_eq!(states(&house), [RunState::Sent]);
+}
+
+/// The door lied: the order was taken. Its record comes home all the same.
+#[tokio::test]
+async fn a_door_that_lied_hides_no_record() {
+    let (house, machine) = house(Quirk::LiesAboutOrder);
+    let home = asked_again(&house, machine, later).await;
+    assert_eq!(home.len(), 1);
+    assert!(home[0].filing.report.verified, "{:?}", home[0].filing.report);
+    assert_eq!(states(&house), [RunState::Ended]);
 }
 
 #[tokio::test]

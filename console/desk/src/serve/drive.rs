@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::frames::{Answer, Ask, DeskAnswer, sorry};
+use protocol::frames::{Answer, Ask, DeskAnswer, Stop, sorry};
 use protocol::{Bytes, Digest, EndpointId, RunId, limits};
 use sha2::Digest as _;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -79,6 +79,7 @@ async fn go(
         match hear(&line, &question, which.run, live, server).await {
             Ok(returned) => return file::file(server, &line, which, returned).await,
             Err(SessionError::Stopped(stop)) => {
+                settle(server, &line, which.run, stop).await;
                 return unknown(format!("the endpoint's door says: {stop}; it signed nothing"));
             }
             Err(error) => {
@@ -91,6 +92,21 @@ async fn go(
                 sleep(PAUSE).await;
             }
         }
+    }
+}
+
+/// What the door says is kept as what it is: not taken, where that can be true.
+async fn settle(server: &Server, line: &HeldLine, run: RunId, stop: Stop) {
+    if stop != Stop::NoRun {
+        return;
+    }
+    let now = (server.now)();
+    let settled = line.with_seen(|seen| {
+        let store = server.store().ok()?;
+        Some(crate::runs::settle(store, &seen.head, &run, now))
+    });
+    if let Some(Err(error)) = settled.await {
+        server.line(&protocol::error_chain::ErrorChain(&error).to_string());
     }
 }
 

@@ -66,12 +66,9 @@ fn filed(
     })?;
     let run = filing.report.run.unwrap_or(which.run);
     let row = store.run(&run).map_err(|error| BookError::from(error).said())?;
-    if let Some(ticket) = row.as_ref().and_then(|row| row.ticket.as_ref())
-        && let Ok(holder) = crate::chance::fresh()
-    {
-        let holder = protocol::OrderId(holder).to_string();
+    if let Some(ticket) = row.as_ref().and_then(|row| row.ticket.as_ref()) {
         // What is not delivered now stays due.
-        if let Err(error) = outbox::deliver(store, &outbox::builtin(store), ticket, &holder, now) {
+        if let Err(error) = outbox::deliver(store, &outbox::builtin(store), ticket, now) {
             server.line(&ErrorChain(&error).to_string());
         }
     }

@@ -37,6 +37,8 @@ pub(crate) enum Quirk {
     OtherVersion,
     RefusesUpdate,
     StopsOrder,
+    StopsAndNewEpoch,
+    LiesAboutOrder,
     RefusesOrder,
     ForeignRecord,
     LosesLineOnce,
@@ -198,13 +200,16 @@ impl Machine {
             _ => self.card_envelope.digest(),
         };
         let version = if self.quirk == Quirk::OtherVersion { 9 } else { 1 };
+        let anew =
+            self.quirk == Quirk::StopsAndNewEpoch && !self.seen.lock().unwrap().orders.is_empty();
+        let epoch = Digest([if anew { 4 } else { 3 }; 32]);
         let hello = Hello {
             card: digest,
             protocol_min: version,
             protocol_max: version,
             documents_max: 1,
             catalogue: self.versions,
-            head: Head { epoch: Digest([3; 32]), counter: 0, hash: Digest([3; 32]) },
+            head: Head { epoch, counter: 0, hash: epoch },
             clock: now(),
             challenge: Digest([0x55; 32]),
             version: "0.1.0".into(),
@@ -286,7 +291,7 @@ impl Machine {
             seen.orders.push(opened.get().clone());
             seen.dispatches.push(dispatch.get().clone());
         }
-        if self.quirk == Quirk::StopsOrder {
+        if matches!(self.quirk, Quirk::StopsOrder | Quirk::StopsAndNewEpoch) {
             stream.send(&Answer::Stop { code: Stop::Seal }).await.unwrap();
             return Some(());
         }
@@ -305,6 +310,10 @@ impl Machine {
         let record = sealed(&record, key);
         let kept = (run, record.0.clone());
         self.seen.lock().unwrap().kept = Some(kept);
+        if self.quirk == Quirk::LiesAboutOrder {
+            stream.send(&Answer::Stop { code: Stop::Rate }).await.unwrap();
+            return Some(());
+        }
         for event in events {
             stream.send(&Answer::Event { event }).await.unwrap();
             if matches!(self.quirk, Quirk::LosesLineOnce | Quirk::ForgetsRun | Quirk::OffersAgain) {

@@ -118,8 +118,11 @@ CREATE TABLE runs (
   id           TEXT NOT NULL UNIQUE,
   order_digest TEXT NOT NULL,
   endpoint     TEXT NOT NULL,
-  state        TEXT NOT NULL CHECK (state IN ('prepared', 'sent', 'accepted', 'ended', 'not_sent')),
+  state        TEXT NOT NULL CHECK (state IN ('prepared', 'sent', 'accepted', 'ended', 'not_sent',
+                                              'not_taken')),
   dispatch     BLOB,
+  sent_epoch   TEXT,
+  sent_counter INTEGER,
   outcome      TEXT,
   record       BLOB,
   record_hash  TEXT,
@@ -172,10 +175,3 @@ CREATE TABLE outbox (
   posted_at    INTEGER
 ) STRICT;
 CREATE INDEX outbox_todo ON outbox (ticket, seq) WHERE state IN ('waiting', 'due');
-
--- One worker a ticket, also between processes: no ticket system gives a compare-and-swap.
-CREATE TABLE leases (
-  ticket TEXT PRIMARY KEY,
-  holder TEXT NOT NULL,
-  until  INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
