@@ -1,6 +1,7 @@
 //! What `run`, `plan`, `check`, `cancel` and `runs follow` share: what was meant, who is reached,
 //! and every failure with its next step. Never prints a result.
 
+use desk::books::BookError;
 use desk::inventory::{find_endpoint, find_ticket};
 use desk::org::Desk;
 use desk::runs::{EndpointRow, RunError, RunRow, ScriptEntry, TicketRow};
@@ -109,7 +110,10 @@ impl Work {
     /// # Errors
     /// In words: away, not itself, or not willing.
     pub async fn meet(&self, ctx: &Ctx, to: &EndpointRow) -> Result<Session, Failure> {
-        let opened = Session::open(&self.agent, to, ctx.now()).await;
+        let opened = match self.desk.store.line() {
+            None => Session::open(&self.agent, to, ctx.now()).await,
+            Some(line) => Session::open_at_desk(line, &self.agent, to, ctx.now()).await,
+        };
         opened.map_err(|error| of_session(error, to, ctx))
     }
 }
@@ -154,6 +158,22 @@ fn away(error: &DialError, to: &EndpointRow, ctx: &Ctx) -> Failure {
     }
 }
 
+/// The shared desk has no line to it.
+fn gone(to: &EndpointRow, seen: Option<Time>, in_order: Option<bool>, ctx: &Ctx) -> Failure {
+    let name = &to.name;
+    let seen = seen.map_or_else(
+        || "it was never seen yet".to_owned(),
+        |at| format!("last seen {} ({})", at.clock(), ago(at, ctx.now())),
+    );
+    let how = match in_order {
+        Some(true) => ", it signed off normally",
+        Some(false) => ", its line broke",
+        None => "",
+    };
+    Failure::unreachable(format!("{name} is not connected: {seen}{how}. Nothing was sent."))
+        .next("on that machine:  salved doctor")
+}
+
 /// A session that did not come about, or ended before anything was ordered.
 pub fn of_session(error: SessionError, to: &EndpointRow, ctx: &Ctx) -> Failure {
     let name = &to.name;
@@ -177,6 +197,11 @@ pub fn of_session(error: SessionError, to: &EndpointRow, ctx: &Ctx) -> Failure {
             dial @ (DialError::Identity(_) | DialError::Ca(_) | DialError::Local(_)),
         ) => Failure::broken("could not dial from here").because(dial),
         SessionError::Dial(dial) => away(&dial, to, ctx),
+        SessionError::Away { last_seen, left_in_order, .. } => {
+            gone(to, last_seen.or(to.last_seen), left_in_order, ctx)
+        }
+        SessionError::NoDesk(fault) => BookError::from(fault).into(),
+        SessionError::Desk(no) => BookError::from(no).into(),
         SessionError::Line(error) => line(error, to, ctx),
         SessionError::Stopped(stop) => stopped(stop, to),
         SessionError::Peer(peer) => {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use link::Connection;
 use minicbor::Decode;
 use protocol::frames::{DeskAnswer, DeskAsk, decode};
 use protocol::{Bytes, limits};
@@ -18,6 +19,13 @@ pub trait Ask: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`LineFault`]; [`LineFault::Away`] where nothing was asked.
     fn ask(&self, asks: Vec<DeskAsk>) -> Result<Vec<DeskAnswer>, LineFault>;
+    /// The connection that carries the questions, for answers that are heard as they come.
+    ///
+    /// # Errors
+    /// [`LineFault`]: it is not reached, or this carrier has none.
+    fn connection(&self) -> Result<Connection, LineFault> {
+        Err(LineFault::Unexpected { desk: self.desk().to_owned() })
+    }
 }
 
 /// A line to the shared desk.
@@ -37,6 +45,14 @@ impl Line {
     #[must_use]
     pub fn desk(&self) -> &str {
         self.carrier.desk()
+    }
+
+    /// The connection to it, for answers that are heard as they come.
+    ///
+    /// # Errors
+    /// [`LineFault`]: it is not reached.
+    pub fn connection(&self) -> Result<Connection, LineFault> {
+        self.carrier.connection()
     }
 
     /// One question and all frames of its answer; the desk's no is an error.

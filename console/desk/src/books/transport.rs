@@ -38,9 +38,11 @@ pub struct Door {
     pub protocol: Protocol,
 }
 
-struct Job {
-    asks: Vec<DeskAsk>,
-    answer: SyncSender<Answered>,
+/// What the thread is asked for, and where the answer goes.
+enum Job {
+    Ask(Vec<DeskAsk>, SyncSender<Answered>),
+    /// The connection itself, for streams that are heard as they come.
+    Connection(SyncSender<Result<Connection, LineFault>>),
 }
 
 #[derive(Debug)]
@@ -88,14 +90,11 @@ impl Dialled {
             .map_err(|error| local(error.into()))?;
         Ok(Running { jobs, thread })
     }
-}
 
-impl Ask for Dialled {
-    fn desk(&self) -> &str {
-        &self.desk
-    }
-
-    fn ask(&self, asks: Vec<DeskAsk>) -> Answered {
+    fn wait<T>(
+        &self,
+        job: impl FnOnce(SyncSender<Result<T, LineFault>>) -> Job,
+    ) -> Result<T, LineFault> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let line = match running.take() {
             Some(line) => line,
@@ -104,8 +103,22 @@ impl Ask for Dialled {
         let line = running.insert(line);
         let (answer, answered) = sync_channel(1);
         let gone = || LineFault::Broken { desk: self.desk.clone(), source: "it ended".into() };
-        line.jobs.try_send(Job { asks, answer }).map_err(|_| gone())?;
+        line.jobs.try_send(job(answer)).map_err(|_| gone())?;
         answered.recv().unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+impl Ask for Dialled {
+    fn desk(&self) -> &str {
+        &self.desk
+    }
+
+    fn ask(&self, asks: Vec<DeskAsk>) -> Answered {
+        self.wait(|answer| Job::Ask(asks, answer))
+    }
+
+    fn connection(&self) -> Result<Connection, LineFault> {
+        self.wait(Job::Connection)
     }
 }
 
@@ -124,25 +137,33 @@ impl Drop for Dialled {
 /// broke under a question is not asked again by itself: it may have been done.
 async fn serve(desk: &str, door: &Door, mut jobs: Receiver<Job>) {
     let mut line: Option<Connection> = None;
-    while let Some(Job { asks, answer }) = jobs.recv().await {
+    while let Some(job) = jobs.recv().await {
         let opened = match line.take().filter(|line| line.end().is_none()) {
             Some(held) => Ok(held),
             None => open(desk, door).await,
         };
-        let answered = match opened {
-            Err(fault) => Err(fault),
-            Ok(connection) => match question(&connection, asks).await {
-                Ok(answers) => {
-                    line = Some(connection);
-                    Ok(answers)
-                }
-                Err(source) => {
-                    Err(LineFault::Broken { desk: desk.to_owned(), source: source.into() })
-                }
-            },
-        };
-        // Whoever asked waits for it; nobody to tell otherwise.
-        let _ = answer.send(answered);
+        // Whoever asked waits for the answer; nobody to tell otherwise.
+        match job {
+            Job::Connection(answer) => {
+                line = opened.as_ref().ok().cloned();
+                let _ = answer.send(opened);
+            }
+            Job::Ask(asks, answer) => {
+                let answered = match opened {
+                    Err(fault) => Err(fault),
+                    Ok(connection) => match question(&connection, asks).await {
+                        Ok(answers) => {
+                            line = Some(connection);
+                            Ok(answers)
+                        }
+                        Err(source) => {
+                            Err(LineFault::Broken { desk: desk.to_owned(), source: source.into() })
+                        }
+                    },
+                };
+                let _ = answer.send(answered);
+            }
+        }
     }
     if let Some(line) = line {
         line.leave().await;

@@ -8,7 +8,7 @@ use protocol::{Digest, EndpointId, Envelope, Plan, RunId, TicketId, Time};
 use store::{EndpointRow, Seen};
 use tokio::time::{sleep, timeout};
 
-use super::{RunError, Wish, attest, doubt, order};
+use super::{RunError, Wish, attest, doubt, order, shared};
 use crate::books::BookError;
 use crate::org::Desk;
 use crate::outbox::{self, Arrived, Delivery, Filing};
@@ -16,7 +16,7 @@ use crate::session::{Agent, Parcel, Returned, Session, SessionError};
 use crate::verify::{Anchors, peek_record};
 
 /// Tries to hear of a run again after its line was lost, with these pauses before each.
-const TRIES: [Duration; 4] = [
+pub(super) const TRIES: [Duration; 4] = [
     Duration::from_millis(200),
     Duration::from_secs(1),
     Duration::from_secs(3),
@@ -27,7 +27,7 @@ const COLLECT_MAX: usize = 8;
 /// Longest wait for the answer about one run that nothing was heard of: it may be going on.
 const DOUBT_ASKED: Duration = Duration::from_secs(2);
 /// Room after a run's own deadline for stopping it and signing its record, seconds.
-const AFTER_DEADLINE: u64 = 60;
+pub(super) const AFTER_DEADLINE: u64 = 60;
 
 /// What happens while a run is sent and followed.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ pub struct RunResult {
     pub live: Live,
 }
 
-fn anchors(agent: &Agent, now: Time) -> Anchors {
+pub(super) fn anchors(agent: &Agent, now: Time) -> Anchors {
     Anchors::of_policy(&agent.policy, agent.catalogue.versions(), now)
 }
 
@@ -99,6 +99,9 @@ pub async fn run(
     now: fn() -> Time,
     news: &mut dyn FnMut(News<'_>),
 ) -> Result<RunResult, RunError> {
+    if desk.store.line().is_some() {
+        return shared::run(desk, agent, session, wish, now, news).await;
+    }
     let store = desk.store.here()?;
     let (order, envelope) = order::order(agent, wish, now())?;
     let digest = envelope.digest();
@@ -169,6 +172,9 @@ pub async fn resume(
     now: fn() -> Time,
     news: &mut dyn FnMut(News<'_>),
 ) -> Result<RunResult, RunError> {
+    if let Some(line) = desk.store.line() {
+        return shared::resume(desk, line, agent, endpoint, (run, order), now, news).await;
+    }
     let session = Session::open(agent, endpoint, now()).await.map_err(RunError::NotSent)?;
     seen(desk, &session, now())?;
     let heard = session.follow(run, &mut |event| news(News::Event(event))).await;
@@ -233,6 +239,15 @@ fn take(
         escrow: returned.escrow.as_ref().map(|(sealed, until)| (sealed.as_slice(), *until)),
     };
     let filing = outbox::file(desk.store.here()?, &arrived, &anchors(agent, now), now)?;
+    ended((run, order), returned, filing)
+}
+
+/// A run with its verdict.
+pub(super) fn ended(
+    (run, order): (RunId, Digest),
+    returned: &Returned,
+    filing: Filing,
+) -> Result<RunResult, RunError> {
     let (record, _) = peek_record(&returned.record).ok_or(RunError::NoRecord { run })?;
     let events = &record.predicate.events;
     let live = if events.dropped > 0 || events.count != returned.events.count {
@@ -262,6 +277,10 @@ pub async fn collect(
     session: &Session,
     now: fn() -> Time,
 ) -> Result<Vec<RunResult>, RunError> {
+    // At the shared desk that is the desk's business.
+    if desk.store.line().is_some() {
+        return Ok(Vec::new());
+    }
     let mut home = Vec::new();
     for run in session.unfiled().iter().take(COLLECT_MAX) {
         let Some(row) = desk.store.run(*run)? else { continue };
@@ -308,6 +327,12 @@ pub async fn collect(
 /// # Errors
 /// The store's own; [`BookError::Elsewhere`] where a shared desk tells tickets.
 pub fn tell_ticket(desk: &Desk, ticket: &TicketId, now: Time) -> Result<Delivery, BookError> {
+    if desk.store.line().is_some() {
+        // The desk delivers before it says that a run is done: what is still there waits.
+        let waits = desk.store.outbox_todo()?;
+        let next = waits.iter().filter(|row| row.ticket == *ticket).map(|row| row.next_try).min();
+        return Ok(next.map_or(Delivery::Done { posted: 0 }, |at| Delivery::Later { at }));
+    }
     let store = desk.store.here()?;
     Ok(outbox::deliver(store, &outbox::builtin(store), ticket, now)?)
 }

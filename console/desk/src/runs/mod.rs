@@ -7,6 +7,7 @@ mod doubt;
 mod error;
 mod finish;
 mod order;
+mod shared;
 #[cfg(test)]
 mod tests;
 

@@ -6,16 +6,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::frames::{Answer, Ask, DeskAnswer, Stop, sorry};
+use protocol::frames::{Ask, DeskAnswer, Event, Stop, sorry};
 use protocol::{Bytes, Digest, EndpointId, RunId, limits};
-use sha2::Digest as _;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::line::HeldLine;
 use super::live::Live;
 use super::{Server, file, guest};
 use crate::outbox;
-use crate::session::{EventsSeen, Returned, SessionError};
+use crate::session::{Hearing, Returned, SessionError};
 
 /// Room after a run's own deadline for stopping it and signing its record, seconds.
 const AFTER_DEADLINE: u64 = 60;
@@ -134,56 +133,28 @@ async fn hear(
     let (mut sending, mut receiving) = line.connection.open().await?.split();
     sending.send(ask).await?;
     sending.finish();
-    let mut returned = Returned {
-        record: Vec::new(),
-        effects: None,
-        plan: None,
-        escrow: None,
-        events: EventsSeen { digest: Digest([0; 32]), count: 0 },
-    };
-    let mut hash = sha2::Sha256::new();
+    let mut heard = Hearing::default();
     loop {
         let bytes = match receiving.recv_bytes().await {
             Ok(Some(bytes)) => bytes,
             Ok(None) => break,
             // With the record in hand the rest can be fetched again.
-            Err(_) if !returned.record.is_empty() => break,
+            Err(_) if heard.has_record() => break,
             Err(error) => return Err(error.into()),
         };
         let answer = protocol::frames::decode(&bytes).map_err(|_| SessionError::Unexpected)?;
-        match answer {
-            Answer::Event { event } => {
-                if let protocol::frames::Event::Accepted { run: named, .. } = &event
-                    && *named == run
-                    && let Ok(store) = server.store()
-                {
-                    let _ = store.run_accepted(&run);
-                }
-                hash.update(minicbor::to_vec(&event).map_err(|_| SessionError::Unexpected)?);
-                returned.events.count = returned.events.count.saturating_add(1);
+        heard.take(answer, &mut |event| {
+            if let Event::Accepted { run: named, .. } = event
+                && *named == run
+                && let Ok(store) = server.store()
+            {
+                // A hint for people: what settles a run is its record.
+                let _ = store.run_accepted(&run);
             }
-            Answer::Plan { plan } if plan.0.len() <= limits::PLAN_BYTES_MAX => {
-                returned.plan = Some(plan.0);
-            }
-            Answer::Effects { part } => {
-                let effects = returned.effects.get_or_insert_default();
-                if effects.len().saturating_add(part.0.len()) > limits::EFFECTS_BYTES_MAX {
-                    return Err(SessionError::Unexpected);
-                }
-                effects.extend_from_slice(&part.0);
-            }
-            Answer::Record { record } => returned.record = record.0,
-            Answer::Escrow { sealed, not_after } => returned.escrow = Some((sealed.0, not_after)),
-            Answer::Stop { code } => return Err(SessionError::Stopped(code)),
-            _ => return Err(SessionError::Unexpected),
-        }
+        })?;
         live.push(DeskAnswer::Endpoint { frame: Bytes(bytes) });
     }
-    if returned.record.is_empty() {
-        return Err(SessionError::Line(link::LinkError::Ended));
-    }
-    returned.events.digest = Digest(hash.finalize().into());
-    Ok(returned)
+    heard.end()
 }
 
 impl Server {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use trust::Verified;
 
 use super::known::Known;
-use crate::session::{self, SessionError};
+use crate::session::{self, BadPeer, SessionError};
 
 /// A challenge older than this is replaced before a number of it is given out.
 const GIVEN_WITHIN: Duration = Duration::from_secs(limits::CHALLENGE_SECONDS / 2);
@@ -70,7 +70,10 @@ impl HeldLine {
         let key = connection.peer().map(|peer| peer.key);
         let floor = known.catalogue.issued();
         let ((card, card_envelope), hello) =
-            session::meet(&known.policy, floor, to, &card, &bytes, key, now)?;
+            session::meet(&known.policy, floor, to, &card, &bytes, now)?;
+        if key != Some(card.tls_key) {
+            return Err(BadPeer::Key.into());
+        }
         let made = Instant::now();
         let held = Mutex::new(Held { stream, bytes, hello, number: 0, made });
         Ok(Self { connection, card, card_envelope, path, since: now, unfiled, held })

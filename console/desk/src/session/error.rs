@@ -6,6 +6,8 @@ use protocol::json::BadJson;
 use protocol::{EndpointName, EnvelopeError, Time};
 use trust::seal::{BadSeal, SealError};
 
+use crate::books::{LineFault, Sorry};
+
 /// Why whoever answered is not the endpoint that was wanted.
 #[derive(Debug, thiserror::Error)]
 pub enum BadPeer {
@@ -72,6 +74,22 @@ pub enum SessionError {
     /// Not reached.
     #[error(transparent)]
     Dial(#[from] DialError),
+    /// The shared desk has no line to it.
+    #[error("{name} is not connected to the desk")]
+    Away {
+        /// The endpoint.
+        name: EndpointName,
+        /// When the desk last saw it.
+        last_seen: Option<Time>,
+        /// Whether it took leave, or fell silent; none where the desk does not know.
+        left_in_order: Option<bool>,
+    },
+    /// The shared desk is not reached.
+    #[error(transparent)]
+    NoDesk(#[from] LineFault),
+    /// The shared desk said no.
+    #[error("the desk says: {0}")]
+    Desk(Sorry),
     /// The line ended.
     #[error("the line ended")]
     Line(#[from] LinkError),

@@ -2,7 +2,7 @@
 
 use policy::Policy;
 use protocol::documents::{Card, Hello};
-use protocol::{Digest, Envelope, PublicKey, Time};
+use protocol::{Envelope, PublicKey, Time};
 use store::EndpointRow;
 use trust::{Verified, seal};
 
@@ -50,23 +50,20 @@ fn known_serial(to: &EndpointRow) -> Option<u64> {
 
 type Met = ((Verified<Card>, Vec<u8>), Verified<Hello>);
 
-/// Card and hello of whoever answered, judged by this policy; `floor` is a time that has passed.
+/// Card and hello of whoever answered, judged by this policy; `floor` is a time that has passed. Who
+/// holds the connection compares its key with the card's.
 pub(crate) fn meet(
     policy: &Policy,
     floor: Time,
     to: &EndpointRow,
     card_bytes: &[u8],
     hello: &[u8],
-    tls_key: Option<Digest>,
     now: Time,
 ) -> Result<Met, BadPeer> {
     let envelope = Envelope::read(card_bytes).map_err(|e| BadPeer::Unreadable("card", e))?;
     let card = open_card(&envelope, policy, now.max(floor))?;
     if card.endpoint != to.id || card.name != to.name {
         return Err(BadPeer::Another { name: card.name.clone() });
-    }
-    if tls_key != Some(card.tls_key) {
-        return Err(BadPeer::Key);
     }
     if let Some(known) = known_serial(to)
         && card.serial < known

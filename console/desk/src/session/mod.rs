@@ -9,6 +9,7 @@ pub(crate) mod double;
 mod error;
 mod meet;
 mod renew;
+mod shared;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -28,8 +29,11 @@ use trust::{Signer, Verified};
 pub use agent::{Agent, NoAgent};
 pub use error::{BadPeer, SessionError};
 pub use link::{DialError, LinkError, Objection};
+
+use crate::books::Line;
 pub(crate) use meet::{meet, open_hello};
 pub use renew::bring_certificate;
+pub(crate) use talk::Hearing;
 pub use talk::{EventsSeen, Returned};
 
 /// Session version that this desk speaks.
@@ -61,15 +65,23 @@ struct Challenge {
     made: Instant,
 }
 
+/// How things reach the endpoint.
+#[derive(Debug)]
+enum Way {
+    /// Over our own connection to it.
+    Own(Connection, Box<Mutex<Challenge>>),
+    /// Through the shared desk.
+    Desk(shared::Seat, Box<EndpointRow>),
+}
+
 /// A session with an endpoint that proved who it is.
 #[derive(Debug)]
 pub struct Session {
-    connection: Connection,
+    way: Way,
     card: Verified<Card>,
     card_envelope: Vec<u8>,
     hello: Verified<Hello>,
     unfiled: Vec<RunId>,
-    challenge: Mutex<Challenge>,
 }
 
 impl Session {
@@ -97,22 +109,49 @@ impl Session {
         };
         let key = connection.peer().map(|peer| peer.key);
         let (policy, floor) = (&agent.policy, agent.catalogue.issued());
-        let (card, hello_read) = meet::meet(policy, floor, to, &card.0, &hello.0, key, now)?;
-        let (hello, card_envelope) = (hello_read, card.1);
+        let (card, hello) = meet::meet(policy, floor, to, &card.0, &hello.0, now)?;
+        let (card, card_envelope) = card;
+        if key != Some(card.tls_key) {
+            return Err(BadPeer::Key.into());
+        }
         let challenge =
             Challenge { stream, challenge: hello.challenge, number: 0, made: Instant::now() };
-        let session = Self {
-            connection,
-            card: card.0,
-            card_envelope,
-            hello,
-            unfiled,
-            challenge: Mutex::new(challenge),
-        };
-        let theirs = session.hello.catalogue;
-        let (ours, files) = (&agent.catalogue, &agent.files);
-        bring_up_to_date(&session.connection, theirs, ours, files).await?;
-        Ok(session)
+        let theirs = hello.catalogue;
+        bring_up_to_date(&connection, theirs, &agent.catalogue, &agent.files).await?;
+        let way = Way::Own(connection, Box::new(Mutex::new(challenge)));
+        Ok(Self { way, card, card_envelope, hello, unfiled })
+    }
+
+    /// The same through the shared desk, which keeps the endpoint up to date itself.
+    ///
+    /// # Errors
+    /// [`SessionError`]; nothing was sent then.
+    pub async fn open_at_desk(
+        line: &Line,
+        agent: &Agent,
+        to: &EndpointRow,
+        now: Time,
+    ) -> Result<Self, SessionError> {
+        let (seat, met) = shared::Seat::take(line.connection()?, to).await?;
+        let (policy, floor) = (&agent.policy, agent.catalogue.issued());
+        let (card, hello) = meet::meet(policy, floor, to, &met.card, &met.hello, now)?;
+        seat.keep(&hello, met.number).await;
+        let (card, card_envelope) = card;
+        let way = Way::Desk(seat, Box::new(to.clone()));
+        Ok(Self { way, card, card_envelope, hello, unfiled: Vec::new() })
+    }
+
+    /// Follows a run at the shared desk, which may have its record while the endpoint is away.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub async fn follow_at_desk(
+        line: &Line,
+        to: &EndpointRow,
+        run: RunId,
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<Returned, SessionError> {
+        shared::Seat::at(line.connection()?, to).follow(run, on_event).await
     }
 
     /// The endpoint's card, signed by an enroller that policy lists.
@@ -146,16 +185,22 @@ impl Session {
         signer: &dyn Signer,
         now: Time,
     ) -> Result<Envelope, SessionError> {
-        let mut held = self.challenge.lock().await;
-        if held.made.elapsed() > CHALLENGE_USED_WITHIN {
-            self.renew(&mut held).await?;
-        }
-        held.number = held.number.saturating_add(1);
+        let (challenge, number) = match &self.way {
+            Way::Own(_, held) => {
+                let mut held = held.lock().await;
+                if held.made.elapsed() > CHALLENGE_USED_WITHIN {
+                    self.renew(&mut held).await?;
+                }
+                held.number = held.number.saturating_add(1);
+                (held.challenge, held.number)
+            }
+            Way::Desk(seat, to) => seat.pair(to, &self.card).await?,
+        };
         let dispatch = Dispatch {
             order,
             endpoint: self.card.endpoint,
-            challenge: held.challenge,
-            number: held.number,
+            challenge,
+            number,
             secrets: None,
             issued: now,
             not_after: now.plus(limits::DISPATCH_SECONDS_MAX),
@@ -188,6 +233,10 @@ impl Session {
         parcel: &Parcel,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<Returned, SessionError> {
+        let connection = match &self.way {
+            Way::Own(connection, _) => connection,
+            Way::Desk(seat, _) => return seat.submit(parcel, on_event).await,
+        };
         let write = |envelope: &Envelope| envelope.write().map(Bytes);
         let attestation = parcel.attestation.as_ref().map(write).transpose()?;
         let ask = Ask::Submit {
@@ -196,7 +245,7 @@ impl Session {
             attestation,
             approvals: parcel.approvals.iter().map(write).collect::<Result<_, _>>()?,
         };
-        self.hear(&ask, on_event).await
+        hear(connection, &ask, on_event).await
     }
     /// Live events of a run from now on, then its record.
     ///
@@ -207,31 +256,31 @@ impl Session {
         run: RunId,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<Returned, SessionError> {
-        self.hear(&Ask::Follow { run }, on_event).await
+        match &self.way {
+            Way::Own(connection, _) => hear(connection, &Ask::Follow { run }, on_event).await,
+            Way::Desk(seat, _) => seat.follow(run, on_event).await,
+        }
     }
     /// A run's record again, with effects file, plan and escrow.
     ///
     /// # Errors
     /// [`SessionError`].
     pub async fn fetch(&self, run: RunId) -> Result<Returned, SessionError> {
-        self.hear(&Ask::Fetch { run }, &mut |_| ()).await
-    }
-    async fn hear(
-        &self,
-        ask: &Ask,
-        on_event: &mut dyn FnMut(&Event),
-    ) -> Result<Returned, SessionError> {
-        let mut stream = self.connection.open().await?;
-        stream.send(ask).await?;
-        stream.finish();
-        talk::hear(&mut stream, on_event).await
+        match &self.way {
+            Way::Own(connection, _) => hear(connection, &Ask::Fetch { run }, &mut |_| ()).await,
+            Way::Desk(seat, _) => seat.follow(run, &mut |_| ()).await,
+        }
     }
     /// Takes a run back. True where it was running or waiting.
     ///
     /// # Errors
     /// [`SessionError`].
     pub async fn recall(&self, recall: &Envelope) -> Result<bool, SessionError> {
-        let mut stream = self.connection.open().await?;
+        let connection = match &self.way {
+            Way::Own(connection, _) => connection,
+            Way::Desk(seat, _) => return seat.recall(recall).await,
+        };
+        let mut stream = connection.open().await?;
         stream.send(&Ask::Recall { recall: Bytes(recall.write()?) }).await?;
         stream.finish();
         match stream.recv_within(ANSWER_TIME_MAX).await? {
@@ -241,19 +290,34 @@ impl Session {
             None => Err(SessionError::Line(link::LinkError::Ended)),
         }
     }
-    /// Tells the endpoint that a record is filed. Advice: a line that breaks here costs nothing.
+    /// Tells the endpoint that a record is filed. Advice: a line that breaks here costs nothing. At
+    /// the shared desk the desk says it.
     pub async fn filed(&self, record: Digest) {
+        let Way::Own(_, challenge) = &self.way else { return };
         // Behind the hello: its stream stays open anyway. The endpoint keeps its records for their
         // time and offers this one again where the word is lost.
-        let _ = self.challenge.lock().await.stream.send(&Ask::Filed { record }).await;
+        let _ = challenge.lock().await.stream.send(&Ask::Filed { record }).await;
         // The word leaves when the line's task next runs; nobody waits for its acknowledgement.
         tokio::task::yield_now().await;
     }
     /// Ends the session in order.
     pub async fn leave(self) {
-        drop(self.challenge);
-        self.connection.leave().await;
+        // The line to the desk is the command's and goes on.
+        let Way::Own(connection, challenge) = self.way else { return };
+        drop(challenge);
+        connection.leave().await;
     }
+}
+
+async fn hear(
+    connection: &Connection,
+    ask: &Ask,
+    on_event: &mut dyn FnMut(&Event),
+) -> Result<Returned, SessionError> {
+    let mut stream = connection.open().await?;
+    stream.send(ask).await?;
+    stream.finish();
+    talk::hear(&mut stream, on_event).await
 }
 
 /// Sends an endpoint the catalogue files that it lacks; whoever has none missing is asked nothing.

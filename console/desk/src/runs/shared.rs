@@ -1,0 +1,122 @@
+//! Runs through the shared desk: it stores, forwards and files. What comes back is verified here, and
+//! the desk's own word on it is believed by nobody.
+
+use protocol::frames::{FiledAs, FilingSummary, sorry};
+use protocol::{Digest, RunId, Time};
+use store::{EndpointRow, Filed};
+use tokio::time::sleep;
+
+use super::finish::{AFTER_DEADLINE, TRIES, anchors, ended};
+use super::{News, RunError, RunResult, Wish, order};
+use crate::books::Line;
+use crate::org::Desk;
+use crate::outbox::Filing;
+use crate::session::{Agent, Parcel, Returned, Session, SessionError};
+use crate::verify::{self, Papers};
+
+/// Seals an order, has the desk store and send it, and waits for its record.
+pub(super) async fn run(
+    desk: &Desk,
+    agent: &Agent,
+    session: &Session,
+    wish: &Wish,
+    now: fn() -> Time,
+    news: &mut dyn FnMut(News<'_>),
+) -> Result<RunResult, RunError> {
+    let (order, sealed) = order::order(agent, wish, now())?;
+    let digest = sealed.digest();
+    let run = RunId::of(&digest, &wish.endpoint.id, 0);
+    let dispatch = session.dispatch(digest, &agent.signing, now()).await;
+    let dispatch = dispatch.map_err(RunError::NotSent)?;
+    let papers = Papers {
+        order: Some(sealed.write()?),
+        dispatch: Some(dispatch.write()?),
+        card: Some(session.card_envelope().to_vec()),
+        ..Papers::default()
+    };
+    news(News::Stored { run, order: digest });
+    let parcel = Parcel { order: sealed, dispatch, attestation: None, approvals: Vec::new() };
+    let heard = session.submit(&parcel, &mut |event| news(News::Event(event))).await;
+    let limit = wish.script.manifest.limit_seconds.saturating_add(AFTER_DEADLINE);
+    let ended_by = order.not_after.plus(limit);
+    match heard {
+        Ok(returned) => take(agent, (run, digest), papers, returned, now()),
+        Err(SessionError::Desk(no)) if no.code != sorry::RUN_UNKNOWN => {
+            Err(RunError::NotSent(SessionError::Desk(no)))
+        }
+        Err(source @ SessionError::Desk(_)) => Err(RunError::Unknown { run, ended_by, source }),
+        Err(source) => {
+            news(News::Lost(&source));
+            let lost = RunError::Unknown { run, ended_by, source };
+            again(desk, agent, &wish.endpoint, (run, digest), now, news, lost).await
+        }
+    }
+}
+
+/// The line to the desk broke: the run goes on there, and is asked for with pauses.
+async fn again(
+    desk: &Desk,
+    agent: &Agent,
+    endpoint: &EndpointRow,
+    which: (RunId, Digest),
+    now: fn() -> Time,
+    news: &mut dyn FnMut(News<'_>),
+    lost: RunError,
+) -> Result<RunResult, RunError> {
+    for pause in TRIES {
+        sleep(pause).await;
+        let Some(line) = desk.store.line() else { break };
+        match resume(desk, line, agent, endpoint, which, now, news).await {
+            Err(RunError::NotSent(_) | RunError::Unknown { .. } | RunError::Book(_)) => {}
+            other => return other,
+        }
+    }
+    Err(lost)
+}
+
+/// Follows a run at the desk to its record.
+pub(super) async fn resume(
+    desk: &Desk,
+    line: &Line,
+    agent: &Agent,
+    endpoint: &EndpointRow,
+    (run, order): (RunId, Digest),
+    now: fn() -> Time,
+    news: &mut dyn FnMut(News<'_>),
+) -> Result<RunResult, RunError> {
+    let seat = Session::follow_at_desk(line, endpoint, run, &mut |e| news(News::Event(e))).await;
+    let returned = seat.map_err(|source| match source {
+        SessionError::NoDesk(_) => RunError::NotSent(source),
+        source => RunError::Unknown { run, ended_by: now(), source },
+    })?;
+    let papers = verify::papers_of(&desk.store, &run)?.unwrap_or_default();
+    take(agent, (run, order), papers, returned, now())
+}
+
+/// Judges what came back, by our own policy.
+fn take(
+    agent: &Agent,
+    (run, order): (RunId, Digest),
+    papers: Papers,
+    returned: Returned,
+    now: Time,
+) -> Result<RunResult, RunError> {
+    let papers = Papers {
+        record: returned.record.clone(),
+        effects: returned.effects.clone(),
+        plan: returned.plan.clone(),
+        ..papers
+    };
+    let report = verify::verify_record(&papers, &anchors(agent, now));
+    let filed = returned.filing.as_ref().map_or(Filed::New, filed);
+    ended((run, order), &returned, Filing { filed, report })
+}
+
+const fn filed(summary: &FilingSummary) -> Filed {
+    match summary.filed {
+        FiledAs::New => Filed::New,
+        FiledAs::Again => Filed::Again,
+        FiledAs::Replaced => Filed::Replaced,
+        FiledAs::Differs => Filed::Differs,
+    }
+}
