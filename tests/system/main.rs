@@ -16,4 +16,5 @@ mod p6;
 mod p7;
 mod p8;
 mod package;
+mod shared_desk;
 mod two_machines;
