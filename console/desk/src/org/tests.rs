@@ -219,10 +219,17 @@ fn certificates_are_renewed_near_their_end_and_not_before() {
         let pem = crate::home::read_text(&home.agent_certificate(&me)).unwrap();
         certs::read(&certs::from_pem(&pem).unwrap()[0]).unwrap().not_after
     };
-    let first = end();
+    // The desk's has a name of its own, is signed by the people's CA and lives longer.
+    let desk = || certs::read(&home.desk_identity().unwrap().certificates[0]).unwrap();
+    assert_eq!(desk().uris, ["salve://demo-ltd/desk/desk"]);
+    let (first, first_of_desk) = (end(), desk().not_after);
     renew_certificates(&home, &me, NOW.plus(certs::DAY)).unwrap();
     assert_eq!(end(), first);
     let late = NOW.plus(25 * certs::DAY);
     renew_certificates(&home, &me, late).unwrap();
     assert_eq!(end(), late.plus(certs::AGENT_DAYS * certs::DAY));
+    assert_eq!(desk().not_after, first_of_desk);
+    let later = NOW.plus(61 * certs::DAY);
+    renew_certificates(&home, &me, later).unwrap();
+    assert_eq!(desk().not_after, later.plus(certs::DESK_DAYS * certs::DAY));
 }
