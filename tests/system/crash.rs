@@ -13,11 +13,12 @@ use support::{Endpoint, Lab, programs, wait_for};
 use crate::bench::{self, COUNTER, Held};
 
 /// Points that no run of an order passes, and who holds them.
-const ELSEWHERE: [(&str, &str); 5] = [
+const ELSEWHERE: [(&str, &str); 6] = [
     ("to-gate:Enrol", "no ledger exists while enrolling: the keeper's own tests interrupt it"),
     ("to-gate:Probe", "salved doctor has no ledger open"),
     ("to-gate:Certificate", "a renewal touches no order: the simulation ends it there"),
     ("effect:StoreCertificate", "the same"),
+    ("effect:DropSpare", "comes when nobody orders anything: the simulation ends it there"),
     ("ledger:Opened", "written while a ledger is made, before there is anything to lose"),
 ];
 
@@ -28,7 +29,11 @@ fn orders_before(point: &str) -> u32 {
         | "from-gate:Ready"
         | "from-gate:Opened"
         | "to-gate:Trust"
-        | "effect:ReplaceCatalogue" => 0,
+        | "effect:ReplaceCatalogue"
+        // The processes of a look are made while its order is on the way.
+        | "effect:MakeSpare"
+        | "to-executor:Prepare"
+        | "to-interpreter:Prepare" => 0,
         "effect:KeepPlan" | "effect:DropPlan" => 1,
         _ => 2,
     }
