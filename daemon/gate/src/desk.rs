@@ -15,6 +15,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::serve::Outwards;
 
+/// A line that lived so long was well.
+const WELL: Duration = Duration::from_secs(60);
+
 /// One desk as it was looked up.
 #[derive(Debug, Clone)]
 pub(crate) struct Desk {
@@ -79,10 +82,17 @@ impl Pauses {
         self.next = self.next.saturating_mul(2).min(limits::REDIAL_SECONDS_MAX);
         Duration::from_millis(pause)
     }
-    /// After a line that had lived.
-    fn lived(&mut self) -> Duration {
-        self.next = limits::REDIAL_SECONDS_MIN;
-        Duration::from_millis(self.dice.below(limits::REDIAL_SPREAD_SECONDS * 1000))
+    /// After a line that had lived, long or not: a desk that asks and hangs up again and again is
+    /// not dialled any oftener than one that is away.
+    fn lived(&mut self, long: bool) -> Duration {
+        if long {
+            self.next = limits::REDIAL_SECONDS_MIN;
+        }
+        let most = self.next.max(limits::REDIAL_SPREAD_SECONDS);
+        if !long {
+            self.next = self.next.saturating_mul(2).min(limits::REDIAL_SECONDS_MAX);
+        }
+        Duration::from_millis(self.dice.below(most.saturating_mul(1000)))
     }
 }
 
@@ -114,6 +124,8 @@ pub(crate) struct Outward {
     place: usize,
     /// Since when no desk has asked anything.
     alone: Instant,
+    /// When a desk last answered.
+    reached: Instant,
     /// For how long that is borne where a name may have moved.
     patience: Duration,
 }
@@ -133,6 +145,7 @@ impl Outward {
             round: JoinSet::new(),
             place: 0,
             alone: Instant::now(),
+            reached: Instant::now(),
             patience: Duration::from_secs(patience),
         })
     }
@@ -153,7 +166,7 @@ impl Outward {
             match self.round.join_next().await {
                 None => std::future::pending().await,
                 Some(Ok(Round { place, outcome: Ok(connection) })) => {
-                    self.place = place;
+                    (self.place, self.reached) = (place, Instant::now());
                     return News::Reached(connection);
                 }
                 Some(Ok(Round { place, outcome: Err(fault) })) => {
@@ -181,7 +194,7 @@ impl Outward {
     pub(crate) fn ended(&mut self, lived: bool) -> (Duration, usize) {
         if lived {
             self.alone = Instant::now();
-            return (self.pauses.lived(), 0);
+            return (self.pauses.lived(self.reached.elapsed() >= WELL), 0);
         }
         let next = self.place.saturating_add(1);
         if next < self.desks.len() { (Duration::ZERO, next) } else { (self.pauses.failed(), 0) }
@@ -253,9 +266,13 @@ mod tests {
                 *longest = pause.max(*longest);
             }
             let spread = Duration::from_secs(limits::REDIAL_SPREAD_SECONDS);
-            assert!(pauses.lived() < spread);
+            assert!(pauses.lived(true) < spread);
             assert!(pauses.failed() < Duration::from_secs(limits::REDIAL_SECONDS_MIN));
         }
+        // Asked and hung up on, again and again: the pauses grow all the same.
+        let mut pauses = Pauses::new(7, limits::REDIAL_SECONDS_MIN);
+        let longest_lived = (0..50).map(|_| pauses.lived(false)).max().unwrap();
+        assert!(longest_lived > Duration::from_secs(200), "{longest_lived:?}");
         // Drawn from the whole time, not from a part of it.
         assert!(longest[0] > 900 && longest[11] > 270_000, "{longest:?}");
     }
