@@ -31,6 +31,24 @@ pub fn renew_certificates(
     keys::agent_certificate(home, me, now)
 }
 
+/// Renews the desk's own certificate where it is close to its end and the CA is here; reads nobody's
+/// own keys. True where there is a new one.
+///
+/// # Errors
+/// [`InitError`] of the home's files.
+pub fn renew_desk_certificate(
+    home: &crate::home::Home,
+    now: protocol::Time,
+) -> Result<bool, InitError> {
+    if !crate::home::is_there(&home.online(crate::home::Online::PeopleCa)) {
+        return Ok(false);
+    }
+    let _lock = home.lock()?;
+    let before = home.desk_identity().ok().map(|identity| identity.certificates);
+    keys::desk_certificate(home, now)?;
+    Ok(before != Some(home.desk_identity()?.certificates))
+}
+
 #[cfg(test)]
 mod team_tests;
 #[cfg(test)]

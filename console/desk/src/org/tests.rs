@@ -232,4 +232,9 @@ fn certificates_are_renewed_near_their_end_and_not_before() {
     let later = NOW.plus(61 * certs::DAY);
     renew_certificates(&home, &me, later).unwrap();
     assert_eq!(desk().not_after, later.plus(certs::DESK_DAYS * certs::DAY));
+    // The desk's alone, as the running desk does it.
+    let agents = end();
+    assert!(!renew_desk_certificate(&home, later).unwrap());
+    assert!(renew_desk_certificate(&home, later.plus(61 * certs::DAY)).unwrap());
+    assert_eq!(end(), agents);
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use link::{Connection, LinkError};
-use protocol::EndpointId;
 use protocol::error_chain::ErrorChain;
 use protocol::frames::{DeskPath, Stop, sorry};
+use protocol::{EndpointId, Time};
 use store::{EndpointRow, EndpointState, RunFilter, RunState};
 
 use super::Server;
@@ -13,6 +13,8 @@ use super::drive;
 use super::line::HeldLine;
 use super::lines::Left;
 use crate::books::{BookError, Sorry};
+use crate::enrol::renewed_certificate;
+use crate::session;
 
 /// Runs without a record that are asked for when their endpoint comes; more the next time.
 const OPEN_MAX: usize = 64;
@@ -69,9 +71,29 @@ pub(super) async fn meet(
         // It is here all the same: what it lacks shows in its answers.
         server.line(&format!("{}: {}", row.name, ErrorChain(&error)));
     }
+    renew(server, &line, row, now).await;
+    if connection.is_expired() {
+        // It was let in for its renewal alone, and dials again with what it was given.
+        connection.close(Stop::Drain);
+        return None;
+    }
     server.lines.put(row.id, Arc::clone(&line));
     collect(server, row.id, &line).await;
     Some(line)
+}
+
+/// Brings the endpoint a new certificate for its own key, where that is due and this home holds the CA.
+async fn renew(server: &Server, line: &HeldLine, row: &EndpointRow, now: Time) {
+    let Some(shown) = line.connection.certificate() else { return };
+    let told = match renewed_certificate(&server.desk.home, &line.card, &shown, now) {
+        Ok(None) => return,
+        Ok(Some(leaf)) => match session::bring_certificate(&line.connection, leaf).await {
+            Ok(end) => format!("{}: its certificate was renewed, until {end}", row.name),
+            Err(error) => format!("{}: {}", row.name, ErrorChain(&error)),
+        },
+        Err(error) => format!("{}: {}", row.name, ErrorChain(&error)),
+    };
+    server.line(&told);
 }
 
 /// The line's end; true where the endpoint took leave.

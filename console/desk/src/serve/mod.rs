@@ -32,7 +32,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::books::BookError;
 use crate::catalogue::{self, CatalogueTrouble};
 use crate::home::HomeError;
-use crate::org::Desk;
+use crate::org::{Desk, renew_desk_certificate};
 use known::Known;
 use lines::Lines;
 use live::Runs;
@@ -114,7 +114,7 @@ impl Server {
         address: &str,
         stop: impl Future<Output = ()>,
     ) -> Result<(), ServeError> {
-        let identity = self.desk.home.desk_identity().map_err(ServeError::Identity)?;
+        let mut identity = self.desk.home.desk_identity().map_err(ServeError::Identity)?;
         let known = self.known();
         let organisation = self.organisation();
         let mut listener = Listener::bind_desk(
@@ -142,6 +142,10 @@ impl Server {
                 },
                 Some(_) = guests.join_next(), if !guests.is_empty() => {}
                 _ = round.tick() => if self.look_round().await {
+                    match self.desk.home.desk_identity() {
+                        Ok(new) => identity = new,
+                        Err(error) => self.line(&ErrorChain(&error).to_string()),
+                    }
                     let known = self.known();
                     let people = known.people(&organisation);
                     let endpoints = known.endpoints(&organisation);
@@ -181,13 +185,21 @@ impl Server {
                 server.line(&ErrorChain(&error).to_string());
             }
             server.deliver_due(now);
-            server.take_up(now)
+            server.renew_own(now) | server.take_up(now)
         });
         let changed = looked.await.unwrap_or(false);
         if changed {
             self.push_catalogue();
         }
         changed
+    }
+
+    /// Renews the desk's own certificate; true where there is a new one to show.
+    fn renew_own(&self, now: Time) -> bool {
+        renew_desk_certificate(&self.desk.home, now).unwrap_or_else(|error| {
+            self.line(&ErrorChain(&error).to_string());
+            false
+        })
     }
 
     /// Reads the home's catalogue; true where it is another one than before.

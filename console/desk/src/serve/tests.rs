@@ -159,6 +159,13 @@ async fn an_order_is_stored_forwarded_and_filed_and_anybody_may_follow_it() {
             let store = &scene.house.desk.store;
             let row = store.run(run).unwrap().unwrap();
             assert_eq!((row.state, row.verified), (RunState::Ended, Some(true)));
+            // Advice: the endpoint may hear it after the console heard the rest.
+            let told = async {
+                while scene.house.seen.lock().unwrap().filed.is_empty() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(std::time::Duration::from_secs(5), told).await.unwrap();
             assert_eq!(scene.house.seen.lock().unwrap().filed, [filing.record]);
 
             // The very same order again is not sent again, and a colleague hears the same.
