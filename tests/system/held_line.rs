@@ -48,3 +48,23 @@ fn an_endpoint_that_nobody_can_dial_holds_a_line_to_its_desk() {
     let hex: String = der.iter().map(|byte| format!("{byte:02x}")).collect();
     assert!(hex.contains(serial), "the renewed certificate is not on the disk");
 }
+
+#[test]
+fn a_machine_that_dials_out_is_here_at_the_shared_desk() {
+    let lab = Lab::solo();
+    let mut pc = lab.endpoint("pc");
+    pc.stop();
+    let address = format!("127.0.0.1:{}", free_port());
+    pc.configure(&format!("desk = [\"{address}\"]"));
+    let desk = lab.start(&["serve", "--listen", &address]);
+    pc.start();
+    let connected = format!("desk        {address}, connected since ");
+    wait_for("the line", 30, || {
+        pc.salved(&["status"]).expect(0).out.contains(&connected).then_some(())
+    });
+    wait_for("the desk's word", 20, || desk.err().contains("pc is here").then_some(()));
+    // The daemon takes leave: the desk hears of it and need not find out by silence.
+    pc.stop();
+    wait_for("the leave", 20, || desk.err().contains("pc took leave").then_some(()));
+    assert!(!desk.err().contains("certificate"), "nothing is due: {}", desk.err());
+}
