@@ -80,6 +80,7 @@ fn each_dangerous_library_has_one_room() {
     let wrappers: &[(&str, &[&str])] = &[
         ("quinn", &["link"]),
         ("rustls", &["link", "certs"]),
+        ("ring", &["link"]),
         ("rhai", &["script"]),
         ("rusqlite", &["store"]),
         ("ed25519-dalek", &["trust"]),

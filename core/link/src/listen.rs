@@ -9,7 +9,7 @@ use std::time::Duration;
 use protocol::frames::Stop;
 use protocol::limits;
 use quinn::crypto::rustls::HandshakeData;
-use quinn::{Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime, VarInt};
+use quinn::{Endpoint, Incoming, ServerConfig, TokioRuntime, VarInt};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -125,7 +125,7 @@ impl Listener {
         let bind = |source| ListenError::Bind { address: address.to_owned(), source };
         let socket = UdpSocket::bind(address).map_err(bind)?;
         let runtime = Arc::new(TokioRuntime);
-        let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime);
+        let endpoint = Endpoint::new(transport::resetting(me), Some(config), socket, runtime);
         Ok(Self {
             endpoint: endpoint.map_err(bind)?,
             identity: me.clone(),

@@ -5,6 +5,7 @@ mod dialling;
 mod door;
 mod frames;
 mod papers;
+mod reset;
 
 use std::time::Duration;
 
