@@ -231,3 +231,48 @@ fn processes_wait_for_a_look_while_one_is_likely_and_no_longer() {
     world.feed(Event::Drain);
     assert!(!world.spare);
 }
+
+#[test]
+fn only_a_desk_or_the_orders_own_agent_says_that_a_record_arrived() {
+    let run_of = |world: &World| world.records.last().unwrap().predicate.run;
+    let filed = |world: &World| world.core.index().unfiled(64).is_empty();
+    for (role, peer, believed) in [
+        (PeerRole::Agent, "m.ruiz", false),
+        (PeerRole::Agent, "nobody", false),
+        (PeerRole::Agent, "not a name", false),
+        (PeerRole::Agent, "a.kaya", true),
+        (PeerRole::Desk, "desk-1", true),
+    ] {
+        let mut world = World::new();
+        let (session, challenge) = world.session();
+        let now = world.time();
+        let order = sealed(&world.desk.order("cache.clear", Mode::Check, now), "a.kaya");
+        let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
+        world.ask(session, 1, &submit(&order, &dispatch));
+        let (run, record) = (run_of(&world), world.records[0].digest());
+        let (other, _) = world.session_of(role, peer);
+        world.ask(other, 1, &Ask::Filed { record });
+        assert_eq!(filed(&world), believed, "{role:?} {peer}");
+        // Whatever was said, also by a gate that lies: it is there for whoever asks.
+        world.restart();
+        let (session, _) = world.session();
+        world.ask(session, 1, &Ask::Fetch { run });
+        assert!(world.record_on(session, 1).is_some(), "{role:?} {peer}");
+    }
+}
+
+#[test]
+fn whoever_was_withdrawn_files_nothing_any_more() {
+    let mut world = World::new();
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let order = sealed(&world.desk.order("cache.clear", Mode::Check, now), "a.kaya");
+    let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
+    world.ask(session, 1, &submit(&order, &dispatch));
+    let record = world.records[0].digest();
+    let kaya = "a.kaya".parse().unwrap();
+    let files = world.desk.publish(|policy| policy.denied.people = vec![kaya], now);
+    crate::kill_points::update(&mut world, session, 10, &files);
+    world.ask(session, 11, &Ask::Filed { record });
+    assert_eq!(world.core.index().unfiled(64).len(), 1);
+}

@@ -36,6 +36,7 @@ mod tests {
             counter,
             refused: false,
             envelope: vec![n; 700].into(),
+            agent: "a.kaya".parse().unwrap(),
         }))
     }
     fn open(disk: &MemDisk) -> Result<keeper::ledger::Opened<MemDisk>, LedgerError> {

@@ -216,6 +216,7 @@ impl Core {
             counter: document.predicate.counter,
             refused: false,
             envelope,
+            agent: order.agent.clone(),
         };
         self.append(Entry::Record(Box::new(recorded)), out);
     }

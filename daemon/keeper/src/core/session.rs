@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use hatch::messages::{FromGate, PeerRole, ToGate};
 use protocol::documents::Hello;
 use protocol::frames::{Answer, Ask, Stop, decode};
-use protocol::{Bytes, limits};
+use protocol::{Bytes, Digest, limits};
 use trust::seal;
 
 use super::effect::Effect;
@@ -32,6 +32,8 @@ const SESSIONS_MAX: usize = limits::INCOMING_MAX;
 #[derive(Debug)]
 pub(super) struct Session {
     role: PeerRole,
+    /// Its name, as the gate read it in its certificate.
+    peer: String,
     greeted: bool,
     pub(super) challenges: Challenges,
     /// When seals that did not open came.
@@ -42,14 +44,14 @@ pub(super) struct Session {
 }
 
 impl Session {
-    const fn new(role: PeerRole) -> Self {
+    const fn new(role: PeerRole, peer: String) -> Self {
         let most = match role {
             PeerRole::Agent => limits::CHALLENGES_MAX,
             PeerRole::Desk => limits::DESK_CHALLENGES_MAX,
         };
         let challenges = Challenges::at_most(most);
         let bad_seals = VecDeque::new();
-        Self { role, greeted: false, challenges, bad_seals, updated_ms: None, looks: 0 }
+        Self { role, peer, greeted: false, challenges, bad_seals, updated_ms: None, looks: 0 }
     }
 }
 
@@ -86,12 +88,14 @@ impl Core {
                 self.gate_defences = hatch::messages::Defences::new();
                 children::add(&mut self.gate_defences, "gate", defences);
             }
-            FromGate::Opened { session, role, .. } if !self.sessions.contains_key(&session) => {
+            FromGate::Opened { session, role, peer, .. }
+                if !self.sessions.contains_key(&session) =>
+            {
                 if self.draining || self.sessions.len() >= SESSIONS_MAX {
                     let stop = if self.draining { Stop::Drain } else { Stop::Rate };
                     out.push(Effect::ToGate(ToGate::Close { session, stop }));
                 } else {
-                    self.sessions.insert(session, Session::new(role));
+                    self.sessions.insert(session, Session::new(role, peer));
                 }
             }
             // Frames of a session that was just closed are on their way: nobody asks any more.
@@ -167,7 +171,7 @@ impl Core {
             Ask::Follow { run } => self.follow(line, run, out),
             Ask::Fetch { run } => self.fetch(line, run, out),
             Ask::Filed { record } => {
-                if self.index.is_unfiled(&record) {
+                if self.may_file(&line, &record, now) {
                     self.append(crate::ledger::Entry::Filed { record }, out);
                 }
             }
@@ -195,6 +199,24 @@ impl Core {
         let (card, unfiled) = (self.id.card_envelope.clone(), self.index.unfiled(UNFILED_MAX));
         answer(line, &Answer::Hello { hello, card, unfiled }, out);
         self.want_spare(now, out);
+    }
+
+    /// Whether this peer's word that a record arrived counts: a desk's, or the order's own agent's.
+    /// What a gate that lies can do with it is no more than that the record is not offered again: it
+    /// stays, and whoever asks gets it.
+    fn may_file(&self, line: &Line, record: &Digest, now: Stamp) -> bool {
+        let Some(agent) = self.index.unfiled_of(record) else { return false };
+        let Some(session) = self.sessions.get(&line.session) else { return false };
+        let Some(trusted) = &self.trusted else { return false };
+        let time = self.trusted_time(now);
+        let person = || trusted.policy.person(agent);
+        match session.role {
+            PeerRole::Desk => true,
+            PeerRole::Agent => {
+                session.peer == agent.as_str()
+                    && person().is_some_and(|person| !trusted.policy.is_withdrawn(person, time))
+            }
+        }
     }
 
     /// A sealed hello with a new challenge for this session.

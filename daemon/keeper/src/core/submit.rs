@@ -152,6 +152,7 @@ impl Core {
             counter: document.predicate.counter,
             refused: true,
             envelope: envelope.clone(),
+            agent: order.agent.clone(),
         };
         self.append(Entry::Record(Box::new(recorded)), out);
         session::answer(line, &Answer::Record { record: envelope }, out);

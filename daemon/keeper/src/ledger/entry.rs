@@ -60,6 +60,9 @@ pub struct Recorded {
     /// The record's envelope.
     #[n(5)]
     pub envelope: Bytes,
+    /// Whose order it was: who may say that the record arrived.
+    #[n(6)]
+    pub agent: AgentName,
 }
 
 /// One line of the ledger.

@@ -35,8 +35,8 @@ pub struct Index {
     /// Accepted runs without a record.
     unfinished: BTreeMap<RunId, Accepted>,
     records: BTreeMap<RunId, RecordRef>,
-    /// Records that the desk has not confirmed, by their place in the chain.
-    unfiled: BTreeMap<u64, RunId>,
+    /// Records that nobody confirmed, by their place in the chain: the run, and whose order it was.
+    unfiled: BTreeMap<u64, (RunId, AgentName)>,
     recalled: BTreeMap<Digest, BTreeSet<AgentName>>,
 }
 
@@ -66,7 +66,7 @@ impl Index {
                 let (digest, counter) = (record.record, record.counter);
                 let row = RecordRef { digest, counter, refused: record.refused, filed: false };
                 self.records.insert(record.run, row);
-                self.unfiled.insert(record.counter, record.run);
+                self.unfiled.insert(record.counter, (record.run, record.agent.clone()));
             }
             Entry::Recalled { order, by, .. } => {
                 self.recalled.entry(*order).or_default().insert(by.clone());
@@ -110,16 +110,17 @@ impl Index {
     pub fn record(&self, run: &RunId) -> Option<RecordRef> {
         self.records.get(run).copied()
     }
-    /// Whether this digest is a record of ours that the desk has not confirmed.
+    /// Whose order a record of ours is about, where nobody has confirmed that it arrived.
     #[must_use]
-    pub fn is_unfiled(&self, record: &Digest) -> bool {
-        let rows = self.unfiled.values().filter_map(|run| self.records.get(run));
-        rows.into_iter().any(|row| row.digest == *record)
+    pub fn unfiled_of(&self, record: &Digest) -> Option<&AgentName> {
+        let is_it = |run: &RunId| self.records.get(run).is_some_and(|row| row.digest == *record);
+        self.unfiled.values().find(|(run, _)| is_it(run)).map(|(_, agent)| agent)
     }
     /// Runs whose records the desk has not confirmed: the newest `most`, newest last.
     #[must_use]
     pub fn unfiled(&self, most: usize) -> Vec<RunId> {
-        let mut runs: Vec<_> = self.unfiled.values().rev().take(most).copied().collect();
+        let newest = self.unfiled.values().rev().take(most);
+        let mut runs: Vec<_> = newest.map(|(run, _)| *run).collect();
         runs.reverse();
         runs
     }

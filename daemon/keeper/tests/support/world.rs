@@ -470,9 +470,12 @@ impl World {
         self.open_as(PeerRole::Agent)
     }
     pub(crate) fn open_as(&mut self, role: PeerRole) -> u32 {
+        self.open_of(role, "a.kaya")
+    }
+    fn open_of(&mut self, role: PeerRole, peer: &str) -> u32 {
         self.next_session += 1;
         let session = self.next_session;
-        let (peer, address) = ("a.kaya".to_owned(), "192.0.2.1:1".to_owned());
+        let (peer, address) = (peer.to_owned(), "192.0.2.1:1".to_owned());
         self.gate(FromGate::Opened { session, role, peer, address });
         session
     }
@@ -481,7 +484,11 @@ impl World {
         self.session_as(PeerRole::Agent)
     }
     pub(crate) fn session_as(&mut self, role: PeerRole) -> (u32, Digest) {
-        let session = self.open_as(role);
+        self.session_of(role, "a.kaya")
+    }
+    /// A session of a peer with this name in its certificate.
+    pub(crate) fn session_of(&mut self, role: PeerRole, peer: &str) -> (u32, Digest) {
+        let session = self.open_of(role, peer);
         self.ask(session, 0, &Ask::Hello { min: 1, max: 1 });
         let line = Line { session, stream: 0 };
         let hello = self.heard.iter().rev().find_map(|(to, answer)| match answer {
