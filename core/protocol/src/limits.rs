@@ -116,6 +116,12 @@ pub const REFUSALS_A_MINUTE: u32 = 10;
 pub const INTERPRETER_MEMORY_BYTES: u64 = 256 * 1024 * 1024;
 /// Interpreter's stack, bytes.
 pub const INTERPRETER_STACK_BYTES: usize = 16 * 1024 * 1024;
+/// An executor's memory, bytes: a list of [`FILES_MAX`] files that comes, is looked at and goes back
+/// takes some 60 MiB, an account database of a large machine 8.
+pub const EXECUTOR_MEMORY_BYTES: u64 = 256 * 1024 * 1024;
+/// The same with the account programs, which inherit it, bytes: a password's hash at the highest cost
+/// that libxcrypt knows takes 1 GiB.
+pub const ACCOUNTS_MEMORY_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 /// A ledger segment, bytes, preallocated.
 pub const LEDGER_SEGMENT_BYTES: u64 = 8 * 1024 * 1024;
 /// One run's scratch on disk, bytes, preallocated.
@@ -181,3 +187,5 @@ const _: () = assert!(DISPATCH_SECONDS_MAX < ORDER_SECONDS_MAX);
 const _: () = assert!(EFFECTS_BYTES_MAX as u64 <= SCRATCH_BYTES);
 const _: () = assert!(FILES_MAX * 300 < PEER_BYTES_MAX);
 const _: () = assert!((PEER_BYTES_MAX as u64) * 8 < INTERPRETER_MEMORY_BYTES);
+const _: () = assert!((PEER_BYTES_MAX as u64) * 8 < EXECUTOR_MEMORY_BYTES);
+const _: () = assert!(EXECUTOR_MEMORY_BYTES < ACCOUNTS_MEMORY_BYTES);

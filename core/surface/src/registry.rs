@@ -165,7 +165,8 @@ pub static REGISTRY: &[Row] = &[
     },
     Row {
         name: "user.get",
-        doc: "A local account, from the files.",
+        doc: "A local account, from the files, that of passwords among them.",
+        noun: Noun::Bare,
         args: &[spec("user", Ty::Text, "the account's name")],
         gives: "nothing, or map: name, uid, human, source (local), password (set, locked, none), \
                 locked, must_change, changed_days, failures (both nothing where unknown), expired",

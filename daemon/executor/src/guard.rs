@@ -41,6 +41,11 @@ impl Guard {
     pub(crate) fn nouns(&self, function: &str) -> Option<&[String]> {
         self.grants.get(function).map(Vec::as_slice)
     }
+    /// Whether a function of this module is granted, as in `user`.
+    pub(crate) fn reaches(&self, module: &str) -> bool {
+        let of_it = |name: &String| name.split_once('.').is_some_and(|(of, _)| of == module);
+        self.grants.keys().any(of_it)
+    }
     /// Whether actions are written down and not done.
     pub(crate) fn plans(&self) -> bool {
         self.mode == Mode::Plan

@@ -10,10 +10,9 @@ use crate::process::Program;
 use crate::run::Run;
 
 /// What the free queries read: the machine's condition.
-const CONDITION: [&str; 13] = [
+const CONDITION: [&str; 12] = [
     "/proc",
     "/etc/passwd",
-    "/etc/shadow",
     "/etc/login.defs",
     "/etc/nsswitch.conf",
     "/etc/security/faillock.conf",
@@ -25,7 +24,9 @@ const CONDITION: [&str; 13] = [
     "/var/lib/apt/lists",
     "/run/reboot-required.pkgs",
 ];
-/// What `service.log` reads beside that.
+/// What the functions of `user` read beside that: passwords are nobody else's business.
+const PASSWORDS: &str = "/etc/shadow";
+/// What `service.log` reads.
 const JOURNALS: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
 /// What the account programs read: their libraries are the lock's business.
 const ACCOUNTS_READ: [&str; 7] = [
@@ -55,6 +56,9 @@ pub(crate) fn profile(run: &Run) -> ExecutorProfile {
     profile.read.extend(run.certificates.iter().map(|path| run.root.at(path)));
     let tallies = run.root.at(&people::tallies(&run.root));
     profile.read.push(tallies.clone());
+    if run.guard.reaches("user") {
+        profile.read.push(run.root.at(PASSWORDS));
+    }
     if run.guard.nouns("service.log").is_some() {
         profile.read.extend(own(&JOURNALS));
     }
@@ -71,4 +75,29 @@ pub(crate) fn profile(run: &Run) -> ExecutorProfile {
         profile.exec.extend(paths);
     }
     profile
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{machine, open, start};
+    use protocol::Mode;
+
+    #[test]
+    fn only_a_run_with_a_permission_of_user_may_read_the_passwords() {
+        let tree = machine();
+        let reads = |grants: &[(&str, &[&str])], classes: &[&str], mode| {
+            let made = open(&tree, start(mode, grants, classes));
+            let profile = profile(&made.run);
+            profile.read.contains(&tree.root.at(PASSWORDS))
+        };
+        for mode in [Mode::Check, Mode::Plan, Mode::Fix] {
+            assert!(!reads(&[], &[], mode));
+            let others: &[(&str, &[&str])] =
+                &[("fs.find", &["/tmp/**"]), ("service.log", &["nginx.service"])];
+            assert!(!reads(others, &["files", "services"], mode));
+            assert!(reads(&[("user.get", &[])], &[], mode));
+            assert!(reads(&[("user.clear_failures", &["humans"])], &["accounts"], mode));
+        }
+    }
 }

@@ -79,6 +79,7 @@ mod tests {
         let before = shadow("jo");
         let grants: &[(&str, &[&str])] = &[
             ("secret.one_time", &[]),
+            ("user.get", &[]),
             ("user.set_password", &["humans"]),
             ("user.require_change", &["humans"]),
             ("user.clear_failures", &["humans"]),

@@ -12,7 +12,7 @@ mod tests {
     use hatch::pipe::{Outbox, pair};
     use hatch::spawn::End;
     use protocol::frames::Phase;
-    use protocol::{Bytes, EffectState, EffectTally, Mode};
+    use protocol::{Bytes, EffectState, EffectTally, Mode, limits};
     use surface::{Call, Value};
 
     use crate::support::{Keeper, start};
@@ -52,7 +52,6 @@ mod tests {
                 "service.stays" => {
                     vec![Value::text("no.service"), Value::text("active"), Value::Int(1)]
                 }
-                "user.get" => vec![Value::text("root")],
                 "report.attach" => vec![Value::text("a"), Value::text("b")],
                 name if name.starts_with("report.") => vec![Value::text("a")],
                 _ => Vec::new(),
@@ -65,11 +64,45 @@ mod tests {
                 Err(error) => panic!("{error:?}"),
             }
         }
-        let root = keeper.call("user.get", &[Value::text("root")]).unwrap();
-        assert_eq!(root.get("human"), Some(&Value::Bool(false)));
+        let root = [Value::text("root")];
+        assert_eq!(keeper.call("user.get", &root).unwrap_err().code, "not_permitted");
         assert_eq!(keeper.call("pkg.clean_cache", &[]).unwrap_err().code, "not_permitted");
         let report = keeper.done();
         assert_eq!((report.plan, report.drift), (None, None));
+    }
+
+    #[test]
+    fn a_locked_look_with_its_permission_tells_of_an_account() {
+        let (mut keeper, _) = Keeper::begin(start(Mode::Check, &[("user.get", &[])], &[]));
+        keeper.phase(Phase::Detect);
+        let root = keeper.call("user.get", &[Value::text("root")]).unwrap();
+        assert_eq!(root.get("human"), Some(&Value::Bool(false)));
+        keeper.done();
+    }
+
+    #[test]
+    fn a_walk_of_a_big_tree_stays_far_below_its_memory() {
+        let (folder, pattern) = files(0);
+        let long = "n".repeat(140);
+        for n in 0..limits::FILES_MAX {
+            let sub = folder.path().join(format!("d{}", n % 50));
+            std::fs::create_dir_all(&sub).unwrap();
+            File::create_new(sub.join(format!("{long}{n:05}"))).unwrap();
+        }
+        let nouns: &[&str] = &[&pattern];
+        let grants: &[(&str, &[&str])] = &[("fs.find", nouns), ("fs.remove", nouns)];
+        let (mut plan, defences) = Keeper::begin(start(Mode::Plan, grants, &[]));
+        let said = defences.get("limits").map(String::as_str);
+        assert_eq!(said, Some("memory 256 MiB, no core"));
+        plan.remediate();
+        let found = plan.call("fs.find", &[Value::text(&pattern)]).unwrap();
+        plan.call("fs.remove", &[found]).unwrap();
+        let status = format!("/proc/{}/status", plan.child.pid());
+        let status = std::fs::read_to_string(status).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(peak * 1024 * 3 < limits::EXECUTOR_MEMORY_BYTES, "{peak} KiB");
+        plan.done();
     }
 
     #[test]

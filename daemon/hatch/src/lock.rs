@@ -246,11 +246,16 @@ pub fn executor_at(
         EXECUTOR_FILE_BYTES
     };
     rights::limit(Resource::Fsize, bytes, "limit files")?;
+    let accounts = classes.contains(&Class::Accounts);
+    let memory =
+        if accounts { limits::ACCOUNTS_MEMORY_BYTES } else { limits::EXECUTOR_MEMORY_BYTES };
+    // What is written to, not the addresses: a thread of the bus reserves many and uses few.
+    rights::limit(Resource::Data, memory, "limit memory")?;
+    report.insert("limits".to_owned(), format!("memory {} MiB, no core", memory >> 20));
     let kept = capabilities_of(classes);
     rights::keep(kept)?;
     rights::private()?;
     rights::no_new_rights()?;
-    let accounts = classes.contains(&Class::Accounts);
     let fence = Fence {
         read: profile.read.clone(),
         write: profile.write.clone(),

@@ -6,6 +6,7 @@ use super::*;
 use crate::testing::{self, Made, Tree, put};
 
 const GRANTS: &[(&str, &[&str])] = &[
+    ("user.get", &[]),
     ("user.set_password", &["humans"]),
     ("user.require_change", &["jo", "root"]),
     ("user.clear_failures", &["humans"]),
@@ -132,7 +133,7 @@ fn a_plan_is_seen_by_what_follows_and_starts_nothing() {
 #[test]
 fn accounts_are_told_from_the_files() {
     let tree = testing::machine();
-    let mut made = testing::open(&tree, testing::start(Mode::Check, &[], &[]));
+    let mut made = testing::open(&tree, testing::start(Mode::Check, &[("user.get", &[])], &[]));
     assert_eq!(made.call("user.get", &[Value::text("ghost")]), Ok(Value::Unit));
     for (name, key, value) in [
         ("jo", "human", Value::Bool(true)),

@@ -133,6 +133,7 @@ const CONTAINED: &[(&str, &[Came])] = &[
     ("signal the parent", &[PERM]),
     ("fork", &[PERM]),
     ("become root again", &[PERM]),
+    ("memory of 300 MiB", &[Came::Refused(12)]),
 ];
 
 const LOOK: &[(&str, &[Came])] = &[
@@ -176,7 +177,11 @@ fn accounts() {
     expect(
         "accounts",
         NEWEST,
-        &[("exec the granted tool", &[Came::Lost(0)]), ("fork", &[Came::Done])],
+        &[
+            ("exec the granted tool", &[Came::Lost(0)]),
+            ("fork", &[Came::Done]),
+            ("memory of 300 MiB", &[Came::Done]),
+        ],
     );
 }
 
@@ -199,6 +204,7 @@ fn report() {
     assert_eq!(end, End::Exited(0));
     assert!(text.contains("landlock=ABI 2, enforced"), "{text}");
     assert!(text.contains("capabilities=dac_read_search\n"), "{text}");
+    assert!(text.contains("limits=memory 256 MiB, no core\n"), "{text}");
     let (text, _) = child(&["report", "interpreter", "9"]);
     assert!(text.contains("uid=uid 65534, no groups"), "{text}");
     assert!(text.contains("capabilities=none"), "{text}");
