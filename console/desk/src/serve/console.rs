@@ -44,7 +44,7 @@ async fn question(
     let asked = timeout(QUESTION_TIME_MAX, receiving.recv_bytes()).await;
     let Ok(Ok(Some(bytes))) = asked else { return };
     // A policy that came since then counts for the next question of the same line.
-    let known = server.known();
+    let known = server.current();
     let name = connection.peer().map(|peer| peer.id.clone()).unwrap_or_default();
     let Some(peer) = Peer::of(&known.policy, &name, (server.now)()) else {
         return connection.close(Stop::Withdrawn);
@@ -160,13 +160,12 @@ async fn publish(
                 let taken = tokio::task::spawn_blocking(move || {
                     let now = (at.now)();
                     let catalogue = publication.end(&at.desk.home, base, now)?;
-                    at.take_up(now);
+                    at.take_up();
                     Ok(catalogue.versions())
                 });
                 return match taken.await.unwrap_or_else(|_| Err(broken())) {
                     Ok(versions) => {
                         server.line(&format!("{} published a new catalogue", peer.name));
-                        server.push_catalogue();
                         sending.send(&DeskAnswer::Published { versions }).await.map(Ok)
                     }
                     Err(no) => Ok(Err(no)),

@@ -1,5 +1,7 @@
 //! The catalogue as the desk has it now: read once, shared by everybody who asks.
 
+use std::time::SystemTime;
+
 use link::Trust;
 use policy::{Policy, PolicyFile};
 use protocol::{ScriptName, Time, limits};
@@ -15,13 +17,27 @@ pub(super) struct Known {
     pub(super) catalogue: Catalogue,
     pub(super) files: Files,
     pub(super) policy: Policy,
+    /// Of the files that it was read from.
+    pub(super) stamp: Option<Stamp>,
+}
+
+/// When the catalogue's newest file was written, and which file that is.
+pub(super) type Stamp = (SystemTime, u64);
+
+/// The stamp of the catalogue as it lies in the home: every publication writes a timestamp anew.
+pub(super) fn stamp(home: &Home) -> Option<Stamp> {
+    use std::os::unix::fs::MetadataExt as _;
+    let found = std::fs::metadata(home.repository().join("timestamp.json")).ok()?;
+    Some((found.modified().ok()?, found.ino()))
 }
 
 impl Known {
     pub(super) fn read(home: &Home, now: Time) -> Result<Self, CatalogueTrouble> {
+        // Before the files: what is written while they are read is read again the next time.
+        let stamp = stamp(home);
         let (catalogue, files) = (catalogue::open(home, now)?, catalogue::files(home)?);
         let policy = PolicyFile::read(catalogue.policy_text()).map_err(CatalogueTrouble::Policy)?;
-        Ok(Self { catalogue, files, policy })
+        Ok(Self { catalogue, files, policy, stamp })
     }
     fn trust(&self, cas: &[protocol::Bytes], organisation: &str) -> Trust {
         Trust {

@@ -66,6 +66,15 @@ impl Lines {
         self.inside().up.values().cloned().collect()
     }
 
+    /// Ends the lines of cards that were withdrawn.
+    pub(super) fn withdraw(&self, denied: impl Fn(u64) -> bool) {
+        for line in self.all() {
+            if denied(line.card.serial) {
+                line.connection.close(Stop::Withdrawn);
+            }
+        }
+    }
+
     pub(super) fn close_all(&self, why: Stop) {
         for line in self.all() {
             line.connection.close(why);

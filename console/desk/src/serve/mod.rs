@@ -26,6 +26,7 @@ use protocol::Time;
 use protocol::error_chain::ErrorChain;
 use protocol::frames::Stop;
 use store::Store;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -77,6 +78,8 @@ pub struct Server {
     lines: Lines,
     runs: Runs,
     tasks: Mutex<JoinSet<()>>,
+    /// Whom we admit, or what we show, may be another one.
+    news: Notify,
     now: fn() -> Time,
     say: Box<dyn Fn(Said<'_>) + Send + Sync>,
 }
@@ -101,8 +104,8 @@ impl Server {
         catalogue::renew_if_old(&desk.home, now())?;
         let known = RwLock::new(Arc::new(Known::read(&desk.home, now())?));
         let (lines, runs, say) = (Lines::default(), Runs::default(), Box::new(say));
-        let tasks = Mutex::default();
-        Ok(Arc::new(Self { desk, known, lines, runs, tasks, now, say }))
+        let (tasks, news) = (Mutex::default(), Notify::new());
+        Ok(Arc::new(Self { desk, known, lines, runs, tasks, news, now, say }))
     }
 
     /// Serves on `address` (UDP) until `stop` is ready, then takes leave of everybody.
@@ -141,7 +144,8 @@ impl Server {
                     None => break,
                 },
                 Some(_) = guests.join_next(), if !guests.is_empty() => {}
-                _ = round.tick() => if self.look_round().await {
+                _ = round.tick() => self.look_round().await,
+                () = self.news.notified() => {
                     match self.desk.home.desk_identity() {
                         Ok(new) => identity = new,
                         Err(error) => self.line(&ErrorChain(&error).to_string()),
@@ -176,8 +180,7 @@ impl Server {
     }
 
     /// Renews what is old, takes up a catalogue that was published beside us, delivers what is due.
-    /// True where whom we admit may have changed.
-    async fn look_round(self: &Arc<Self>) -> bool {
+    async fn look_round(self: &Arc<Self>) {
         let server = Arc::clone(self);
         let looked = tokio::task::spawn_blocking(move || {
             let now = (server.now)();
@@ -185,13 +188,13 @@ impl Server {
                 server.line(&ErrorChain(&error).to_string());
             }
             server.deliver_due(now);
-            server.renew_own(now) | server.take_up(now)
+            if server.renew_own(now) {
+                server.news.notify_one();
+            }
+            server.current();
         });
-        let changed = looked.await.unwrap_or(false);
-        if changed {
-            self.push_catalogue();
-        }
-        changed
+        // A round that panicked is over; the next one comes.
+        let _ = looked.await;
     }
 
     /// Renews the desk's own certificate; true where there is a new one to show.
@@ -202,18 +205,34 @@ impl Server {
         })
     }
 
-    /// Reads the home's catalogue; true where it is another one than before.
-    fn take_up(&self, now: Time) -> bool {
-        match Known::read(&self.desk.home, now) {
+    /// The catalogue as the home has it at this moment: somebody may have published beside us.
+    fn current(self: &Arc<Self>) -> Arc<Known> {
+        let stamp = known::stamp(&self.desk.home);
+        let before = self.known();
+        if before.stamp == stamp {
+            return before;
+        }
+        self.take_up()
+    }
+
+    /// Reads the home's catalogue. A newer one counts from now on: for whom we admit, for whoever
+    /// is here, and for every endpoint that holds a line.
+    fn take_up(self: &Arc<Self>) -> Arc<Known> {
+        let before = self.known();
+        match Known::read(&self.desk.home, (self.now)()) {
             Ok(new) => {
-                let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-                let changed = known.catalogue.versions() != new.catalogue.versions();
-                *known = Arc::new(new);
-                changed
+                let new = Arc::new(new);
+                *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
+                if before.catalogue.versions() != new.catalogue.versions() {
+                    self.news.notify_one();
+                    self.lines.withdraw(|serial| new.policy.is_denied_card(serial));
+                    self.push_catalogue();
+                }
+                new
             }
             Err(error) => {
                 self.line(&ErrorChain(&error).to_string());
-                false
+                before
             }
         }
     }
