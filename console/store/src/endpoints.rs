@@ -325,6 +325,22 @@ impl Store {
         })
     }
 
+    /// These endpoints are here at this moment: their lines are up. Told again within the minute, so
+    /// without a wait for the disk.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn endpoints_here(&self, ids: &[EndpointId], now: Time) -> Result<(), StoreError> {
+        self.write_soon("note who is here", |db| {
+            let mut note =
+                db.prepare_cached("UPDATE endpoints SET last_seen = ?2 WHERE id = ?1")?;
+            for id in ids {
+                note.execute((id.to_string(), row::stamp(now)))?;
+            }
+            Ok(())
+        })
+    }
+
     /// Files a verified hello and says how its head stands to the one before (P2).
     ///
     /// # Errors

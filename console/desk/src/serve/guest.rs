@@ -105,6 +105,7 @@ pub(super) fn leaves(
 ) -> bool {
     let in_order = matches!(end, LinkError::Stopped(_) | LinkError::Ended | LinkError::Closed);
     server.lines.remove(id, line, Left { at: (server.now)(), in_order });
+    server.here(&[id]);
     in_order
 }
 

@@ -62,6 +62,10 @@ impl Lines {
         self.inside().left.get(id).copied()
     }
 
+    pub(super) fn ids(&self) -> Vec<EndpointId> {
+        self.inside().up.keys().copied().collect()
+    }
+
     pub(super) fn all(&self) -> Vec<Arc<HeldLine>> {
         self.inside().up.values().cloned().collect()
     }

@@ -22,9 +22,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use link::{Connection, Listener, Protocol};
-use protocol::Time;
 use protocol::error_chain::ErrorChain;
 use protocol::frames::Stop;
+use protocol::{EndpointId, Time};
 use store::Store;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -188,6 +188,7 @@ impl Server {
                 server.line(&ErrorChain(&error).to_string());
             }
             server.deliver_due(now);
+            server.here(&server.lines.ids());
             if server.renew_own(now) {
                 server.news.notify_one();
             }
@@ -195,6 +196,14 @@ impl Server {
         });
         // A round that panicked is over; the next one comes.
         let _ = looked.await;
+    }
+
+    /// Notes in the address book who is here now.
+    fn here(&self, ids: &[EndpointId]) {
+        let Ok(store) = self.store() else { return };
+        if let Err(error) = store.endpoints_here(ids, (self.now)()) {
+            self.line(&ErrorChain(&error).to_string());
+        }
     }
 
     /// Renews the desk's own certificate; true where there is a new one to show.
