@@ -43,7 +43,11 @@ async fn bench(home: &str, endpoint: &str, script: &str) {
         desk.store.endpoint_named(name).expect("the store answers").expect("it is enrolled");
     let script: ScriptName = script.parse().expect("a script's name");
     let script = agent.catalogue.latest(&script).expect("it is in the catalogue");
-    let session = Session::open(&agent, &endpoint, now()).await.expect("a session");
+    let session = match desk.store.line() {
+        None => Session::open(&agent, &endpoint, now()).await,
+        Some(line) => Session::open_at_desk(line, &agent, &endpoint, now()).await,
+    };
+    let session = session.expect("a session");
     for _ in std::io::stdin().lock().lines() {
         let began = Instant::now();
         let (mut accepted, mut ended) = (None, None);

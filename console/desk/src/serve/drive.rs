@@ -130,6 +130,7 @@ async fn hear(
     live: &Live,
     server: &Server,
 ) -> Result<Returned, SessionError> {
+    let _using = line.in_use();
     let (mut sending, mut receiving) = line.connection.open().await?.split();
     sending.send(ask).await?;
     sending.finish();

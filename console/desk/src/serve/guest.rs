@@ -1,12 +1,14 @@
 //! An endpoint's arrival: who it is, what it lacks, what it brings, until it leaves.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use link::{Connection, LinkError};
 use protocol::error_chain::ErrorChain;
 use protocol::frames::{DeskPath, Stop, sorry};
 use protocol::{EndpointId, Time};
 use store::{EndpointRow, EndpointState, RunFilter, RunState};
+use tokio::time::sleep;
 
 use super::Server;
 use super::drive;
@@ -16,6 +18,8 @@ use crate::books::{BookError, Sorry};
 use crate::enrol::renewed_certificate;
 use crate::session;
 
+/// How long a line that the desk dialled is kept without use, at least.
+const DIALLED_UNUSED_MAX: Duration = Duration::from_secs(60);
 /// Runs without a record that are asked for when their endpoint comes; more the next time.
 const OPEN_MAX: usize = 64;
 
@@ -160,7 +164,17 @@ pub(super) async fn reach(
     };
     let (at, kept, id) = (Arc::clone(server), Arc::clone(&line), *id);
     server.begin(async move {
-        let end = kept.connection.closed().await;
+        let end = loop {
+            tokio::select! {
+                end = kept.connection.closed() => break end,
+                () = sleep(DIALLED_UNUSED_MAX) => {
+                    // Whoever can be dialled is dialled again; an idle endpoint is left alone.
+                    if kept.unused_since().is_some_and(|last| last.elapsed() >= DIALLED_UNUSED_MAX) {
+                        kept.connection.close(Stop::Drain);
+                    }
+                }
+            }
+        };
         leaves(&at, id, &kept, &end);
     });
     Ok(Some(line))

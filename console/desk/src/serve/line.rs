@@ -1,5 +1,6 @@
 //! A line to one endpoint that proved who it is: met, brought up to date, asked.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use link::{Connection, LinkError, Stream};
@@ -41,6 +42,27 @@ pub(super) struct HeldLine {
     /// Runs that ended there and whose records nobody acknowledged, by the first hello.
     pub(super) unfiled: Vec<RunId>,
     held: Mutex<Held>,
+    uses: std::sync::Mutex<Uses>,
+}
+
+/// How many use a line, and when the last one let go of it.
+#[derive(Debug)]
+struct Uses {
+    count: usize,
+    last: Instant,
+}
+
+/// Somebody uses a line.
+#[derive(Debug)]
+pub(super) struct InUse<'a>(&'a HeldLine);
+
+impl Drop for InUse<'_> {
+    fn drop(&mut self) {
+        self.0.uses(|uses| {
+            uses.count = uses.count.saturating_sub(1);
+            uses.last = Instant::now();
+        });
+    }
 }
 
 /// What a console needs for one dispatch.
@@ -76,7 +98,23 @@ impl HeldLine {
         }
         let made = Instant::now();
         let held = Mutex::new(Held { stream, bytes, hello, number: 0, made });
-        Ok(Self { connection, card, card_envelope, path, since: now, unfiled, held })
+        let uses = std::sync::Mutex::new(Uses { count: 0, last: made });
+        Ok(Self { connection, card, card_envelope, path, since: now, unfiled, held, uses })
+    }
+
+    /// In use until this is dropped.
+    pub(super) fn in_use(&self) -> InUse<'_> {
+        self.uses(|uses| uses.count += 1);
+        InUse(self)
+    }
+
+    /// Since when nobody uses it; none while somebody does.
+    pub(super) fn unused_since(&self) -> Option<Instant> {
+        self.uses(|uses| (uses.count == 0).then_some(uses.last))
+    }
+
+    fn uses<T>(&self, work: impl FnOnce(&mut Uses) -> T) -> T {
+        work(&mut self.uses.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Sends the catalogue files that the endpoint lacks.
@@ -87,6 +125,7 @@ impl HeldLine {
 
     /// The hello in force with a number that nobody else gets.
     pub(super) async fn challenge(&self) -> Result<Met, SessionError> {
+        let _using = self.in_use();
         let mut held = self.held.lock().await;
         if held.made.elapsed() > GIVEN_WITHIN || held.number >= NUMBERS_MAX {
             self.renew(&mut held).await?;
