@@ -16,7 +16,7 @@ use crate::session::{Agent, Parcel, Returned, Session, SessionError};
 use crate::verify::{Anchors, peek_record};
 
 /// Tries to hear of a run again after its line was lost, with these pauses before each.
-pub(super) const TRIES: [Duration; 4] = [
+const TRIES: [Duration; 4] = [
     Duration::from_millis(200),
     Duration::from_secs(1),
     Duration::from_secs(3),
@@ -196,7 +196,8 @@ pub async fn resume(
     result
 }
 
-async fn again(
+/// The line broke: the run goes on there, and is asked for with pauses.
+pub(super) async fn again(
     desk: &Desk,
     agent: &Agent,
     endpoint: &EndpointRow,

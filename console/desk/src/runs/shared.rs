@@ -4,9 +4,8 @@
 use protocol::frames::{FiledAs, FilingSummary, sorry};
 use protocol::{Digest, RunId, Time};
 use store::{EndpointRow, Filed};
-use tokio::time::sleep;
 
-use super::finish::{AFTER_DEADLINE, TRIES, anchors, ended};
+use super::finish::{AFTER_DEADLINE, again, anchors, ended};
 use super::{News, RunError, RunResult, Wish, order};
 use crate::books::Line;
 use crate::org::Desk;
@@ -51,27 +50,6 @@ pub(super) async fn run(
             again(desk, agent, &wish.endpoint, (run, digest), now, news, lost).await
         }
     }
-}
-
-/// The line to the desk broke: the run goes on there, and is asked for with pauses.
-async fn again(
-    desk: &Desk,
-    agent: &Agent,
-    endpoint: &EndpointRow,
-    which: (RunId, Digest),
-    now: fn() -> Time,
-    news: &mut dyn FnMut(News<'_>),
-    lost: RunError,
-) -> Result<RunResult, RunError> {
-    for pause in TRIES {
-        sleep(pause).await;
-        let Some(line) = desk.store.line() else { break };
-        match resume(desk, line, agent, endpoint, which, now, news).await {
-            Err(RunError::NotSent(_) | RunError::Unknown { .. } | RunError::Book(_)) => {}
-            other => return other,
-        }
-    }
-    Err(lost)
 }
 
 /// Follows a run at the desk to its record.
