@@ -35,7 +35,9 @@ async fn left_behind() -> (Connection, String, crate::Identity, Trust) {
     let connection = crate::dial(&address, &agent, &trust(&machines), &expect).await.unwrap();
     assert_eq!(first_answer(&connection).await, Ok(Some(Answer::Stop { code: Stop::Rate })));
     let left = served.await.unwrap();
-    process.shutdown_background();
+    // Only when its last thread has ended does nobody say good-bye for what is dropped.
+    let over = move || process.shutdown_timeout(WAIT);
+    tokio::task::spawn_blocking(over).await.unwrap();
     drop(left);
     (connection, address, me, trust(&people))
 }
