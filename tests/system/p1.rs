@@ -193,7 +193,8 @@ fn a_gate_that_is_killed_comes_back_and_takes_no_run_with_it() {
     lab.publish(&crate::p4::stays("lab.watch", "1m", 5));
     let going =
         lab.start(&["--json", "check", "lab.watch", "--on", "pc", "--arg", "unit=lab.service"]);
-    pc.child("executor");
+    // Its processes may wait for it before it has come.
+    wait_for("the order", 20, || (pc.entries().started >= 2).then_some(()));
     kill(pc.child("gate"));
     let done = going.end();
     assert_eq!(pc.keeper(), keeper);

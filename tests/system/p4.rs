@@ -77,10 +77,13 @@ impl Tree {
         let name =
             |folder: &std::path::Path| folder.file_name().map(|n| n.to_string_lossy().into_owned());
         let own = name(&self.folder).expect("a name");
-        let (prefix, _) = own.rsplit_once('-').expect("prefix and run");
-        let mut left = pc.run_folders();
-        left.retain(|folder| name(folder).is_some_and(|n| n.starts_with(prefix)));
-        assert_eq!(left, Vec::<std::path::PathBuf>::new());
+        let prefix: String = own.split_inclusive('-').take(2).collect();
+        // Two processes may wait for the next look, and no longer than a while.
+        wait_for("no folder at all", 20, || {
+            let mut left = pc.run_folders();
+            left.retain(|folder| name(folder).is_some_and(|n| n.starts_with(&prefix)));
+            left.is_empty().then_some(())
+        });
         let own = self.folder.file_name().expect("a name").to_str().expect("UTF-8");
         let left: Vec<_> = processes().into_iter().filter(|p| within(*p, own)).collect();
         assert_eq!(left, []);

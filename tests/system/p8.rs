@@ -198,6 +198,8 @@ fn medium_risk_may_not_grow_at_all() {
     let told = fix_after(&lab, "lab.scour", |place| fill(&place.join("one"), "more", 1, 10));
     stopped(&told, "more than planned under `/var/tmp/sweep/one/**`: planned 20, wanted 21");
     assert_eq!((&told["outcome"], left("one")), (&"failed".into(), 21), "{told}");
-    wait_for("no run's folder", 5, || pc.run_folders().is_empty().then_some(()));
+    wait_for("no folder of a run or for the next", 20, || {
+        pc.run_folders().is_empty().then_some(())
+    });
     assert!(pc.alive());
 }
