@@ -135,7 +135,7 @@ fn export(ctx: &Ctx, desk: &Desk, run: &RunRow, folder: &std::path::Path) -> Res
     })?;
     let anchors = verify::own_anchors(&desk.home, ctx.now())?;
     let repository = desk::catalogue::files(&desk.home)?;
-    verify::export(folder, &papers, &anchors, &repository)?;
+    verify::export(folder, &papers, (&anchors, ctx.now()), &repository)?;
     let view = serde_json::json!({ "run": run.id, "folder": folder });
     ctx.show(&view, |_| {
         let folder = crate::view::safe(&folder.to_string_lossy());

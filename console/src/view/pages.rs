@@ -293,6 +293,7 @@ fn verdicts_read_like_this() {
     assert_eq!(
         lines[3..],
         [
+            "  script    good  cache.clear 3, sha256 3f3f3f3f",
             "  effects   good  2 lines, as signed",
             "  chain     good  record 1 of epoch 09090909, the first",
             "  catalogue good  timestamp 5, policy 3",

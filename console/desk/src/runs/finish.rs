@@ -73,8 +73,9 @@ pub struct RunResult {
     pub live: Live,
 }
 
-pub(super) fn anchors(agent: &Agent, now: Time) -> Anchors {
-    Anchors::of_policy(&agent.policy, agent.catalogue.versions(), now)
+/// Whom to believe of this record.
+pub(super) fn anchors(agent: &Agent, record: &[u8]) -> Anchors {
+    Anchors::judging(&agent.policy, &agent.catalogue, &agent.files, record)
 }
 
 /// Files a verified hello in the address book; a rewound ledger is the caller's to tell.
@@ -239,7 +240,8 @@ fn take(
         card: Some(session.card_envelope()),
         escrow: returned.escrow.as_ref().map(|(sealed, until)| (sealed.as_slice(), *until)),
     };
-    let filing = outbox::file(desk.store.here()?, &arrived, &anchors(agent, now), now)?;
+    let filing =
+        outbox::file(desk.store.here()?, &arrived, &anchors(agent, &returned.record), now)?;
     ended((run, order), returned, filing)
 }
 

@@ -39,7 +39,7 @@ pub(super) async fn run(
     let limit = wish.script.manifest.limit_seconds.saturating_add(AFTER_DEADLINE);
     let ended_by = order.not_after.plus(limit);
     match heard {
-        Ok(returned) => take(agent, (run, digest), papers, returned, now()),
+        Ok(returned) => take(agent, (run, digest), papers, returned),
         Err(SessionError::Desk(no)) if no.code != sorry::RUN_UNKNOWN => {
             Err(RunError::NotSent(SessionError::Desk(no)))
         }
@@ -68,7 +68,7 @@ pub(super) async fn resume(
         source => RunError::Unknown { run, ended_by: now(), source },
     })?;
     let papers = verify::papers_of(&desk.store, &run)?.unwrap_or_default();
-    take(agent, (run, order), papers, returned, now())
+    take(agent, (run, order), papers, returned)
 }
 
 /// Judges what came back, by our own policy.
@@ -77,7 +77,6 @@ fn take(
     (run, order): (RunId, Digest),
     papers: Papers,
     returned: Returned,
-    now: Time,
 ) -> Result<RunResult, RunError> {
     let papers = Papers {
         record: returned.record.clone(),
@@ -85,7 +84,7 @@ fn take(
         plan: returned.plan.clone(),
         ..papers
     };
-    let report = verify::verify_record(&papers, &anchors(agent, now));
+    let report = verify::verify_record(&papers, &anchors(agent, &papers.record));
     let filed = returned.filing.as_ref().map_or(Filed::New, filed);
     ended((run, order), &returned, Filing { filed, report })
 }

@@ -78,6 +78,57 @@ async fn a_plan_comes_home_verified_filed_and_acknowledged() {
     assert!(row.last_seen.is_some(), "the hello was filed");
 }
 
+/// Everything that a run rested on is withdrawn or gone afterwards: it was valid when it was made.
+#[tokio::test]
+async fn a_run_is_judged_by_the_generation_that_decided_it() {
+    use crate::verify::{Anchors, own_anchors, papers_of, verify_copy, verify_record};
+    let (house, machine) = house(Quirk::None);
+    let (card, serial) = (machine.card_envelope.clone(), machine.card.serial);
+    let result = go(&house, machine, Mode::Check).await.0.unwrap();
+    let papers = papers_of(&house.desk.store, &result.run).unwrap().unwrap();
+    let lines = |papers: &crate::verify::Papers| {
+        let anchors = own_anchors(&house.desk.home, now()).unwrap();
+        let copy = verify_copy(Some(&house.desk.store), papers.clone(), &anchors).unwrap();
+        assert!(copy.report.verified, "{:#?}", copy.report);
+        let words = copy.report.lines.iter().map(|line| (line.about.word(), line.words.clone()));
+        words.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let before = lines(&papers);
+    assert!(before.values().all(|words| !words.contains("withdrawn")), "{before:#?}");
+
+    let me = house.agent.name.clone();
+    let admin = crate::home::Held::Admin;
+    let admins = [house.desk.home.held_key(admin, &me, crate::org::tests::PASSPHRASE).unwrap()];
+    let mut file = house.agent.policy.file().clone();
+    let stranger = |seed| trust::Signer::public_key(&trust::SigningKey::from_seed([seed; 32]));
+    file.enrollers[0].key = stranger(97);
+    file.people[0].signing_key = Some(stranger(98));
+    file.denied.cards.push(serial);
+    file.denied.scripts.push(result.record.predicate.script.digest);
+    let text = crate::catalogue::policy_text(&file).unwrap();
+    crate::catalogue::publish_policy(&house.desk.home, &text, &admins, now()).unwrap();
+
+    let after = lines(&papers);
+    for about in ["card", "order", "script"] {
+        assert!(after[about].ends_with("valid then, withdrawn since"), "{after:#?}");
+    }
+    assert!(after["catalogue"].ends_with("judged by that, 2 is in force"), "{after:#?}");
+    // An auditor gets the keys of then, and which of them count no more.
+    let anchors = own_anchors(&house.desk.home, now()).unwrap();
+    let handed = anchors.for_record(&result.record.predicate.catalogue).to_json(now());
+    let auditor = Anchors::from_json(&handed, "keys.json").unwrap();
+    let report = verify_record(&papers, &auditor);
+    assert!(report.verified, "{report:#?}");
+    let order = report.lines.iter().find(|line| line.about.word() == "order").unwrap();
+    assert!(order.words.contains("withdrawn today"), "{order:?}");
+    // Nobody takes a record of the new generation from them.
+    let used =
+        protocol::documents::CatalogueVersions { policy: 2, ..result.record.predicate.catalogue };
+    let (_, today) = anchors.at(&used);
+    let enrollers: Vec<_> = today.enrollers.iter().map(|enroller| enroller.key).collect();
+    assert!(trust::seal::open::<protocol::documents::Card>(&card, &enrollers, 1).is_err());
+}
+
 #[tokio::test]
 async fn a_record_by_another_key_is_filed_and_not_believed() {
     let (house, machine) = house(Quirk::ForeignRecord);

@@ -59,7 +59,7 @@ fn filed(
         card: Some(card),
         escrow: returned.escrow.as_ref().map(|(sealed, until)| (sealed.as_slice(), *until)),
     };
-    let filing = outbox::file(store, &arrived, &server.known().anchors(now), now);
+    let filing = outbox::file(store, &arrived, &server.known().anchors(&returned.record), now);
     let filing = filing.map_err(|error| Sorry {
         fault: Some(ErrorChain(&error).to_string()),
         ..Sorry::new(sorry::STORE, "the desk could not file the record; the endpoint keeps it")

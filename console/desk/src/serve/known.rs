@@ -55,9 +55,9 @@ impl Known {
     pub(super) fn endpoints(&self, organisation: &str) -> Trust {
         self.trust(&self.policy.file().cas.endpoints, organisation)
     }
-    /// Whom filing believes.
-    pub(super) fn anchors(&self, now: Time) -> Anchors {
-        Anchors::of_policy(&self.policy, self.catalogue.versions(), now)
+    /// Whom filing believes of this record.
+    pub(super) fn anchors(&self, record: &[u8]) -> Anchors {
+        Anchors::judging(&self.policy, &self.catalogue, &self.files, record)
     }
     /// How long a script may run, seconds; the longest there is where it is not listed.
     pub(super) fn limit_seconds(&self, script: &ScriptName) -> u64 {

@@ -1,11 +1,13 @@
 //! The checks, one function a paper. Every one says what is good or what is wrong, in one sentence.
 
-use protocol::documents::{Card, Dispatch, Head, Order, PREDICATE_TYPE, Record, STATEMENT_TYPE};
+use protocol::documents::{
+    Card, Decision, Dispatch, Head, Order, PREDICATE_TYPE, Record, STATEMENT_TYPE,
+};
 use protocol::error_chain::ErrorChain;
-use protocol::{Digest, Envelope};
+use protocol::{Digest, Envelope, PublicKey};
 use trust::{Verified, chain, seal};
 
-use super::{About, Anchors, Line, Papers, Report, Standing};
+use super::{About, Anchors, Judged, KnownAgent, Line, Papers, Report, Standing};
 
 fn good(about: About, words: impl Into<String>) -> Line {
     Line { about, standing: Standing::Good, words: words.into() }
@@ -37,8 +39,10 @@ pub fn verify_record(papers: &Papers, anchors: &Anchors) -> Report {
         }
     };
     let run = claimed.predicate.run;
+    let (judged, then) = anchors.at(&claimed.predicate.catalogue);
+    let view = View { judged, then: &then, today: anchors, claimed: &claimed };
     let mut lines = Vec::new();
-    let card = card(papers, &claimed, anchors);
+    let card = card(papers, &view);
     let record = match &card {
         Ok((card, _)) => record(&sealed, card),
         Err(_) => Err(absent(About::Record, "its key is not known: see the card")),
@@ -53,23 +57,44 @@ pub fn verify_record(papers: &Papers, anchors: &Anchors) -> Report {
     lines.push(match card {
         Ok((_, line)) | Err(line) => line,
     });
-    lines.push(order(papers, &claimed, anchors));
+    lines.push(order(papers, &view));
+    lines.extend(script(&view));
     lines.extend(dispatch(papers, &claimed));
     lines.push(effects(papers, &claimed));
     lines.extend(plan(papers, &claimed));
     if let Ok(record) = &record {
         lines.push(neighbours(papers, record));
     }
-    lines.push(catalogue(papers, &claimed, anchors));
+    lines.push(catalogue(papers, &view));
     Report::of(Some(run), Some(digest), lines)
 }
 
-fn card(
-    papers: &Papers,
-    claimed: &Record,
-    anchors: &Anchors,
-) -> Result<(Verified<Card>, Line), Line> {
-    let here = &claimed.predicate;
+/// A record, and whom to believe of it: of then, as far as that is known, and of today.
+struct View<'a> {
+    judged: Judged,
+    then: &'a Anchors,
+    today: &'a Anchors,
+    claimed: &'a Record,
+}
+
+impl View<'_> {
+    /// What is said of something that counted `then` or did not, and does or does not `today`. A
+    /// refusal says only what was refused, so it needs nothing that counted.
+    fn standing(&self, then: bool, today: bool) -> Result<&'static str, &'static str> {
+        let permitted = matches!(self.claimed.predicate.decision, Decision::Permit { .. });
+        match self.judged {
+            _ if then && today => Ok(""),
+            Judged::Today => Ok("; withdrawn today, and what was in force then is not kept here"),
+            _ if then => Ok("; valid then, withdrawn since"),
+            _ if permitted => Err("it was withdrawn already when this was decided"),
+            _ => Ok("; withdrawn already then"),
+        }
+    }
+}
+
+fn card(papers: &Papers, view: &View<'_>) -> Result<(Verified<Card>, Line), Line> {
+    let here = &view.claimed.predicate;
+    let then = view.then;
     let Some(bytes) = &papers.card else {
         return Err(absent(About::Card, "the endpoint's card is not here"));
     };
@@ -77,9 +102,10 @@ fn card(
     if sealed.signatures.len() != 1 {
         return Err(bad(About::Card, "it does not carry exactly one signature"));
     }
-    let card = seal::open::<Card>(&sealed, &anchors.enrollers, 1).map_err(|e| {
+    let keys: Vec<PublicKey> = then.enrollers.iter().map(|enroller| enroller.key).collect();
+    let card = seal::open::<Card>(&sealed, &keys, 1).map_err(|e| {
         let why = ErrorChain(&e).to_string();
-        bad(About::Card, format!("no enroller of {} signed it: {why}", anchors.source))
+        bad(About::Card, format!("no enroller of {} signed it: {why}", then.source))
     })?;
     if card.digest() != here.endpoint.card {
         return Err(bad(About::Card, "it is not the card that the record names"));
@@ -87,22 +113,33 @@ fn card(
     if card.endpoint != here.endpoint.id || card.name != here.endpoint.name {
         return Err(bad(About::Card, "it names another endpoint than the record"));
     }
-    let mut words = format!(
+    let words = format!(
         "{} ({}), serial {}, until {}",
         card.name,
         card.endpoint.short(),
         card.serial,
         card.not_after
     );
-    if anchors.denied_cards.contains(&card.serial) {
-        words.push_str("; revoked today");
-    }
     // The endpoint's own clock wrote these times; skew of two minutes is honest.
     let skew = protocol::limits::CLOCK_SKEW_SECONDS;
     if here.accepted > card.not_after.plus(skew) || here.accepted.plus(skew) < card.issued {
         return Err(bad(About::Card, format!("not valid at {}: {words}", here.accepted)));
     }
-    Ok((card, good(About::Card, words)))
+    let enrolled = |anchors: &Anchors| {
+        anchors.enrollers.iter().any(|e| e.key == card.signer() && !e.withdrawn)
+    };
+    let revoked = |anchors: &Anchors| anchors.denied_cards.contains(&card.serial);
+    let card_stands = view.standing(!revoked(then), !revoked(view.today));
+    let enroller_stands = view.standing(enrolled(then), enrolled(view.today));
+    match (card_stands, enroller_stands) {
+        (Err(why), _) => Err(bad(About::Card, format!("{words}: {why}"))),
+        (_, Err(why)) => Err(bad(About::Card, format!("{words}; its enroller: {why}"))),
+        (Ok(""), Ok("")) => Ok((card, good(About::Card, words))),
+        (Ok(""), Ok(suffix)) => {
+            Ok((card, good(About::Card, format!("{words}; its enroller{suffix}"))))
+        }
+        (Ok(suffix), _) => Ok((card, good(About::Card, format!("{words}{suffix}")))),
+    }
 }
 
 fn record(sealed: &Envelope, card: &Card) -> Result<Verified<Record>, Line> {
@@ -124,10 +161,13 @@ fn subject(record: &Record, name: &str) -> Option<Digest> {
     named.next().and_then(|s| s.digest.get("sha256")).copied()
 }
 
-fn order(papers: &Papers, claimed: &Record, anchors: &Anchors) -> Line {
+fn order(papers: &Papers, view: &View<'_>) -> Line {
+    let (claimed, then) = (view.claimed, view.then);
     let here = &claimed.predicate;
     let Some(bytes) = &papers.order else {
-        return absent(About::Order, "the order is not here; the record names its digest only");
+        let words = "the order is not here, so who ordered this is not proven; the record names \
+                     its digest only";
+        return absent(About::Order, words);
     };
     let sealed = match envelope(About::Order, bytes) {
         Ok(sealed) => sealed,
@@ -137,8 +177,8 @@ fn order(papers: &Papers, claimed: &Record, anchors: &Anchors) -> Line {
     if subject(claimed, "order") != Some(digest) {
         return bad(About::Order, "it is not the order that the record names");
     }
-    let Some(agent) = anchors.agents.get(&here.agent) else {
-        let words = format!("{} is not in {}", here.agent, anchors.source);
+    let Some(agent) = then.agents.get(&here.agent) else {
+        let words = format!("{} is not in {}", here.agent, then.source);
         return bad(About::Order, words);
     };
     let order = match seal::open_one::<Order>(&sealed, &agent.key) {
@@ -163,11 +203,33 @@ fn order(papers: &Papers, claimed: &Record, anchors: &Anchors) -> Line {
     if let Some((what, _)) = pairs.iter().find(|(_, same)| !same) {
         return bad(About::Order, format!("order and record disagree about the {what}"));
     }
-    let mut words = format!("signed by {}, sha256 {}", order.agent, digest.short());
-    if agent.withdrawn {
-        words.push_str("; that key is withdrawn today");
+    let words = format!("signed by {}, sha256 {}", order.agent, digest.short());
+    let counts = |agent: &KnownAgent| !agent.withdrawn;
+    let today = view.today.agents.get(&here.agent).filter(|today| today.key == agent.key);
+    match view.standing(agent.counted(here.accepted), today.is_some_and(counts)) {
+        Ok(suffix) => good(About::Order, format!("{words}{suffix}")),
+        Err(why) => bad(About::Order, format!("{words}: {why}")),
     }
-    good(About::Order, words)
+}
+
+/// Whether the catalogue listed what ran; nothing where no catalogue is at hand.
+fn script(view: &View<'_>) -> Option<Line> {
+    let ran = &view.claimed.predicate.script;
+    let key = (ran.name.clone(), ran.version);
+    let listed = |anchors: &Anchors| {
+        anchors.scripts.as_ref().is_some_and(|all| all.get(&key) == Some(&ran.digest))
+    };
+    view.then.scripts.as_ref()?;
+    let words = format!("{} {}, sha256 {}", ran.name, ran.version, ran.digest.short());
+    if view.judged == Judged::Today && !listed(view.today) {
+        let why = "not listed today, and the catalogue of then is not kept here: that it was \
+                   vetted is not proven";
+        return Some(absent(About::Script, format!("{words}; {why}")));
+    }
+    Some(match view.standing(listed(view.then), listed(view.today)) {
+        Ok(suffix) => good(About::Script, format!("{words}{suffix}")),
+        Err(_) => bad(About::Script, format!("{words}: the catalogue of then did not list it")),
+    })
 }
 
 fn dispatch(papers: &Papers, claimed: &Record) -> Option<Line> {
@@ -279,30 +341,41 @@ fn neighbours(papers: &Papers, record: &Verified<Record>) -> Line {
     }
 }
 
-fn catalogue(papers: &Papers, claimed: &Record, anchors: &Anchors) -> Line {
+fn catalogue(papers: &Papers, view: &View<'_>) -> Line {
     let about = About::Catalogue;
+    let (claimed, anchors) = (view.claimed, view.today);
     let used = &claimed.predicate.catalogue;
     let order = papers.order.as_ref().and_then(|bytes| Envelope::read(bytes).ok());
     let order = order.and_then(|sealed| seal::peek::<Order>(&sealed).ok());
-    let refused =
-        matches!(claimed.predicate.decision, protocol::documents::Decision::Refuse { .. });
+    let refused = matches!(claimed.predicate.decision, Decision::Refuse { .. });
     if let Some((role, have, want)) = order.and_then(|o| used.behind(&o.catalogue)) {
         let words = format!("{role} was at {have} there, the agent had seen {want}");
         return if refused { good(about, words) } else { bad(about, words) };
     }
     let words = format!("timestamp {}, policy {}", used.timestamp, used.policy);
-    match anchors.versions {
-        None => absent(about, format!("{words}; what was published is not known here")),
-        Some(ours) => match ours.behind(used) {
-            Some((role, have, want)) => {
-                let words =
-                    format!("{role} {want} there, {have} is the newest in {}", anchors.source);
-                bad(about, words)
-            }
-            None if ours.policy != used.policy => {
-                good(about, format!("{words}; judged by policy {}", ours.policy))
-            }
-            None => good(about, words),
-        },
+    let Some(ours) = anchors.versions else {
+        return absent(about, format!("{words}; what was published is not known here"));
+    };
+    if let Some((role, have, want)) = ours.behind(used) {
+        return bad(
+            about,
+            format!("{role} {want} there, {have} is the newest in {}", anchors.source),
+        );
+    }
+    match view.judged {
+        Judged::Same => good(about, words),
+        Judged::Then => {
+            good(about, format!("{words}; judged by that, {} is in force", ours.policy))
+        }
+        Judged::Today if ours.policy == used.policy && anchors.scripts.is_none() => {
+            good(about, words)
+        }
+        Judged::Today => {
+            let words = format!(
+                "{words}; that catalogue is not kept here, judged by policy {}",
+                ours.policy
+            );
+            good(about, words)
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Verifying a copy that somebody hands over, with what our own store has of the same run.
 
+use policy::PolicyFile;
 use protocol::documents::Record;
 use protocol::{Envelope, Time};
 use trust::seal;
@@ -9,13 +10,15 @@ use crate::books::{BookError, Books};
 use crate::catalogue::{self, CatalogueTrouble};
 use crate::home::Home;
 
-/// Whom this organisation believes today: its own policy, from its own verified catalogue.
+/// Whom this organisation believes: its own policy, from its own verified catalogue, and as far as
+/// that is kept the one by which a record was decided.
 ///
 /// # Errors
 /// A catalogue that does not verify.
 pub fn own_anchors(home: &Home, now: Time) -> Result<Anchors, CatalogueTrouble> {
-    let versions = catalogue::open(home, now)?.versions();
-    Ok(Anchors::of_policy(&catalogue::policy(home, now)?, versions, now))
+    let open = catalogue::open(home, now)?;
+    let policy = PolicyFile::read(open.policy_text()).map_err(CatalogueTrouble::Policy)?;
+    Ok(Anchors::of_policy(&policy, &open).with_past(catalogue::files(home)?))
 }
 
 /// A verdict on a copy, and where it parts from what is filed here.

@@ -15,7 +15,7 @@ use protocol::{
 use store::{NewEndpoint, Store};
 use trust::{Signer as _, SigningKey, seal};
 
-use super::{Anchors, KnownAgent};
+use super::{Anchors, KnownAgent, KnownEnroller};
 
 /// 2026-11-22T10:42:07Z.
 pub const NOW: Time = Time(1_795_344_127);
@@ -65,13 +65,18 @@ impl Fixture {
     /// Whom to believe.
     #[must_use]
     pub fn anchors(&self) -> Anchors {
-        let agent = KnownAgent { key: self.agent.public_key(), withdrawn: false };
+        let agent = KnownAgent { key: self.agent.public_key(), withdrawn: false, until: None };
         Anchors {
             source: "the policy of Demo Ltd, version 3".to_owned(),
-            enrollers: vec![self.enroller.public_key()],
+            enrollers: vec![KnownEnroller { key: self.enroller.public_key(), withdrawn: false }],
             agents: BTreeMap::from([("a.kaya".parse().expect("a name"), agent)]),
             denied_cards: Vec::new(),
             versions: Some(versions()),
+            scripts: Some(BTreeMap::from([(
+                ("cache.clear".parse().expect("a name"), 3),
+                Digest([0x3f; 32]),
+            )])),
+            past: trust::catalogue::Files::new(),
         }
     }
 

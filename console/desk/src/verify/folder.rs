@@ -3,9 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use protocol::Time;
+
 use crate::home::{self, FileError};
 
-use super::{Anchors, Papers};
+use super::{Anchors, Papers, peek_record};
 
 /// Most bytes read of one file of a folder: an effects file and a little.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -58,14 +60,15 @@ With salve:    salve verify FOLDER --keys KEYS.json
 With Python:   securesystemslib.dsse.Envelope.from_dict(json).verify([key], 1)
 ";
 
-/// Writes a run as a new folder; `repository` is copied into it as it is.
+/// Writes a run as a new folder, with the keys as they stand `now`; `repository` is copied into it as
+/// it is.
 ///
 /// # Errors
 /// [`FolderError::Exists`]; what was written stays where a write failed.
 pub fn export(
     folder: &Path,
     papers: &Papers,
-    anchors: &Anchors,
+    (anchors, now): (&Anchors, Time),
     repository: &trust::catalogue::Files,
 ) -> Result<(), FolderError> {
     let make = |path: &Path| {
@@ -75,6 +78,8 @@ pub fn export(
         })
     };
     make(folder)?;
+    let used = peek_record(&papers.record).map(|(record, _)| record.predicate.catalogue);
+    let anchors = used.map_or_else(|| anchors.clone(), |used| anchors.for_record(&used));
     let files: [(&str, Option<&[u8]>); 10] = [
         ("README.txt", Some(README.as_bytes())),
         ("record.json", Some(&papers.record)),
@@ -85,7 +90,7 @@ pub fn export(
         ("plan.json", papers.plan.as_deref()),
         ("before.json", papers.before.as_deref()),
         ("after.json", papers.after.as_deref()),
-        ("keys.json", Some(&anchors.to_json())),
+        ("keys.json", Some(&anchors.to_json(now))),
     ];
     for (name, bytes) in files {
         if let Some(bytes) = bytes {

@@ -14,7 +14,7 @@ mod papers;
 #[cfg(test)]
 mod tests;
 
-pub use anchors::{Anchors, KnownAgent};
+pub use anchors::{Anchors, Judged, KnownAgent, KnownEnroller};
 pub use checks::verify_record;
 pub use copy::{CopyReport, own_anchors, verify_copy, verify_lines};
 pub use difference::first_difference;
@@ -34,6 +34,8 @@ pub enum About {
     Card,
     /// What was ordered, and by whom.
     Order,
+    /// Whether the catalogue listed what ran.
+    Script,
     /// The live half of the order.
     Dispatch,
     /// What was done.
@@ -54,6 +56,7 @@ impl About {
             Self::Record => "record",
             Self::Card => "card",
             Self::Order => "order",
+            Self::Script => "script",
             Self::Dispatch => "dispatch",
             Self::Effects => "effects",
             Self::Plan => "plan",
@@ -102,14 +105,18 @@ pub struct Report {
 }
 
 impl Report {
-    /// From its lines: bad ones, and missing papers that everything rests on, are faults.
+    /// From its lines: bad ones, and missing papers that everything rests on, are faults. The order is
+    /// one of those: without it the record's own word is all that says who ordered the run.
     pub(crate) fn of(run: Option<RunId>, record: Option<Digest>, lines: Vec<Line>) -> Self {
         let must = |line: &&Line| match line.standing {
             Standing::Good => false,
             Standing::Bad => true,
-            Standing::Absent => matches!(line.about, About::Record | About::Card),
+            Standing::Absent => matches!(line.about, About::Record | About::Card | About::Order),
         };
-        let fault = lines.iter().find(must).map(|l| format!("{}: {}", l.about.word(), l.words));
+        // What is bad says more than what is missing because of it.
+        let bad = lines.iter().find(|line| line.standing == Standing::Bad);
+        let first = bad.or_else(|| lines.iter().find(must));
+        let fault = first.map(|l| format!("{}: {}", l.about.word(), l.words));
         Self { run, record, verified: fault.is_none(), fault, lines }
     }
 

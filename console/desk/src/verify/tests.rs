@@ -41,7 +41,10 @@ fn a_good_run_verifies_line_by_line() {
     assert!(report.lines.iter().all(|line| line.standing == Standing::Good), "{report:#?}");
     assert_eq!(report.verdict(), "VERIFIED.");
     let about: Vec<_> = report.lines.iter().map(|l| l.about.word()).collect();
-    assert_eq!(about, ["record", "card", "order", "dispatch", "effects", "chain", "catalogue"]);
+    assert_eq!(
+        about,
+        ["record", "card", "order", "script", "dispatch", "effects", "chain", "catalogue"]
+    );
 }
 
 #[test]
@@ -142,14 +145,75 @@ fn an_order_that_the_agent_did_not_sign_is_bad() {
     assert_eq!(words, "a.kaya is not in the policy of Demo Ltd, version 3");
 }
 
+/// What is withdrawn in the very policy that decided was withdrawn already.
 #[test]
-fn a_withdrawn_agents_order_still_verifies_and_says_so() {
+fn who_was_withdrawn_when_it_was_decided_proves_nothing() {
     let f = Fixture::default();
     let mut anchors = f.anchors();
     anchors.agents.values_mut().for_each(|a| a.withdrawn = true);
+    let (about, words) = only_fault(&verify_record(&papers(&f), &anchors));
+    assert_eq!(about, About::Order);
+    assert!(words.ends_with("it was withdrawn already when this was decided"), "{words}");
+    let mut anchors = f.anchors();
+    anchors.agents.values_mut().for_each(|a| a.until = Some(NOW.minus(1)));
+    assert_eq!(only_fault(&verify_record(&papers(&f), &anchors)).0, About::Order);
+    let mut anchors = f.anchors();
+    anchors.denied_cards = vec![7];
     let report = verify_record(&papers(&f), &anchors);
-    assert!(report.verified);
-    assert!(report.lines[2].words.ends_with("that key is withdrawn today"));
+    assert!(report.fault.as_ref().unwrap().starts_with("card: lt-4411"), "{report:?}");
+    let mut anchors = f.anchors();
+    anchors.enrollers[0].withdrawn = true;
+    assert!(!verify_record(&papers(&f), &anchors).verified);
+    let mut anchors = f.anchors();
+    anchors.scripts.as_mut().unwrap().clear();
+    let (about, words) = only_fault(&verify_record(&papers(&f), &anchors));
+    assert_eq!(about, About::Script);
+    assert!(words.ends_with("the catalogue of then did not list it"), "{words}");
+    // A refusal for that very reason is a good record.
+    let mut anchors = f.anchors();
+    anchors.agents.values_mut().for_each(|a| a.withdrawn = true);
+    let mut p = papers(&f);
+    p.record = signed_with(&f, |r| {
+        r.predicate.outcome = protocol::Outcome::Refused;
+        r.predicate.decision = Decision::Refuse { refusal: Refusal::RateLimited };
+    });
+    let report = verify_record(&p, &anchors);
+    assert!(report.verified, "{report:#?}");
+    assert!(report.lines[2].words.ends_with("; withdrawn already then"), "{report:#?}");
+}
+
+#[test]
+fn where_the_catalogue_of_then_is_not_kept_the_report_says_so() {
+    let f = Fixture::default();
+    let mut anchors = f.anchors();
+    anchors.versions.as_mut().unwrap().policy += 1;
+    anchors.agents.values_mut().for_each(|a| a.withdrawn = true);
+    anchors.scripts.as_mut().unwrap().clear();
+    let report = verify_record(&papers(&f), &anchors);
+    assert!(report.verified, "{report:#?}");
+    let words = |about| report.lines.iter().find(|l| l.about == about).unwrap();
+    let order = words(About::Order);
+    let suffix = "; withdrawn today, and what was in force then is not kept here";
+    assert!(order.words.ends_with(suffix), "{order:?}");
+    let script = words(About::Script);
+    assert_eq!(script.standing, Standing::Absent);
+    assert!(script.words.ends_with("that it was vetted is not proven"), "{script:?}");
+    let catalogue = words(About::Catalogue);
+    assert!(catalogue.words.ends_with("not kept here, judged by policy 4"), "{catalogue:?}");
+}
+
+#[test]
+fn without_its_order_it_is_not_proven_who_ordered_a_run() {
+    let f = Fixture::default();
+    let p = Papers { order: None, dispatch: None, ..papers(&f) };
+    let report = verify_record(&p, &f.anchors());
+    assert!(!report.verified);
+    assert_eq!(
+        report.verdict(),
+        "NOT VERIFIED: order: the order is not here, so who ordered this is not proven; the record \
+         names its digest only."
+    );
+    assert!(report.lines.iter().all(|line| line.standing != Standing::Bad), "{report:#?}");
 }
 
 #[test]
@@ -249,13 +313,13 @@ fn an_exported_run_reads_back_and_its_keys_too() {
     let mut files = trust::catalogue::Files::default();
     files.insert("1.root.json", b"{}".to_vec());
     files.insert("policy/abc.policy.toml", b"x = 1".to_vec());
-    export(&folder, &papers(&f), &f.anchors(), &files).unwrap();
+    export(&folder, &papers(&f), (&f.anchors(), NOW), &files).unwrap();
     assert_eq!(read_folder(&folder).unwrap(), papers(&f));
     assert!(folder.join("repository/policy/abc.policy.toml").is_file());
     let keys = std::fs::read(folder.join("keys.json")).unwrap();
     let anchors = Anchors::from_json(&keys, "keys.json of the auditor").unwrap();
     assert!(verify_record(&read_folder(&folder).unwrap(), &anchors).verified);
-    let again = export(&folder, &papers(&f), &f.anchors(), &files);
+    let again = export(&folder, &papers(&f), (&f.anchors(), NOW), &files);
     assert!(matches!(again, Err(FolderError::Exists(_))));
     // One record's file alone has no card beside it: it is not verified by itself.
     let alone = read_folder(&folder.join("record.json")).unwrap();

@@ -23,7 +23,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    fn read(files: &Files, name: &str) -> Result<Self, RepositoryError> {
+    pub(super) fn read(files: &Files, name: &str) -> Result<Self, RepositoryError> {
         let damaged = || RepositoryError::Damaged { file: name.to_owned() };
         let bytes = files.get(name).ok_or_else(damaged)?.to_vec();
         guard::strict(name, &bytes).map_err(RepositoryError::Refused)?;

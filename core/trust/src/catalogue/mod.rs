@@ -19,6 +19,7 @@ mod publish;
 mod read;
 mod repository;
 mod store;
+mod then;
 
 use std::collections::BTreeMap;
 
@@ -34,6 +35,7 @@ pub use plan::{Lifetimes, RepositoryPlan, RoleKeys};
 pub use provider::install_provider;
 pub use repository::Repository;
 pub use store::{FolderStore, StoreError, TrustedStore};
+pub use then::Then;
 
 /// One listed script version.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,7 +23,7 @@ pub(super) const POLICY_BYTES_MAX: usize = 1024 * 1024;
 
 pub(super) const TIMESTAMP: &str = "timestamp.json";
 
-struct Walk<'a> {
+pub(super) struct Walk<'a> {
     base: &'a Files,
     new: &'a Files,
     set: TrustedMetadataSet,
@@ -86,20 +86,44 @@ impl<'a> Walk<'a> {
         Ok(Self { base, new, set, kept, roles, ends: BTreeMap::new() })
     }
 
+    /// Who may sign what by one root of the chain that begins with `pinned`.
+    pub(super) fn roles_of_root(
+        pinned: &[u8],
+        files: &'a Files,
+        version: u64,
+    ) -> Option<BTreeMap<String, RoleKeys>> {
+        let mut walk = Self::begin(pinned, files, files).ok()?;
+        while walk.set.root().version < version {
+            walk.next_root(files).ok()?.then_some(())?;
+        }
+        (walk.set.root().version == version).then_some(walk.roles)
+    }
+
     fn roots(&mut self, files: &Files, most: usize) -> Result<(), CatalogueError> {
         let mut steps = 0;
-        loop {
-            let name = role_file(self.set.root().version.saturating_add(1), "root");
-            let Some(bytes) = files.get(&name) else { return Ok(()) };
+        while files.get(&self.next_root_name()).is_some() {
             if steps == most {
                 return Err(CatalogueError::RootChain);
             }
             steps += 1;
-            guard::strict(&name, bytes)?;
-            self.set.update_root(bytes).map_err(tuf(&name))?;
-            self.roles = guard::root(&name, self.set.root())?;
-            self.kept.insert(name, bytes.to_vec());
+            self.next_root(files)?;
         }
+        Ok(())
+    }
+
+    fn next_root_name(&self) -> String {
+        role_file(self.set.root().version.saturating_add(1), "root")
+    }
+
+    /// One step of the chain of roots; false where it ends.
+    fn next_root(&mut self, files: &Files) -> Result<bool, CatalogueError> {
+        let name = self.next_root_name();
+        let Some(bytes) = files.get(&name) else { return Ok(false) };
+        guard::strict(&name, bytes)?;
+        self.set.update_root(bytes).map_err(tuf(&name))?;
+        self.roles = guard::root(&name, self.set.root())?;
+        self.kept.insert(name, bytes.to_vec());
+        Ok(true)
     }
 
     /// Loads what was trusted before as the floor for what comes.
@@ -303,7 +327,11 @@ pub(super) fn hex_bytes(text: &str) -> Option<Vec<u8>> {
 }
 
 /// A script's manifest: strict, of this path, of this risk.
-fn manifest(path: &str, target: &TargetFile, risk: Risk) -> Result<Manifest, CatalogueError> {
+pub(super) fn manifest(
+    path: &str,
+    target: &TargetFile,
+    risk: Risk,
+) -> Result<Manifest, CatalogueError> {
     let wrong = |source| CatalogueError::Manifest { path: path.to_owned(), source };
     let custom = target.custom.as_ref().ok_or_else(|| wrong(None))?;
     let bytes = serde_json::to_vec(custom).map_err(|e| wrong(Some(e)))?;

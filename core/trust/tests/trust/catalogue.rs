@@ -110,6 +110,47 @@ fn a_withdrawn_version_is_gone_and_its_number_is_used_up() {
 }
 
 #[test]
+fn an_older_generation_is_there_while_its_files_are_and_verifies_by_the_keys_of_then() {
+    let (_folder, mut repository) = made();
+    let keys = everybody();
+    let old = repository.catalogue(NOW).unwrap().versions();
+    repository.set_policy("# new\n", &all(&keys), NOW.plus(300)).unwrap();
+    repository.withdraw(&name("cache.clear"), 3, &all(&keys), NOW.plus(400)).unwrap();
+    let root = repository.first_root().unwrap();
+    let files = repository.files().unwrap();
+    let then = Catalogue::then(&files, &root, &old).unwrap();
+    assert_eq!(then.policy, POLICY);
+    let digest = protocol::Digest::of(SOURCE);
+    assert_eq!(then.scripts.get(&(name("cache.clear"), 3)), Some(&digest));
+    let new = repository.catalogue(NOW).unwrap();
+    let now = Catalogue::then(&files, &root, &new.versions()).unwrap();
+    assert_eq!((now.policy.as_str(), now.scripts.len()), ("# new\n", then.scripts.len() - 1));
+
+    // Every file of it counts, and none may be altered or missing.
+    for file in ["1.targets.json", "1.policy.json", "2.risk-low.json"] {
+        let mut altered = files.clone();
+        let text = String::from_utf8(files.get(file).unwrap().to_vec()).unwrap();
+        // In what is signed: one signature of more than enough may be altered.
+        let (before, signed) = text.split_once("expires").unwrap();
+        let signed = signed.replacen("20", "21", 1);
+        altered.insert(file, format!("{before}expires{signed}").into_bytes());
+        assert_eq!(Catalogue::then(&altered, &root, &old), None, "{file}");
+        altered.0.remove(file);
+        assert_eq!(Catalogue::then(&altered, &root, &old), None, "{file}");
+    }
+    let never = CatalogueVersions { policy: 9, ..old };
+    assert_eq!(Catalogue::then(&files, &root, &never), None);
+    let no_root = CatalogueVersions { root: 2, ..old };
+    assert_eq!(Catalogue::then(&files, &root, &no_root), None);
+    // Lists are kept for eight versions.
+    for number in 0..8 {
+        let text = format!("# {number}\n");
+        repository.set_policy(&text, &all(&keys), NOW.plus(500 + number)).unwrap();
+    }
+    assert_eq!(Catalogue::then(&repository.files().unwrap(), &root, &old), None);
+}
+
+#[test]
 fn a_script_waits_for_its_second_vetter() {
     let (_folder, mut repository) = made();
     let restart = manifest("service.restart", 2, Risk::Medium).unwrap();
