@@ -5,7 +5,7 @@ use protocol::frames::{Answer, Ask, Stop};
 use protocol::{Digest, EndpointId, Mode, PublicKey};
 use trust::Signer as _;
 
-use crate::desk::{dispatch, key, sealed, submit};
+use crate::desk::{Desk, dispatch, key, sealed, submit};
 use crate::world::World;
 
 /// Submits one changed order on a fresh session; gives the code of the refusal, if it was one.
@@ -337,6 +337,81 @@ fn a_withdrawn_person_and_a_denied_script_stop_with_the_next_update() {
     };
     assert_eq!(code_of(&mut world, Mode::Fix, "m.ruiz", ruiz).unwrap(), "script-withdrawn");
     world.settle_and_check();
+}
+
+/// Publishes a policy with this change; gives the code with which the endpoint refused it, if it did.
+fn policy_refused(
+    world: &mut World,
+    change: impl FnOnce(&mut policy::PolicyFile),
+) -> Option<String> {
+    let now = world.time().plus(20);
+    world.wait(20_000);
+    let files = world.desk.publish(change, now);
+    let (session, _) = world.session();
+    crate::kill_points::update(world, session, 1, &files);
+    world.on(session, 1).into_iter().find_map(|answer| match answer {
+        Answer::CatalogueRefused { code, sentence } => {
+            assert!(sentence.contains("sign it again"), "a next step: {sentence}");
+            Some(code.clone())
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn a_script_of_withdrawn_vetters_stops_with_the_next_update() {
+    let mut world = World::new();
+    world.manner = crate::world::Manner::Hangs;
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let order = sealed(&world.desk.order("cache.clear", Mode::Fix, now), "a.kaya");
+    let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
+    world.ask(session, 1, &submit(&order, &dispatch));
+    let denied = key("vetter").public_key();
+    assert_eq!(policy_refused(&mut world, |policy| policy.denied.keys = vec![denied]), None);
+    world.wait(3_000);
+    let record = world.record_on(session, 1).unwrap().predicate;
+    assert_eq!(record.outcome, protocol::Outcome::Cancelled, "{record:?}");
+    assert_eq!(code_of(&mut world, Mode::Fix, "a.kaya", |_| {}).unwrap(), "script-vetters");
+    world.settle_and_check();
+}
+
+#[test]
+fn a_vetters_word_ends_with_the_date_that_policy_gives() {
+    let mut world = World::new();
+    let until = world.time().plus(3600);
+    let dated = |policy: &mut policy::PolicyFile| {
+        policy.people[2].vetter_key = Some(key("vetter").public_key());
+        policy.people[2].valid_until = Some(until);
+    };
+    assert_eq!(policy_refused(&mut world, dated), None);
+    assert_eq!(code_of(&mut world, Mode::Check, "a.kaya", |_| {}), None);
+    world.wait(3_600_000);
+    assert_eq!(code_of(&mut world, Mode::Check, "a.kaya", |_| {}).unwrap(), "script-vetters");
+}
+
+#[test]
+fn an_update_that_rests_on_a_withdrawn_administrator_is_refused() {
+    let denied = key("admin").public_key();
+    type Change = fn(&mut policy::PolicyFile);
+    let changes: [Change; 2] = [
+        |policy| policy.denied.keys = vec![key("admin").public_key()],
+        |policy| {
+            policy.people[2].admin_key = Some(key("admin").public_key());
+            policy.denied.people = vec!["t.new".parse().unwrap()];
+        },
+    ];
+    for change in changes {
+        let mut world = World::new();
+        assert_eq!(policy_refused(&mut world, change).unwrap(), "withdrawn");
+        assert_eq!(code_of(&mut world, Mode::Check, "a.kaya", |_| {}), None, "as before");
+    }
+    // What is trusted withdrew her: that the new policy takes it back is her own word.
+    let mut world = World::of(Desk::with(|policy| policy.denied.keys = vec![denied]));
+    assert_eq!(
+        policy_refused(&mut world, |policy| policy.denied.keys.clear()).unwrap(),
+        "withdrawn"
+    );
 }
 
 #[test]

@@ -236,10 +236,13 @@ mod tests {
                 let pairs = names.iter().flat_map(|a| names.iter().map(move |b| [*a, *b]));
                 pairs.into_iter().find_map(|pair| with(code, &pair))
             };
-            let behind = ["role", "have", "want"];
-            let three: Vec<&String> =
-                names.iter().copied().filter(|name| behind.contains(&name.as_str())).collect();
-            none.or_else(one).or_else(two).or_else(|| with(code, &three))
+            let three = |wanted: [&str; 3]| {
+                let of = |name: &&&String| wanted.contains(&name.as_str());
+                with(code, &names.iter().filter(of).copied().collect::<Vec<_>>())
+            };
+            let counts = || three(["role", "have", "want"]);
+            let people = || three(["script", "have", "want"]);
+            none.or_else(one).or_else(two).or_else(counts).or_else(people)
         };
         Refusal::CODES.iter().map(|code| make(code).unwrap_or_else(|| panic!("{code}"))).collect()
     }

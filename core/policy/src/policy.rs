@@ -47,6 +47,13 @@ impl Policy {
             || self.file.denied.people.contains(&person.name)
             || person.valid_until.is_some_and(|until| now > until)
     }
+    /// Whether a signature by this key counts towards a role of the catalogue at this time: it is not
+    /// denied, nor was its owner withdrawn. A key of nobody is nobody's to withdraw.
+    #[must_use]
+    pub fn counts(&self, key: &PublicKey, now: Time) -> bool {
+        let gone = |person: &Person| self.is_withdrawn(person, now);
+        !self.is_denied_key(key) && !self.person_of(key).is_some_and(gone)
+    }
     /// Whether a key is denied, whoever holds it.
     #[must_use]
     pub fn is_denied_key(&self, key: &PublicKey) -> bool {

@@ -94,6 +94,15 @@ refusals! {
         /// Withdrawn version.
         version: u32,
     } = "script-withdrawn",
+    /// Without those who were withdrawn, too few people vetted it.
+    ScriptVetters {
+        /// Wanted script.
+        script: ScriptName,
+        /// How many people vetted it.
+        have: u32,
+        /// How many must.
+        want: u32,
+    } = "script-vetters",
     /// The manifest's risk differs from its role or is below a permission's least risk.
     ScriptRisk { /** What is wrong. */ permission: String } = "script-risk",
     /// The script does not run on this platform.
@@ -198,6 +207,9 @@ impl Refusal {
             Self::ScriptWithdrawn { script, version } => {
                 format!("{script} {version} was withdrawn")
             }
+            Self::ScriptVetters { script, have, want } => format!(
+                "{script} was vetted by {have} of {want} people, not counting who was withdrawn"
+            ),
             Self::ScriptRisk { permission } => {
                 format!("the script's risk does not fit its permission {permission}")
             }
@@ -267,6 +279,9 @@ impl Refusal {
                 "compare with `salve scripts list`; a vetter may have to sign and publish it"
             }
             Self::ScriptWithdrawn { .. } => "use a newer version: `salve scripts list`",
+            Self::ScriptVetters { .. } => {
+                "other vetters sign its list again: `salve scripts renew --as NAME --as NAME`"
+            }
             Self::ScriptRisk { .. } => "ask its vetters to sign it at the higher risk",
             Self::Platform { .. } => "choose a script for this platform: `salve scripts search`",
             Self::CatalogueBehind { .. } => "run the command again: the update travels with it",

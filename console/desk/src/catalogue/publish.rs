@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use policy::{Policy, PolicyFile};
-use protocol::Time;
+use protocol::{PublicKey, Time};
+use trust::catalogue::{Catalogue, Counts};
 use trust::{Signer, SigningKey};
 
 use super::{CatalogueTrouble, open, repository};
@@ -21,6 +22,8 @@ pub fn policy_text(file: &PolicyFile) -> Result<String, CatalogueTrouble> {
 
 /// The role that signs the policy.
 pub const POLICY: &str = "policy";
+/// The role that says who may sign what.
+const TARGETS: &str = "targets";
 
 /// Refuses where these keys do not reach a role's threshold: whoever is asked for the next
 /// passphrase should know it before.
@@ -34,15 +37,22 @@ pub fn enough_signers(
     now: Time,
 ) -> Result<(), CatalogueTrouble> {
     let catalogue = open(home, now)?;
-    let listed = catalogue.role_keys(role);
     let policy = PolicyFile::read(catalogue.policy_text()).map_err(CatalogueTrouble::Policy)?;
-    let withdrawn =
-        |key: &_| policy.person_of(key).is_some_and(|person| policy.is_withdrawn(person, now));
+    enough(&catalogue, role, keys, &|key| policy.counts(key, now))
+}
+
+fn enough(
+    catalogue: &Catalogue,
+    role: &str,
+    keys: &[SigningKey],
+    counts: Counts<'_>,
+) -> Result<(), CatalogueTrouble> {
+    let listed = catalogue.role_keys(role);
     // No two keys of one person are in a role, so keys are people here.
     let good: BTreeSet<_> = keys
         .iter()
         .map(Signer::public_key)
-        .filter(|key| listed.contains(key) && !withdrawn(key))
+        .filter(|key| listed.contains(key) && counts(key))
         .collect();
     let wanted = catalogue.thresholds().get(role).map_or(1, |(wanted, _)| *wanted);
     if good.len() >= wanted {
@@ -51,7 +61,9 @@ pub fn enough_signers(
     Err(CatalogueTrouble::TooFewSigners { role: role.to_owned(), have: good.len(), wanted })
 }
 
-/// Publishes a policy with the administrators' keys and the online key.
+/// Publishes a policy with the administrators' keys and the online key. Endpoints count nobody whom
+/// it withdraws: where the roles rest on such a signature, the same administrators sign them again
+/// first.
 ///
 /// # Errors
 /// [`CatalogueTrouble`]; nothing has changed then.
@@ -61,11 +73,19 @@ pub fn publish_policy(
     admins: &[SigningKey],
     now: Time,
 ) -> Result<(), CatalogueTrouble> {
-    let _: Policy = PolicyFile::read(text).map_err(CatalogueTrouble::Policy)?;
-    enough_signers(home, POLICY, admins, now)?;
+    let next: Policy = PolicyFile::read(text).map_err(CatalogueTrouble::Policy)?;
     let online = home.online_key(Online::SnapshotTimestamp)?;
     let _lock = home.lock()?;
+    let catalogue = open(home, now)?;
+    let before = PolicyFile::read(catalogue.policy_text()).map_err(CatalogueTrouble::Policy)?;
+    let counts = |key: &PublicKey| before.counts(key, now) && next.counts(key, now);
+    enough(&catalogue, POLICY, admins, &counts)?;
     let signers: Vec<&dyn Signer> =
         admins.iter().chain([&online]).map(|key| key as &dyn Signer).collect();
-    Ok(repository(home)?.set_policy(text, &signers, now)?)
+    let mut repository = repository(home)?;
+    if !catalogue.is_signed(TARGETS, &counts) {
+        enough(&catalogue, TARGETS, admins, &counts)?;
+        repository.renew_roles(&signers, now)?;
+    }
+    Ok(repository.set_policy(text, &signers, now)?)
 }

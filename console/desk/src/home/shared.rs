@@ -91,7 +91,7 @@ impl SharedDesk {
                 cas: policy.file().cas.people.iter().map(|der| der.0.clone()).collect(),
                 organisation: organisation.id.to_string(),
                 denied: policy.denied_serials(),
-                floor: catalogue.issued(),
+                floor: catalogue.floor(),
             };
             let identity = home.agent_identity(&organisation.me)?;
             Ok(Door { identity, trust, key, protocol })

@@ -85,6 +85,7 @@ fn as_an_endpoint(home: &Home, now: Time) -> Catalogue {
     let policy = policy::PolicyFile::read(taken.policy_text()).unwrap();
     let person_of = |key: &PublicKey| policy.person_of(key).map(|p| p.name.clone());
     taken.check_people(&person_of).unwrap();
+    taken.check_administrators(&|key| policy.counts(key, now)).unwrap();
     taken
 }
 
@@ -292,13 +293,18 @@ fn policy_and_lists_change_with_one_person_away_and_not_with_two() {
     assert!(matches!(alone, CatalogueTrouble::TooFewSigners { have: 1, wanted: 2, .. }));
     catalogue::renew_lists(&home, &[ours.clone(), theirs.clone(), first, second], later).unwrap();
     assert!(as_an_endpoint(&home, later).expired(later.plus(6 * certs::DAY)).is_none());
-    let both = [ours, theirs];
-    desk.withdraw_agent(&name("s.okafor"), &both, later).unwrap();
+    let both = [ours.clone(), theirs];
+    let herself = desk.withdraw_agent(&name("s.okafor"), &both, later).unwrap_err();
+    assert_eq!(herself.to_string(), "policy needs 2 people, has 1");
+    let others = [ours, key(&home, Held::Admin, "a.kaya")];
+    desk.withdraw_agent(&name("s.okafor"), &others, later).unwrap();
+    as_an_endpoint(&home, later);
     let policy = catalogue::policy(&home, later).unwrap();
     assert!(policy.is_withdrawn(policy.person(&name("s.okafor")).unwrap(), later));
-    // Whoever was withdrawn counts no more, as an administrator and as a vetter.
+    // Whoever was withdrawn counts no more, as an administrator and as a vetter; nor does whoever is
+    // being withdrawn.
     let gone = desk.withdraw_agent(&name("m.ruiz"), &both, later).unwrap_err();
-    assert_eq!(gone.to_string(), "policy needs 2 people, has 1");
+    assert_eq!(gone.to_string(), "policy needs 2 people, has 0");
     let vetter = key(&home, Held::Vetter, "s.okafor");
     let script = read(&script("net.look", "low"), "s.okafor");
     let gone = catalogue::sign(&home, &[script], &vetter, later).unwrap_err();

@@ -44,7 +44,7 @@ impl Known {
             cas: cas.iter().map(|der| der.0.clone()).collect(),
             organisation: organisation.to_owned(),
             denied: self.policy.denied_serials(),
-            floor: self.catalogue.issued(),
+            floor: self.catalogue.floor(),
         }
     }
     /// Whom the desk takes for an agent.

@@ -90,7 +90,7 @@ impl HeldLine {
             None => return Err(LinkError::Ended.into()),
         };
         let key = connection.peer().map(|peer| peer.key);
-        let floor = known.catalogue.issued();
+        let floor = known.catalogue.floor();
         let ((card, card_envelope), hello) =
             session::meet(&known.policy, floor, to, &card, &bytes, now)?;
         if key != Some(card.tls_key) {

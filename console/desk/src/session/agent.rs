@@ -106,7 +106,7 @@ impl Agent {
             cas: cas.iter().map(|der| der.0.clone()).collect(),
             organisation: self.organisation.clone(),
             denied: self.policy.denied_serials(),
-            floor: self.catalogue.issued(),
+            floor: self.catalogue.floor(),
         }
     }
 }

@@ -108,7 +108,7 @@ impl Session {
             None => return Err(SessionError::Line(link::LinkError::Ended)),
         };
         let key = connection.peer().map(|peer| peer.key);
-        let (policy, floor) = (&agent.policy, agent.catalogue.issued());
+        let (policy, floor) = (&agent.policy, agent.catalogue.floor());
         let (card, hello) = meet::meet(policy, floor, to, &card.0, &hello.0, now)?;
         let (card, card_envelope) = card;
         if key != Some(card.tls_key) {

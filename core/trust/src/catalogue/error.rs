@@ -114,6 +114,19 @@ pub enum CatalogueError {
         /// How many must.
         wanted: usize,
     },
+    /// A role that reaches its threshold only with signatures of who was withdrawn.
+    #[error(
+        "role `{role}` has {good} of {wanted} signatures of people who were not withdrawn; others \
+         of that role have to sign it again, or the root gives it other people"
+    )]
+    Withdrawn {
+        /// Which.
+        role: String,
+        /// Signatures that count.
+        good: usize,
+        /// How many must.
+        wanted: usize,
+    },
     /// The trusted catalogue could not be read or written.
     #[error("could not keep the catalogue")]
     Store(#[from] StoreError),
@@ -136,6 +149,7 @@ impl CatalogueError {
             Self::Target { .. } => "mismatch",
             Self::Manifest { .. } => "manifest",
             Self::TwoKeys { .. } | Self::People { .. } => "people",
+            Self::Withdrawn { .. } => "withdrawn",
             Self::Store(_) => "store",
         }
     }
@@ -154,6 +168,9 @@ fn tuf_code(error: &sigstore_tuf::Error) -> &'static str {
         _ => "malformed",
     }
 }
+
+/// Whether a signature by this key counts: neither it nor its owner was withdrawn.
+pub type Counts<'a> = &'a dyn Fn(&PublicKey) -> bool;
 
 /// A key as policy's people list knows it: whose it is.
 pub type PersonOf<'a> = &'a dyn Fn(&PublicKey) -> Option<AgentName>;

@@ -29,7 +29,7 @@ use protocol::{Digest, Manifest, PublicKey, Risk, ScriptName, Time};
 pub use delta::delta;
 pub use draft::Draft;
 pub use drafting::Review;
-pub use error::{CatalogueError, PersonOf, RepositoryError};
+pub use error::{CatalogueError, Counts, PersonOf, RepositoryError};
 pub use files::{Files, is_plain};
 pub use plan::{Lifetimes, RepositoryPlan, RoleKeys};
 pub use provider::install_provider;
@@ -59,17 +59,22 @@ pub struct Catalogue {
     issued: Time,
     ends: BTreeMap<String, Time>,
     roles: BTreeMap<String, RoleKeys>,
+    /// Who signed the top-level targets and the policy.
+    signers: BTreeMap<String, Vec<PublicKey>>,
     scripts: BTreeMap<ScriptKey, ScriptEntry>,
     sources: BTreeMap<Digest, Vec<u8>>,
     policy: String,
 }
+
+/// The top-level targets: who may sign what.
+pub(crate) const TARGETS: &str = "targets";
 
 /// The order in which expired roles are named.
 const ROLES: [&str; 8] = [
     "root",
     "timestamp",
     "snapshot",
-    "targets",
+    TARGETS,
     guard::POLICY,
     Risk::Low.role(),
     Risk::Medium.role(),
@@ -89,8 +94,9 @@ impl Catalogue {
 
     /// Verifies `new` (whole or a delta) over the trusted `files`: gives the new catalogue and all
     /// of its files to keep, or an error and nothing has changed. `files` is empty on the first
-    /// update. What is offered must be fresh at `now`; what is held may have expired and is a floor
-    /// all the same.
+    /// update. What is offered must be fresh at `now` and at the [floor](Self::floor) of what is held,
+    /// which may itself have expired and is a floor all the same; only a root that takes the online
+    /// key away takes its time with it.
     ///
     /// # Errors
     /// [`CatalogueError`]; its `code` is what the desk is told.
@@ -104,21 +110,28 @@ impl Catalogue {
             return Err(CatalogueError::TooLarge { bytes: new.bytes(), files: new.len() });
         }
         let (next, kept) = read::read(root, files, new)?;
+        let held = match files.is_empty() {
+            true => None,
+            false => Some(read::read(root, files, &Files::new())?.0),
+        };
         // Policy and risk roles may have expired without harm to the others: TUF asks for them
         // when a target is wanted, and so does whoever authorizes.
         // Fresh also when it was issued, as it says itself: that is the floor of every later
         // judgement, and the online key alone must not move it to where nothing is fresh any more.
-        let now = now.max(next.issued);
+        let since = held.as_ref().filter(|held| held.same_online_key(&next)).map(Self::floor);
+        let now = now.max(next.issued).max(since.unwrap_or_default());
         for role in ["root", "timestamp", "snapshot", "targets"] {
             if let Some(expired) = next.end_of(role).filter(|end| *end <= now) {
                 return Err(CatalogueError::Expired { role: role.to_owned(), expired });
             }
         }
-        if !files.is_empty() {
-            let (held, _) = read::read(root, files, &Files::new())?;
-            held.same_versions_same_bytes(&next)?;
-        }
+        held.map_or(Ok(()), |held| held.same_versions_same_bytes(&next))?;
         Ok((next, kept))
+    }
+
+    fn same_online_key(&self, next: &Self) -> bool {
+        let before = self.role_keys("timestamp");
+        next.role_keys("timestamp").iter().any(|key| before.contains(key))
     }
 
     /// One script version is one digest for ever.
@@ -138,10 +151,19 @@ impl Catalogue {
         self.versions
     }
 
-    /// When the timestamp was issued: a floor under every clock.
+    /// When the timestamp was issued, as the online key says.
     #[must_use]
     pub fn issued(&self) -> Time {
         self.issued
+    }
+
+    /// A floor under every clock: when it was issued, and never beyond the time for which the
+    /// offline keys vouch. A stolen online key moves time no further than that.
+    #[must_use]
+    pub fn floor(&self) -> Time {
+        let ends =
+            ["root", TARGETS, guard::POLICY].into_iter().filter_map(|role| self.end_of(role));
+        ends.fold(self.issued, Time::min)
     }
 
     /// When a role ends.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use protocol::{AgentName, Risk};
 
 use super::guard::POLICY;
-use super::{Catalogue, CatalogueError, PersonOf, ScriptEntry};
+use super::{Catalogue, CatalogueError, Counts, PersonOf, ScriptEntry, TARGETS};
 
 impl Catalogue {
     /// Checks what needs the people list: no role lists two keys of one person, and a script that
@@ -32,16 +32,60 @@ impl Catalogue {
         entry: &ScriptEntry,
         person_of: PersonOf<'_>,
     ) -> Result<(), CatalogueError> {
-        let wanted = self.roles.get(entry.risk.role()).map_or(1, |a| a.threshold);
-        if wanted == 1 {
-            return Ok(());
-        }
-        let people: BTreeSet<AgentName> = entry.signers.iter().filter_map(person_of).collect();
-        let path = entry.manifest.target_path();
-        if people.len() < wanted {
-            return Err(CatalogueError::People { path, people: people.len(), wanted });
+        let (people, wanted) = self.vetted(entry, &|_| true, person_of);
+        if people < wanted {
+            let path = entry.manifest.target_path();
+            return Err(CatalogueError::People { path, people, wanted });
         }
         Ok(())
+    }
+
+    /// How many people whose signatures count vetted a script, and how many must. One of one asks
+    /// for no person, only for a key that counts.
+    #[must_use]
+    pub fn vetted(
+        &self,
+        entry: &ScriptEntry,
+        counts: Counts<'_>,
+        person_of: PersonOf<'_>,
+    ) -> (usize, usize) {
+        let wanted = self.roles.get(entry.risk.role()).map_or(1, |a| a.threshold);
+        let good = entry.signers.iter().filter(|key| counts(key));
+        let people = if wanted == 1 {
+            good.count()
+        } else {
+            good.filter_map(person_of).collect::<BTreeSet<AgentName>>().len()
+        };
+        (people, wanted)
+    }
+
+    /// Checks that the policy and the top-level targets reach their thresholds without whoever was
+    /// withdrawn. No role lists two keys of one person, so keys are people here.
+    ///
+    /// # Errors
+    /// [`CatalogueError::Withdrawn`].
+    pub fn check_administrators(&self, counts: Counts<'_>) -> Result<(), CatalogueError> {
+        for role in [TARGETS, POLICY] {
+            let (good, wanted) = self.signed(role, counts);
+            if good < wanted {
+                return Err(CatalogueError::Withdrawn { role: role.to_owned(), good, wanted });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the policy or the top-level targets (`role`) reach their threshold with signatures
+    /// that count.
+    #[must_use]
+    pub fn is_signed(&self, role: &str, counts: Counts<'_>) -> bool {
+        let (good, wanted) = self.signed(role, counts);
+        good >= wanted
+    }
+
+    fn signed(&self, role: &str, counts: Counts<'_>) -> (usize, usize) {
+        let wanted = self.roles.get(role).map_or(1, |a| a.threshold);
+        let signers = self.signers.get(role).into_iter().flatten();
+        (signers.filter(|key| counts(key)).count(), wanted)
     }
 
     /// What is weak by configuration, one sentence each; records carry them.

@@ -16,7 +16,7 @@ use super::error::CatalogueError;
 use super::files::{Files, role_file, target_file};
 use super::guard::{self, POLICY, POLICY_PATH};
 use super::plan::RoleKeys;
-use super::{Catalogue, ScriptEntry, ScriptKey, install_provider};
+use super::{Catalogue, ScriptEntry, ScriptKey, TARGETS, install_provider};
 
 /// Largest policy, bytes: people, groups and rules of 40,000 machines.
 pub(super) const POLICY_BYTES_MAX: usize = 1024 * 1024;
@@ -30,6 +30,7 @@ pub(super) struct Walk<'a> {
     kept: Files,
     roles: BTreeMap<String, RoleKeys>,
     ends: BTreeMap<String, Time>,
+    signers: BTreeMap<String, Vec<PublicKey>>,
 }
 
 /// Verifies `new` over `base`: what `new` lacks is taken from `base`, and nothing goes back behind
@@ -83,7 +84,8 @@ impl<'a> Walk<'a> {
         let roles = guard::root(&name, set.root())?;
         let mut kept = Files::new();
         kept.insert(name, pinned.to_vec());
-        Ok(Self { base, new, set, kept, roles, ends: BTreeMap::new() })
+        let (ends, signers) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { base, new, set, kept, roles, ends, signers })
     }
 
     /// Who may sign what by one root of the chain that begins with `pinned`.
@@ -168,10 +170,13 @@ impl<'a> Walk<'a> {
     }
 
     fn top(&mut self) -> Result<(), CatalogueError> {
-        let (name, bytes) = self.role_bytes("targets")?;
+        let (name, bytes) = self.role_bytes(TARGETS)?;
         let targets = self.set.update_targets(bytes, Time(0).to_jiff()).map_err(tuf(&name))?;
-        self.ends.insert("targets".to_owned(), as_time(targets.expires().as_second()));
+        self.ends.insert(TARGETS.to_owned(), as_time(targets.expires().as_second()));
         self.roles.extend(guard::top(&name, targets)?);
+        let metadata = Metadata::<Targets>::from_slice(bytes).map_err(tuf(&name))?;
+        let signed = self.roles.get(TARGETS).map(|keys| signers(&metadata, keys));
+        self.signers.insert(TARGETS.to_owned(), signed.unwrap_or_default());
         self.keep(&name, bytes)
     }
 
@@ -212,7 +217,8 @@ impl<'a> Walk<'a> {
     }
 
     fn policy(&mut self) -> Result<String, CatalogueError> {
-        let (file, targets, _) = self.leaf(POLICY)?;
+        let (file, targets, signers) = self.leaf(POLICY)?;
+        self.signers.insert(POLICY.to_owned(), signers);
         let layout = |because| CatalogueError::Layout { file: file.clone(), because };
         let (1, Some(target)) = (targets.targets.len(), targets.target(POLICY_PATH)) else {
             return Err(layout("role `policy` lists policy/policy.toml and nothing else"));
@@ -288,8 +294,9 @@ impl<'a> Walk<'a> {
             risk_medium: version(Risk::Medium.role()),
             risk_high: version(Risk::High.role()),
         };
-        let Self { roles, ends, kept, .. } = self;
-        let catalogue = Catalogue { versions, issued, ends, roles, scripts, sources, policy };
+        let Self { roles, ends, kept, signers, .. } = self;
+        let catalogue =
+            Catalogue { versions, issued, ends, roles, signers, scripts, sources, policy };
         Ok((catalogue, kept))
     }
 }

@@ -12,7 +12,7 @@ use protocol::documents::CatalogueVersions;
 use protocol::{Manifest, PublicKey, ScriptName, Time, json};
 
 use super::build;
-use super::current::Current;
+use super::current::{Current, top_keys};
 use super::draft::Draft;
 use super::error::RepositoryError;
 use super::files::Files;
@@ -20,7 +20,7 @@ use super::plan::{Lifetimes, RepositoryPlan, RoleKeys};
 use super::publish::{self, Change};
 use super::read::TIMESTAMP;
 use super::store::{StoreError, make_folder};
-use super::{Catalogue, install_provider};
+use super::{Catalogue, TARGETS, install_provider};
 use crate::keys::Signer;
 
 /// A catalogue's folder at the desk.
@@ -253,6 +253,23 @@ impl Repository {
         let _lock = self.lock()?;
         let current = self.current()?;
         let roles = publish::delegated(policy, risks);
+        let change = publish::new_roles(&current, roles, signers, now, &self.lifetimes)?;
+        publish::publish(&self.folder, Some(current), change, signers, now, &self.lifetimes)
+    }
+
+    /// Has the top-level targets signed again as they are: where who signed them counts no more.
+    ///
+    /// # Errors
+    /// [`RepositoryError`]; nothing has changed then.
+    pub fn renew_roles(
+        &mut self,
+        signers: &[&dyn Signer],
+        now: Time,
+    ) -> Result<(), RepositoryError> {
+        let _lock = self.lock()?;
+        let current = self.current()?;
+        let no_role = || RepositoryError::NoRole { role: TARGETS.to_owned() };
+        let roles = top_keys(current.roles.get(TARGETS).ok_or_else(no_role)?)?;
         let change = publish::new_roles(&current, roles, signers, now, &self.lifetimes)?;
         publish::publish(&self.folder, Some(current), change, signers, now, &self.lifetimes)
     }

@@ -22,3 +22,5 @@ mod seals;
 mod updates;
 #[cfg(test)]
 mod vectors;
+#[cfg(test)]
+mod withdrawn;

@@ -13,7 +13,8 @@
 //!  6. `rate-limited`
 //!  7. `dispatch-expired`, `order-too-long`, `not-yet-valid`, `order-expired`
 //!  8. `catalogue-behind`; the script: `script-unknown`, `script-digest`, `script-withdrawn`;
-//!     `catalogue-expired` for the roles it rests on; `script-risk`, `platform`, `mode-unsupported`
+//!     `catalogue-expired` for the roles it rests on; `script-vetters`, `script-risk`, `platform`,
+//!     `mode-unsupported`
 //!  9. parameters
 //! 10. the plan: `plan-unknown`, `plan-mismatch`
 //! 11. the ticket's attestation, where one came: it can only narrow
@@ -21,7 +22,7 @@
 //! 13. `no-reserve`, `busy`
 //!
 //! Thresholds over people were checked when the catalogue was taken: one that fails them is not
-//! trusted at all.
+//! trusted at all. Here they are counted again without those whom policy has withdrawn since.
 
 mod challenge;
 mod recall;
@@ -35,6 +36,8 @@ use protocol::{BusyWith, Envelope, Manifest, Mode, Params, PlanLine, Refusal, Ti
 use std::collections::BTreeMap;
 use trust::Verified;
 use trust::catalogue::Catalogue;
+
+pub(crate) use script::vetters;
 
 pub use challenge::{Challenges, Pair};
 pub use recall::{may_recall, recall};

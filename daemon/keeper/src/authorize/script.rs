@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use policy::{check_parameters, fill_permissions};
+use policy::{Policy, check_parameters, fill_permissions};
 use protocol::documents::Order;
-use protocol::{Manifest, Mode, Params, Refusal, RunsOn, limits};
+use protocol::{Manifest, Mode, Params, PublicKey, Refusal, RunsOn, Time, limits};
+use trust::catalogue::{Catalogue, ScriptEntry};
 
 use super::State;
 
@@ -35,6 +36,7 @@ pub(super) fn check(order: &Order, state: &State<'_>) -> Result<Found, Refusal> 
     if let Some((role, expired)) = catalogue.expired_for(entry.risk, state.now) {
         return Err(Refusal::CatalogueExpired { role, expired });
     }
+    vetters(entry, state.catalogue, state.policy, state.now)?;
     let manifest = &entry.manifest;
     risk(manifest, state)?;
     platform(manifest, state)?;
@@ -47,6 +49,25 @@ pub(super) fn check(order: &Order, state: &State<'_>) -> Result<Found, Refusal> 
     let source = source.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
     let source = source.ok_or_else(unknown)?;
     Ok(Found { manifest: manifest.clone(), source, parameters, grants })
+}
+
+/// Who signed the list that it stands in counts while policy has not withdrawn them. That enough
+/// people signed at all was checked when the catalogue was taken.
+pub(crate) fn vetters(
+    entry: &ScriptEntry,
+    catalogue: &Catalogue,
+    policy: &Policy,
+    now: Time,
+) -> Result<(), Refusal> {
+    let counts = |key: &PublicKey| policy.counts(key, now);
+    let person = |key: &PublicKey| policy.person_of(key).map(|person| person.name.clone());
+    let (have, want) = catalogue.vetted(entry, &counts, &person);
+    if have >= want {
+        return Ok(());
+    }
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let (have, want) = (number(have), number(want));
+    Err(Refusal::ScriptVetters { script: entry.manifest.name.clone(), have, want })
 }
 
 /// The class must be at least that of every permission. That the manifest's risk is its role's is

@@ -146,12 +146,19 @@ impl Core {
     pub fn trusted_time(&self, now: Stamp) -> Time {
         now.wall.max(self.floor(now))
     }
-    /// The later of the catalogue's `issued` and the start plus what has passed since.
+    /// The later of the catalogue's floor and the start plus what has passed since.
     #[must_use]
     pub fn floor(&self, now: Stamp) -> Time {
-        let passed = now.mono_ms.saturating_sub(self.boot.mono_ms) / 1000;
-        let issued = self.trusted.as_ref().map_or(Time(0), |trusted| trusted.catalogue.issued());
-        self.boot.wall.plus(passed).max(issued)
+        let signed = self.trusted.as_ref().map_or(Time(0), |trusted| trusted.catalogue.floor());
+        self.since_boot(now).max(signed)
+    }
+    /// What this machine's own clocks say: the wall clock, and never before the start plus what has
+    /// passed since.
+    fn own_time(&self, now: Stamp) -> Time {
+        now.wall.max(self.since_boot(now))
+    }
+    fn since_boot(&self, now: Stamp) -> Time {
+        self.boot.wall.plus(now.mono_ms.saturating_sub(self.boot.mono_ms) / 1000)
     }
     /// The sum of the ledger.
     #[must_use]

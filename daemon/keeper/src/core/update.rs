@@ -10,6 +10,8 @@ use protocol::frames::{Answer, Stop};
 use protocol::{Bytes, Time, limits};
 use trust::catalogue::{Catalogue, CatalogueError, Files, is_plain};
 
+use crate::authorize::vetters;
+
 use super::effect::Effect;
 use super::event::{Line, Stamp};
 use super::{Core, session};
@@ -150,11 +152,7 @@ impl Core {
             return refuse(line, "incomplete", "the last file has no end", out);
         }
         let new = Files(staging.files);
-        let time = self.trusted_time(now);
-        let updated = Catalogue::update(&self.files, &self.root, &new, time)
-            .map_err(Distrust::Catalogue)
-            .and_then(|(catalogue, files)| Ok((Trusted::of(catalogue)?, files)));
-        match updated {
+        match self.updated(&new, now) {
             Err(why) => {
                 let sentence = ErrorChain(&why).to_string();
                 refuse(line, why.code(), &sentence, out);
@@ -164,6 +162,24 @@ impl Core {
                 self.storing = Some((line, files, trusted));
             }
         }
+    }
+
+    /// Verified over what is trusted. The floor of the trusted catalogue is asked there, not here,
+    /// because a root that replaces a stolen online key replaces its time.
+    fn updated(&self, new: &Files, now: Stamp) -> Result<(Trusted, Files), Distrust> {
+        let time = self.own_time(now);
+        let (catalogue, files) =
+            Catalogue::update(&self.files, &self.root, new, time).map_err(Distrust::Catalogue)?;
+        let next = Trusted::of(catalogue)?;
+        // Whoever one of the two policies withdrew signs neither policy nor roles: the new policy
+        // takes nobody's word back alone, and nobody whom it withdraws signs it.
+        let time = time.max(next.catalogue.floor());
+        let held = self.trusted.as_ref();
+        let counts = |key: &protocol::PublicKey| {
+            next.policy.counts(key, time) && held.is_none_or(|held| held.policy.counts(key, time))
+        };
+        next.catalogue.check_administrators(&counts).map_err(Distrust::Catalogue)?;
+        Ok((next, files))
     }
 
     pub(super) fn catalogue_stored(&mut self, ok: bool, now: Stamp, out: &mut Vec<Effect>) {
@@ -185,7 +201,7 @@ impl Core {
 
 impl Core {
     /// What the new policy takes back does not go on and does not start: runs of people who are
-    /// withdrawn and of scripts that are denied.
+    /// withdrawn, of scripts that are denied, and of scripts that too few others vetted.
     fn withdraw(&mut self, now: Stamp, out: &mut Vec<Effect>) {
         let Some(trusted) = &self.trusted else { return };
         let (policy, time) = (&trusted.policy, self.trusted_time(now));
@@ -195,8 +211,11 @@ impl Core {
             if !known || policy.is_denied_key(&order.dispatch_key) {
                 return Some(format!("{} was withdrawn by policy", order.agent));
             }
+            let entry = trusted.catalogue.script(&order.script.name, order.script.version);
+            let unvetted = |entry| vetters(entry, &trusted.catalogue, policy, time).is_err();
             let denied = policy.is_denied_script(&order.script.digest);
-            denied.then(|| format!("{} was withdrawn by policy", order.script.name))
+            (denied || entry.is_some_and(unvetted))
+                .then(|| format!("{} was withdrawn by policy", order.script.name))
         };
         let gone = self.runs.iter().filter_map(|(run, found)| Some((*run, why(&found.order)?)));
         for (run, why) in gone.collect::<Vec<_>>() {

@@ -193,7 +193,7 @@ fn enrolment(layout: &Layout, now: Time) -> Vec<Finding> {
 }
 
 fn clock(catalogue: &Catalogue, now: Time) -> Finding {
-    let floor = catalogue.issued();
+    let floor = catalogue.floor();
     if now < floor {
         let why = format!("the clock says {now}, but the desk signed something at {floor}");
         wrong("clock", why, "set the clock: `timedatectl set-ntp true`")

@@ -78,6 +78,9 @@ pub(super) fn read(
     let policy = policy_of(&catalogue)?;
     let person = |key: &PublicKey| policy.person_of(key).map(|person| person.name.clone());
     catalogue.check_people(&person).map_err(Untrusted::Catalogue)?;
+    let time = now.max(catalogue.floor());
+    let counts = |key: &PublicKey| policy.counts(key, time);
+    catalogue.check_administrators(&counts).map_err(Untrusted::Catalogue)?;
     card(&policy, &answer.card, token, keys, now)?;
     let ours = spki(&keys.tls.public_key());
     // The gate's own library checks the chain; here it is enough that the leaf is for our key.
@@ -111,8 +114,9 @@ fn card(
     keys: &Keys,
     now: Time,
 ) -> Result<(), Untrusted> {
-    let enrollers = &policy.file().enrollers;
-    let opened = enrollers.iter().find_map(|enroller| {
+    let enrollers = policy.file().enrollers.iter();
+    let mut enrollers = enrollers.filter(|enroller| !policy.is_denied_key(&enroller.key));
+    let opened = enrollers.find_map(|enroller| {
         let card = trust::seal::open_one::<Card>(envelope, &enroller.key).ok()?;
         Some((enroller, card.into_inner()))
     });

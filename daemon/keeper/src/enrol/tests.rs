@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use policy::{Initial, Person, PolicyFile, Profile};
 use protocol::documents::{Card, EnrolAnswer};
 use protocol::frames::encode;
-use protocol::{Digest, EndpointId, Risk};
+use protocol::{Digest, EndpointId, PublicKey, Risk};
 use trust::Signer;
 use trust::catalogue::{Lifetimes, Repository, RepositoryPlan, RoleKeys};
 use trust::seal::seal;
@@ -32,8 +32,11 @@ struct Desk {
 
 impl Desk {
     fn new() -> Self {
+        Self::denying(Vec::new())
+    }
+    fn denying(keys: Vec<PublicKey>) -> Self {
         let public = |name: &str| key(name).public_key();
-        let policy = PolicyFile::initial(Initial {
+        let mut policy = PolicyFile::initial(Initial {
             organisation: "Lab".into(),
             profile: Profile::Solo,
             people: vec![Person {
@@ -51,6 +54,7 @@ impl Desk {
             endpoints_ca: vec![2],
             units: Vec::new(),
         });
+        policy.denied.keys = keys;
         let one = |name: &str| RoleKeys::new(1, [public(name)]);
         let plan = RepositoryPlan {
             root: one("root"),
@@ -135,6 +139,11 @@ fn each_fault_of_an_answer_is_found() {
     });
     assert!(flipped.contains("its catalogue"), "{flipped}");
     assert!(fault(|d| d.enroller = key("somebody")).contains("no enroller"));
+    let denied = |name| Desk::denying(vec![key(name).public_key()]).answer().unwrap_err();
+    assert!(denied("enroller").to_string().contains("no enroller"));
+    let admin = denied("admin");
+    let Untrusted::Catalogue(why) = &admin else { panic!("{admin:?}") };
+    assert_eq!(why.code(), "withdrawn");
     assert!(fault(|d| d.card.name = "lt-1".parse().unwrap()).contains("its name"));
     assert!(fault(|d| d.card.tls_key = Digest([1; 32])).contains("its TLS key"));
     assert!(fault(|d| d.card.record_key = key("x").public_key()).contains("its record key"));

@@ -145,6 +145,10 @@ fn person(name: &str, roles: &[&str]) -> Person {
 
 impl Desk {
     pub(crate) fn new() -> Self {
+        Self::with(|_| ())
+    }
+    /// One whose first policy was changed so.
+    pub(crate) fn with(change: impl FnOnce(&mut PolicyFile)) -> Self {
         let mut policy = PolicyFile::initial(Initial {
             organisation: ORGANISATION.into(),
             profile: Profile::Small,
@@ -156,6 +160,7 @@ impl Desk {
             units: vec!["nginx.service".into()],
         });
         policy.limits.orders_a_minute = 1000;
+        change(&mut policy);
         let base = published(&policy.write().unwrap(), None, START);
         let card = Card {
             endpoint: HERE,
