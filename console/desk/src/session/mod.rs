@@ -133,7 +133,7 @@ impl Session {
         now: Time,
     ) -> Result<Self, SessionError> {
         let (seat, met) = shared::Seat::take(line.connection()?, to).await?;
-        let (policy, floor) = (&agent.policy, agent.catalogue.issued());
+        let (policy, floor) = (&agent.policy, agent.catalogue.floor());
         let (card, hello) = meet::meet(policy, floor, to, &met.card, &met.hello, now)?;
         seat.keep(&hello, met.number).await;
         let (card, card_envelope) = card;
