@@ -84,6 +84,9 @@ def check_statement(checks, name, payload):
     predicate = json.loads(payload)["predicate"]
     effects = predicate["effects"]["digest"]
     checks.that(subjects["effects"] == {"sha256": effects}, f"{name}: the effects' digest")
+    for secret in predicate.get("secrets", []):
+        named = set(secret) == {"handle", "sealed", "not_after"} and len(bytes.fromhex(secret["sealed"])) == 32
+        checks.that(named, f"{name}: a secret by the sha256 of its sealed bytes")
 
 
 def check_odd_envelopes(checks, keys):

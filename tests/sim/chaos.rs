@@ -115,7 +115,7 @@ fn from_child(dice: &mut Dice, run: RunId) -> Event {
         6 => Event::Spawned { run, cgroup: dice.roll(2) == 0 },
         7 => {
             let effects = keeper::record::EffectsSummary::of(&dice.bytes(40));
-            Event::EffectsRead { run, effects }
+            Event::EffectsRead { run, effects, secrets: vec![] }
         }
         _ => Event::SpawnFailed { run, why: "x".into(), reason: "y".into() },
     }

@@ -112,7 +112,27 @@ fn a_one_time_secret_is_in_escrow_before_anybody_has_it() {
     let record = world.record_on(session, 1).unwrap().predicate;
     assert_eq!(record.outcome, Outcome::Succeeded, "{record:?}");
     assert!(!record.kernel_held);
+    // Its digest is in the record, and the bytes that follow it are those.
+    let [secret] = &record.secrets[..] else { panic!("{record:?}") };
+    assert_eq!((secret.handle, secret.not_after), (1, record.accepted.plus(3600)));
+    let escrow = world.on(session, 1).into_iter().find_map(|answer| match answer {
+        Answer::Escrow { sealed, not_after } => Some((sealed.clone(), *not_after)),
+        _ => None,
+    });
+    let (sealed, not_after) = escrow.unwrap();
+    assert_eq!((protocol::Digest::of(&sealed.0), not_after), (secret.sealed, secret.not_after));
     world.settle_and_check();
+}
+
+#[test]
+fn an_interrupted_run_names_the_secret_that_it_had_made() {
+    let mut world = World::new();
+    world.crash = Some(("WriteEscrow", 1));
+    let _ = go(&mut world, "user.reset", Mode::Fix);
+    assert_eq!(world.crashes, 1);
+    world.settle_and_check();
+    let record = &world.records[0].predicate;
+    assert_eq!((record.outcome, record.secrets.len()), (Outcome::Interrupted, 1), "{record:?}");
 }
 
 #[test]
@@ -201,7 +221,8 @@ fn output_is_kept_to_its_limit_and_hashed_to_its_end() {
     let run = *world.spawns.keys().next().unwrap();
     // Out of turn: nobody asked for the effects file yet.
     let effects = keeper::record::EffectsSummary::of(b"");
-    assert!(world.core.step(Event::EffectsRead { run, effects }, world.now).is_empty());
+    let out_of_turn = Event::EffectsRead { run, effects, secrets: vec![] };
+    assert!(world.core.step(out_of_turn, world.now).is_empty());
     let text = "x".repeat(600_000);
     let mut kept = 0;
     for _ in 0..3 {

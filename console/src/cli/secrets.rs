@@ -88,7 +88,9 @@ impl From<SecretError> for Failure {
             SecretError::Home(_) | SecretError::Store(_) | SecretError::Damaged(_) => {
                 (Exit::Broken, None)
             }
-            SecretError::Seal(_) => (Exit::NotVerified, Some("salve verify RUN")),
+            SecretError::Seal(_) | SecretError::NotNamed(_) => {
+                (Exit::NotVerified, Some("salve verify RUN"))
+            }
             SecretError::None(_) => (Exit::Usage, Some("salve status lists unopened secrets")),
             SecretError::NoOrder(_) => (Exit::Usage, None),
             SecretError::NotYours(_) => (Exit::Refused, None),

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use crate::books::BookError;
 use crate::home::HomeError;
 use crate::org::Desk;
+use crate::verify::{names_secret, peek_record};
 
 /// A secret in clear.
 pub struct Opened {
@@ -44,6 +45,9 @@ pub enum SecretError {
     /// The sealed bytes are damaged.
     #[error("the sealed bytes are damaged")]
     Damaged(#[source] protocol::json::BadJson),
+    /// The record names other sealed bytes, or another end.
+    #[error("the record of run {} does not name these sealed bytes", .0.short())]
+    NotNamed(RunId),
     /// They do not open under my key.
     #[error("could not open the secret; it was not marked as opened")]
     Seal(#[source] BadSecret),
@@ -72,6 +76,11 @@ pub fn open_secret(desk: &Desk, run: &RunId, now: Time) -> Result<Opened, Secret
         return Err(SecretError::NotYours(order.agent));
     }
     let endpoint = desk.store.run(*run)?.ok_or(SecretError::None(*run))?.endpoint;
+    // Whoever stood on the way may have put a secret of its own here: it knows all but the record.
+    let record = desk.store.run_record(*run)?.and_then(|bytes| peek_record(&bytes));
+    if !record.is_some_and(|(record, _)| names_secret(&record, &row.sealed, row.not_after)) {
+        return Err(SecretError::NotNamed(*run));
+    }
     let sealed: Sealed = protocol::json::read(&row.sealed).map_err(SecretError::Damaged)?;
     let key = desk.home.agent_sealing_secret(&order.agent)?;
     let clear =

@@ -142,6 +142,7 @@ fn papers(
         order: order.map(|order| order.envelope.clone()),
         dispatch: store.run_dispatch(&arrived.run)?,
         effects: arrived.effects.map(<[u8]>::to_vec),
+        escrow: arrived.escrow.map(|(sealed, until)| (sealed.to_vec(), until)),
         plan: arrived.plan.map(<[u8]>::to_vec),
         card,
         before,

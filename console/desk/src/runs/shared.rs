@@ -82,6 +82,7 @@ fn take(
         record: returned.record.clone(),
         effects: returned.effects.clone(),
         plan: returned.plan.clone(),
+        escrow: returned.escrow.clone(),
         ..papers
     };
     let report = verify::verify_record(&papers, &anchors(agent, &papers.record));

@@ -7,7 +7,7 @@ use protocol::error_chain::ErrorChain;
 use protocol::{Digest, Envelope, PublicKey};
 use trust::{Verified, chain, seal};
 
-use super::{About, Anchors, Judged, KnownAgent, Line, Papers, Report, Standing};
+use super::{About, Anchors, Judged, KnownAgent, Line, Papers, Report, Standing, names_secret};
 
 fn good(about: About, words: impl Into<String>) -> Line {
     Line { about, standing: Standing::Good, words: words.into() }
@@ -62,6 +62,7 @@ pub fn verify_record(papers: &Papers, anchors: &Anchors) -> Report {
     lines.extend(dispatch(papers, &claimed));
     lines.push(effects(papers, &claimed));
     lines.extend(plan(papers, &claimed));
+    lines.extend(secret(papers, &claimed));
     if let Ok(record) = &record {
         lines.push(neighbours(papers, record));
     }
@@ -295,6 +296,19 @@ fn plan(papers: &Papers, claimed: &Record) -> Option<Line> {
         good(About::Plan, format!("sha256 {}", digest.short()))
     } else {
         bad(About::Plan, "it is not the plan that the record names")
+    })
+}
+
+fn secret(papers: &Papers, claimed: &Record) -> Option<Line> {
+    let about = About::Secret;
+    let named = claimed.predicate.secrets.len();
+    Some(match &papers.escrow {
+        None if named == 0 => return None,
+        None => absent(about, format!("{named} sealed, not here; the record names its digest")),
+        Some((sealed, not_after)) if names_secret(claimed, sealed, *not_after) => {
+            good(about, format!("sealed, sha256 {}", Digest::of(sealed).short()))
+        }
+        Some(_) => bad(about, "the sealed bytes are not those that the record names"),
     })
 }
 

@@ -189,6 +189,7 @@ impl Fixture {
                 events: EventsDigest { digest: Digest::of(b""), count: 0, dropped: 0 },
                 limits_hit: Vec::new(),
                 in_flight: None,
+                secrets: Vec::new(),
                 classes: vec!["files".to_owned()],
                 kernel_held: true,
                 defences: BTreeMap::new(),

@@ -126,6 +126,7 @@ pub fn read_folder(path: &Path) -> Result<Papers, FolderError> {
         dispatch: optional("dispatch.json")?,
         effects: optional("effects.jsonl")?,
         plan: optional("plan.json")?,
+        escrow: None,
         card: optional("card.json")?,
         before: optional("before.json")?,
         after: optional("after.json")?,

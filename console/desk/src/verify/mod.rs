@@ -19,7 +19,7 @@ pub use checks::verify_record;
 pub use copy::{CopyReport, own_anchors, verify_copy, verify_lines};
 pub use difference::first_difference;
 pub use folder::{FolderError, export, read_folder};
-pub use papers::{Papers, papers_of, peek_record};
+pub use papers::{Papers, names_secret, papers_of, peek_record};
 
 use protocol::{Digest, RunId};
 use serde::Serialize;
@@ -42,6 +42,8 @@ pub enum About {
     Effects,
     /// What was planned.
     Plan,
+    /// A one-time secret that was made.
+    Secret,
     /// The place among the endpoint's other records.
     Chain,
     /// What decided.
@@ -60,6 +62,7 @@ impl About {
             Self::Dispatch => "dispatch",
             Self::Effects => "effects",
             Self::Plan => "plan",
+            Self::Secret => "secret",
             Self::Chain => "chain",
             Self::Catalogue => "catalogue",
         }

@@ -1,7 +1,7 @@
 //! The papers of one run, byte for byte, from the books. Never rewritten on the way.
 
 use protocol::documents::Record;
-use protocol::{Digest, Envelope, RunId};
+use protocol::{Digest, Envelope, RunId, Time};
 
 use crate::books::{BookError, Books, Paper};
 
@@ -18,6 +18,8 @@ pub struct Papers {
     pub effects: Option<Vec<u8>>,
     /// The plan that was made or that bound the fix.
     pub plan: Option<Vec<u8>>,
+    /// The sealed bytes of a one-time secret, and until when. Not exported: they belong to one person.
+    pub escrow: Option<(Vec<u8>, Time)>,
     /// The endpoint's card at that time.
     pub card: Option<Vec<u8>>,
     /// The record before it in the endpoint's chain.
@@ -32,6 +34,14 @@ pub fn peek_record(envelope: &[u8]) -> Option<(Record, Digest)> {
     let envelope = Envelope::read(envelope).ok()?;
     let record = trust::seal::peek::<Record>(&envelope).ok()?;
     Some((record, envelope.digest()))
+}
+
+/// Whether a record names these sealed bytes and their end.
+#[must_use]
+pub fn names_secret(record: &Record, sealed: &[u8], not_after: Time) -> bool {
+    let digest = Digest::of(sealed);
+    let named = &record.predicate.secrets;
+    named.iter().any(|secret| secret.sealed == digest && secret.not_after == not_after)
 }
 
 /// Collects what the books have of a run; `None` where it has no record.
@@ -57,6 +67,7 @@ pub fn papers_of(books: &Books, run: &RunId) -> Result<Option<Papers>, BookError
         dispatch: books.bytes_of(*run, Paper::Dispatch)?,
         effects: books.bytes_of(*run, Paper::Effects)?,
         plan: books.bytes_of(*run, Paper::Plan)?,
+        escrow: books.escrow(*run)?.map(|row| (row.sealed, row.not_after)),
         record,
         card,
         before,

@@ -1,4 +1,4 @@
-use protocol::documents::{Decision, Record};
+use protocol::documents::{Decision, Record, SealedSecret};
 use protocol::{Digest, EndpointId, Envelope, Refusal};
 use trust::SigningKey;
 
@@ -84,6 +84,33 @@ fn every_altered_paper_is_named_and_the_others_stay_good() {
         (about, words.as_str()),
         (About::Order, "it is not the order that the record names")
     );
+}
+
+#[test]
+fn a_sealed_secret_is_the_one_that_the_record_names() {
+    let f = Fixture::default();
+    let (sealed, until) = (b"sealed".to_vec(), NOW.plus(3600));
+    let named = SealedSecret { handle: 1, sealed: Digest::of(&sealed), not_after: until };
+    let mut p = papers(&f);
+    p.record = signed_with(&f, |record| record.predicate.secrets = vec![named]);
+    let line = |p: &Papers| {
+        let report = verify_record(p, &f.anchors());
+        let line = report.lines.iter().find(|line| line.about == About::Secret).cloned();
+        (report.verified, line.map(|line| line.standing))
+    };
+    assert_eq!(line(&p), (true, Some(Standing::Absent)), "in an export it is not");
+    p.escrow = Some((sealed.clone(), until));
+    assert_eq!(line(&p), (true, Some(Standing::Good)));
+    for other in [(b"swapped".to_vec(), until), (sealed.clone(), until.plus(1))] {
+        p.escrow = Some(other);
+        let (about, words) = only_fault(&verify_record(&p, &f.anchors()));
+        assert_eq!(about, About::Secret);
+        assert_eq!(words, "the sealed bytes are not those that the record names");
+    }
+    let mut p = papers(&f);
+    assert_eq!(line(&p), (true, None));
+    p.escrow = Some((sealed, until));
+    assert_eq!(line(&p), (false, Some(Standing::Bad)), "a record without secrets names none");
 }
 
 #[test]

@@ -22,5 +22,5 @@ pub use order::{ConsentAnswer, ConsentStatement, Identified, Order, ScriptRef};
 pub use recall::{Recall, RecallScope};
 pub use record::{
     ByFunction, Decision, Effects, EndpointRef, EventsDigest, InFlight, OutputDigest,
-    PREDICATE_TYPE, Record, RecordPredicate, RecordSubject, STATEMENT_TYPE,
+    PREDICATE_TYPE, Record, RecordPredicate, RecordSubject, STATEMENT_TYPE, SealedSecret,
 };

@@ -142,6 +142,18 @@ pub struct InFlight {
     pub noun: String,
 }
 
+/// A one-time secret that was made, sealed to the order's signer. Its sealed bytes lie in escrow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealedSecret {
+    /// Its number in the run.
+    pub handle: u32,
+    /// SHA-256 of the sealed bytes as [`crate::frames::Answer::Escrow`] brings them.
+    pub sealed: Digest,
+    /// After this it should no longer be opened.
+    pub not_after: Time,
+}
+
 /// What happened, in the endpoint's words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -198,6 +210,9 @@ pub struct RecordPredicate {
     /// Set where the outcome is `interrupted` and an action had begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight: Option<InFlight>,
+    /// One-time secrets that were made; each was in escrow before the script had it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SealedSecret>,
     /// Profile classes of the run.
     pub classes: Vec<String>,
     /// Whether the kernel held the executor to its permissions (false for mediated classes).

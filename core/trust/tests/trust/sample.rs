@@ -8,7 +8,7 @@ use protocol::documents::{
     Approval, ByFunction, Card, CatalogueVersions, ConsentAnswer, ConsentStatement, Decision,
     Dispatch, Effects, EndpointRef, EnrolRequest, EventsDigest, Head, Hello, Identified,
     JoinRequest, Order, OutputDigest, PREDICATE_TYPE, Recall, RecallScope, Record, RecordPredicate,
-    RecordSubject, STATEMENT_TYPE, ScriptRef, TicketAttestation, TicketState,
+    RecordSubject, STATEMENT_TYPE, ScriptRef, SealedSecret, TicketAttestation, TicketState,
 };
 use protocol::{
     Bytes, Digest, EndpointId, Manifest, Mode, OrderId, Outcome, ParamValue, Refusal, Risk, RunId,
@@ -227,6 +227,11 @@ pub(crate) fn record(order: Digest, card: Digest, counter: u64, previous: Digest
             events: EventsDigest { digest: Digest::of(b"events"), count: 9, dropped: 0 },
             limits_hit: Vec::new(),
             in_flight: None,
+            secrets: vec![SealedSecret {
+                handle: 1,
+                sealed: Digest::of(b"sealed bytes"),
+                not_after: NOW.plus(3600),
+            }],
             classes: vec!["files".to_owned()],
             kernel_held: true,
             defences: BTreeMap::from([("landlock".to_owned(), "ABI 2".to_owned())]),

@@ -112,7 +112,8 @@ effects! {
         /// The run.
         run: RunId,
     },
-    /// Make the run's output durable; read and hash its effects file; answered by `EffectsRead` (empty where none is).
+    /// Make the run's output durable; read and hash its effects file and what is in escrow; answered
+    /// by `EffectsRead` (empty where nothing is).
     ReadEffects {
         /// The run.
         run: RunId,

@@ -1,7 +1,7 @@
 //! What happens to the core. Time and chance come with the event; the core never asks for them.
 
 use hatch::messages::{FromExecutor, FromGate, FromInterpreter};
-use protocol::documents::Sealed;
+use protocol::documents::{Sealed, SealedSecret};
 use protocol::{Bytes, RunId, Time};
 
 use crate::record::EffectsSummary;
@@ -161,6 +161,8 @@ pub enum Event {
         run: RunId,
         /// What the effects file says.
         effects: EffectsSummary,
+        /// The one-time secrets that are in escrow.
+        secrets: Vec<SealedSecret>,
     },
     /// Answers [`super::Effect::Fetch`].
     Fetched {

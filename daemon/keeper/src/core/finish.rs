@@ -1,6 +1,6 @@
 //! The end of a run: its outcome, its record, and who gets it. Once per run.
 
-use protocol::documents::{Decision, InFlight, Order, Record};
+use protocol::documents::{Decision, InFlight, Order, Record, SealedSecret};
 use protocol::frames::{Answer, Event as Live, Stop};
 use protocol::{Bytes, Digest, Envelope, Mode, Outcome, Plan, PlanLine, RunId, Time, json, limits};
 
@@ -12,21 +12,24 @@ use super::session;
 use crate::ledger::{Accepted, Entry, Recorded};
 use crate::record::{self, Account, Basis, EffectsSummary, Ending, judge};
 
+/// What a run left beside its words.
+pub(super) type Left = (EffectsSummary, Vec<SealedSecret>);
+
 impl Core {
     pub(super) fn effects_read(
         &mut self,
         run: RunId,
-        effects: EffectsSummary,
+        left: Left,
         now: Stamp,
         out: &mut Vec<Effect>,
     ) {
         if let Some(accepted) = self.lost.remove(&run) {
-            return self.record_interrupted(&accepted, effects, now, out);
+            return self.record_interrupted(&accepted, left, now, out);
         }
         if self.runs.get(&run).is_none_or(|found| found.stage != Stage::Reading) {
             return;
         }
-        let ended = self.account(run, effects, now, out);
+        let ended = self.account(run, left, now, out);
         let Some(found) = self.runs.remove(&run) else { return };
         if let Some(account) = ended {
             self.write_record(&found.accepted, &found.order, account, out);
@@ -68,7 +71,7 @@ impl Core {
     fn account(
         &mut self,
         run: RunId,
-        effects: EffectsSummary,
+        (effects, secrets): Left,
         now: Stamp,
         out: &mut Vec<Effect>,
     ) -> Option<Account> {
@@ -112,6 +115,7 @@ impl Core {
             effects_digest: report.effects,
             effects_dropped: report.effects_dropped,
             in_flight: in_flight(found, &effects),
+            secrets,
             effects,
             output: found.output_digest(),
             events: found.events_digest(),
@@ -161,7 +165,7 @@ impl Core {
     fn record_interrupted(
         &mut self,
         accepted: &Accepted,
-        effects: EffectsSummary,
+        (effects, secrets): Left,
         now: Stamp,
         out: &mut Vec<Effect>,
     ) {
@@ -178,7 +182,7 @@ impl Core {
         let mut account =
             Account::without_run(Outcome::Interrupted, words, "interrupted".to_owned(), time);
         account.in_flight.clone_from(&effects.in_flight);
-        account.effects = effects;
+        (account.effects, account.secrets) = (effects, secrets);
         self.write_record(accepted, &order, account, out);
         out.push(Effect::Tidy { run: accepted.run });
     }

@@ -122,7 +122,9 @@ impl Core {
             Event::SecretMade { run, handle, secret } => {
                 self.secret_made(run, handle, secret, &mut out);
             }
-            Event::EffectsRead { run, effects } => self.effects_read(run, effects, now, &mut out),
+            Event::EffectsRead { run, effects, secrets } => {
+                self.effects_read(run, (effects, secrets), now, &mut out);
+            }
             Event::Fetched { line, run, found } => self.fetched(line, run, *found, now, &mut out),
             Event::CatalogueStored { ok } => self.catalogue_stored(ok, now, &mut out),
             Event::CertificateStored { ok } => self.certificate_stored(ok, &mut out),

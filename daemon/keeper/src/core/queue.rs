@@ -82,7 +82,7 @@ impl Core {
         let Some(found) = self.runs.get_mut(&run) else { return };
         found.end = end;
         found.stage = Stage::Reading;
-        self.effects_read(run, EffectsSummary::of(b""), now, out);
+        self.effects_read(run, (EffectsSummary::of(b""), Vec::new()), now, out);
     }
 
     /// Takes a run back: a waiting one ends at once, a running one is given its grace.

@@ -41,7 +41,8 @@ impl World {
                 self.shelf.sync_output(&run)?;
                 let bytes = self.shelf.read_effects(&run)?;
                 let effects = EffectsSummary::of(&bytes);
-                return Ok(vec![Event::EffectsRead { run, effects }]);
+                let secrets = self.shelf.secrets(&run)?;
+                return Ok(vec![Event::EffectsRead { run, effects, secrets }]);
             }
             Effect::AppendOutput { run, bytes } => self.shelf.append_output(&run, &bytes.0)?,
             Effect::MakeSecret { run, handle, length, to, info } => {

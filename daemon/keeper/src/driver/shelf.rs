@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use protocol::documents::Sealed;
+use protocol::documents::{Sealed, SealedSecret};
 use protocol::{Bytes, Digest, RunId, Time};
 use serde::{Deserialize, Serialize};
 
@@ -108,19 +108,28 @@ impl Shelf {
         self.reserve.again(|| write(&path, &json))
     }
 
-    fn escrow(&self, run: &RunId) -> Result<Vec<(Bytes, Time)>, FileError> {
+    /// What a run's record says of its secrets.
+    pub(super) fn secrets(&self, run: &RunId) -> Result<Vec<SealedSecret>, FileError> {
+        let named = |(handle, sealed, not_after): (u32, Bytes, Time)| SealedSecret {
+            handle,
+            sealed: Digest::of(&sealed.0),
+            not_after,
+        };
+        Ok(self.escrow(run)?.into_iter().map(named).collect())
+    }
+
+    fn escrow(&self, run: &RunId) -> Result<Vec<(u32, Bytes, Time)>, FileError> {
         let prefix = format!("{run}-");
         let mut found = Vec::new();
         for path in names(&self.layout.escrow())? {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if !name.starts_with(&prefix) {
-                continue;
-            }
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let handle = name.strip_prefix(&prefix).and_then(|handle| handle.parse().ok());
+            let Some(handle) = handle else { continue };
             let wrong = |error: serde_json::Error| failed("read", &path)(error.into());
             let bytes = read_optional(&path)?.unwrap_or_default();
             let escrow: Escrow = serde_json::from_slice(&bytes).map_err(wrong)?;
             let sealed = serde_json::to_vec(&escrow.sealed).map_err(wrong)?;
-            found.push((Bytes(sealed), escrow.not_after));
+            found.push((handle, Bytes(sealed), escrow.not_after));
         }
         Ok(found)
     }
@@ -194,7 +203,7 @@ impl Shelf {
             record,
             plan: plan.map(|plan| plan.bytes),
             effects: Bytes(self.read_effects(run)?),
-            escrow: self.escrow(run)?,
+            escrow: self.escrow(run)?.into_iter().map(|(_, sealed, end)| (sealed, end)).collect(),
         })
     }
 
@@ -243,7 +252,10 @@ mod tests {
         let found = shelf.fetch(&run, Some(Bytes(b"record".to_vec()))).unwrap();
         assert_eq!(found.effects.0, b"{}\n");
         assert_eq!(found.plan, Some(plan.clone()));
+        let digest = Digest::of(&json.0);
         assert_eq!(found.escrow, [(json, Time(99))]);
+        let secrets = shelf.secrets(&run).unwrap();
+        assert_eq!(secrets, [SealedSecret { handle: 3, sealed: digest, not_after: Time(99) }]);
         shelf.drop_plan(&Digest::of(&plan.0)).unwrap();
         assert!(shelf.plans().unwrap().is_empty());
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use protocol::documents::{
     Card, CatalogueVersions, Decision, Effects, EndpointRef, EventsDigest, Head, InFlight, Order,
     OutputDigest, PREDICATE_TYPE, Record, RecordPredicate, RecordSubject, STATEMENT_TYPE,
+    SealedSecret,
 };
 use protocol::{Bytes, Digest, Outcome, RunId, Time, json};
 use trust::{Signer, seal};
@@ -42,6 +43,8 @@ pub struct Account {
     pub limits_hit: Vec<String>,
     /// What was under way, where it was cut off.
     pub in_flight: Option<InFlight>,
+    /// One-time secrets in escrow.
+    pub secrets: Vec<SealedSecret>,
     /// Defences that were on.
     pub defences: BTreeMap<String, String>,
     /// When it ended.
@@ -70,6 +73,7 @@ impl Account {
             events: EventsDigest { digest: nothing, count: 0, dropped: 0 },
             limits_hit: Vec::new(),
             in_flight: None,
+            secrets: Vec::new(),
             defences: BTreeMap::new(),
             ended,
             duration_ms: 0,
@@ -167,6 +171,7 @@ pub fn record(basis: &Basis<'_>, account: Account) -> Record {
             in_flight: account
                 .in_flight
                 .map(|what| InFlight { function: cut(&what.function), noun: cut(&what.noun) }),
+            secrets: account.secrets,
             kernel_held: basis.classes.iter().all(look),
             classes: basis.classes.to_vec(),
             defences: account.defences,

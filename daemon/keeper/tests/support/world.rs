@@ -10,7 +10,7 @@ use keeper::core::{Child, ChildEnd, Core, Effect, Event, Fetched, FreshSecret, L
 use keeper::ledger::{Entry, Ledger};
 use keeper::plans::Plans;
 use keeper::record::EffectsSummary;
-use protocol::documents::{Hello, Record, Sealed};
+use protocol::documents::{Hello, Record, Sealed, SealedSecret};
 use protocol::frames::{Answer, Ask, Phase, decode};
 use protocol::{Bytes, Digest, EffectLine, EffectState, Envelope, Mode, PlanLine, RunId, Time};
 use trust::catalogue::Files;
@@ -49,7 +49,7 @@ pub(crate) struct World {
     ledger: Ledger<MemDisk>,
     files: Files,
     plans: BTreeMap<Digest, Vec<u8>>,
-    escrow: BTreeSet<(RunId, u32)>,
+    escrow: BTreeMap<(RunId, u32), (Bytes, Time)>,
     effects: BTreeMap<RunId, Vec<u8>>,
     /// The renewed certificate on the disk.
     pub(crate) certificate: Option<Bytes>,
@@ -108,7 +108,7 @@ impl World {
             ledger: opened.ledger,
             files,
             plans: BTreeMap::new(),
-            escrow: BTreeSet::new(),
+            escrow: BTreeMap::new(),
             effects: BTreeMap::new(),
             certificate: None,
             shown: Vec::new(),
@@ -236,7 +236,8 @@ impl World {
             Effect::ReadEffects { run } => {
                 let file = self.effects.get(&run).cloned().unwrap_or_default();
                 let effects = EffectsSummary::of(&file);
-                self.events.push_back(Event::EffectsRead { run, effects });
+                let secrets = self.secrets(run);
+                self.events.push_back(Event::EffectsRead { run, effects, secrets });
             }
             Effect::AppendOutput { .. } | Effect::Tidy { .. } => {}
             Effect::MakeSpare => {
@@ -251,8 +252,8 @@ impl World {
                 let secret = Some(FreshSecret { sealed, clear });
                 self.events.push_back(Event::SecretMade { run, handle, secret });
             }
-            Effect::WriteEscrow { run, handle, .. } => {
-                self.escrow.insert((run, handle));
+            Effect::WriteEscrow { run, handle, sealed, not_after } => {
+                self.escrow.insert((run, handle), (sealed, not_after));
             }
             Effect::KeepPlan { digest, bytes, .. } => {
                 self.plans.insert(digest, bytes.0);
@@ -263,7 +264,8 @@ impl World {
             Effect::Fetch { line, run } => {
                 let record = self.ledger.record(&run).unwrap();
                 let effects = Bytes(self.effects.get(&run).cloned().unwrap_or_default());
-                let found = Fetched { record, plan: None, effects, escrow: vec![] };
+                let escrow = self.in_escrow(run).map(|(_, sealed)| sealed.clone()).collect();
+                let found = Fetched { record, plan: None, effects, escrow };
                 self.events.push_back(Event::Fetched { line, run, found: Box::new(found) });
             }
             Effect::ReplaceCatalogue(files) => {
@@ -287,6 +289,17 @@ impl World {
             }
             Effect::Stop => self.stopped = true,
         }
+    }
+
+    fn in_escrow(&self, run: RunId) -> impl Iterator<Item = (u32, &(Bytes, Time))> {
+        self.escrow.range((run, 0)..=(run, u32::MAX)).map(|((_, handle), sealed)| (*handle, sealed))
+    }
+    fn secrets(&self, run: RunId) -> Vec<SealedSecret> {
+        let named = |(handle, (sealed, not_after)): (u32, &(Bytes, Time))| {
+            let (sealed, not_after) = (Digest::of(&sealed.0), *not_after);
+            SealedSecret { handle, sealed, not_after }
+        };
+        self.in_escrow(run).map(named).collect()
     }
 
     fn append(&mut self, entry: &Entry) {
@@ -429,7 +442,7 @@ impl World {
     fn executor_hears(&mut self, run: RunId, message: ToExecutor) {
         let ToExecutor::Secret { handle, clear } = message else { return };
         if clear.is_some() {
-            assert!(self.escrow.contains(&(run, handle)), "clear bytes before the escrow");
+            assert!(self.escrow.contains_key(&(run, handle)), "clear bytes before the escrow");
         }
         if self.children.get(&run).is_some_and(|children| children.one_time) {
             self.finish(run);

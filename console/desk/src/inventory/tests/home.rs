@@ -1,4 +1,4 @@
-use protocol::documents::{CatalogueVersions, Head};
+use protocol::documents::{CatalogueVersions, Head, SealedSecret};
 use protocol::{Digest, EndpointId, Mode, OrderId, RunId, Time};
 use store::{NewEndpoint, NewOrder, NewRecord, Seen};
 
@@ -7,6 +7,7 @@ use crate::home::{Held, Home};
 use crate::inventory::*;
 use crate::org::Desk;
 use crate::org::tests::{NOW, bare};
+use crate::verify::fixture::{self, Fixture, bytes};
 
 struct Room {
     desk: Desk,
@@ -57,6 +58,11 @@ fn order(desk: &Desk, agent: &str) -> (RunId, Digest) {
 
 /// Files a run with a secret sealed to the home's agent.
 fn with_secret(desk: &Desk, agent: &str) -> RunId {
+    with_secret_named(desk, agent, |sealed| Digest::of(sealed))
+}
+
+/// The same; `named` is what the record says of the sealed bytes.
+fn with_secret_named(desk: &Desk, agent: &str, named: fn(&[u8]) -> Digest) -> RunId {
     let (run, order) = order(desk, agent);
     let me = &desk.organisation.me;
     let key = desk.home.agent_sealing_secret(me).unwrap().public().unwrap();
@@ -64,14 +70,19 @@ fn with_secret(desk: &Desk, agent: &str) -> RunId {
     let sealed =
         trust::secret::seal_to(&key, &info, b"one-time-word", crate::chance::fresh().unwrap());
     let sealed = protocol::json::write(&sealed.unwrap()).unwrap();
+    let f = Fixture::default();
+    let mut record = f.record(&f.order());
+    let named = SealedSecret { handle: 1, sealed: named(&sealed), not_after: NOW.plus(3600) };
+    record.predicate.secrets = vec![named];
+    let record = bytes(&fixture::sealed(&record, &f.endpoint));
     let new = NewRecord {
         run,
         order,
         endpoint: ENDPOINT,
         outcome: None,
         ended: None,
-        envelope: b"record",
-        hash: Digest::of(b"record"),
+        envelope: &record,
+        hash: Digest::of(&record),
         place: None,
         effects: None,
         plan: None,
@@ -111,6 +122,16 @@ fn a_colleagues_secret_is_not_ours_and_stays_unopened() {
         refused.to_string(),
         "this secret is sealed for m.ruiz: only their console can open it"
     );
+    assert_eq!(room.desk.store.escrow(run).unwrap().unwrap().opened_at, None);
+}
+
+#[test]
+fn a_secret_that_the_record_does_not_name_is_not_opened() {
+    let room = room();
+    enrol(&room.desk);
+    let run = with_secret_named(&room.desk, "a.kaya", |_| Digest::of(b"other bytes"));
+    let swapped = open_secret(&room.desk, &run, NOW).unwrap_err();
+    assert!(matches!(swapped, SecretError::NotNamed(_)), "{swapped:?}");
     assert_eq!(room.desk.store.escrow(run).unwrap().unwrap().opened_at, None);
 }
 
