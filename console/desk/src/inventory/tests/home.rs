@@ -58,7 +58,7 @@ fn order(desk: &Desk, agent: &str) -> (RunId, Digest) {
 
 /// Files a run with a secret sealed to the home's agent.
 fn with_secret(desk: &Desk, agent: &str) -> RunId {
-    with_secret_named(desk, agent, |sealed| Digest::of(sealed))
+    with_secret_named(desk, agent, Digest::of)
 }
 
 /// The same; `named` is what the record says of the sealed bytes.
