@@ -91,6 +91,11 @@ fn whenever_the_console_is_killed_a_later_command_leaves_exactly_one_note() {
         if moved_out && matches!(moment, Moment::Moves(_)) {
             continue;
         }
+        // Sessions of killed consoles hold their places at the door until their idle time is over.
+        if kills >= 12 {
+            let look = ["check", "lab.count", "--on", "pc"];
+            wait_for("a place at the door", 60, || (lab.salve(&look).code != 5).then_some(()));
+        }
         let ticket = bench::ticket(&lab, &format!("killed at {moment:?}"), "pc");
         let before = bench::executions();
         let mut console = bench::fix_command(&lab, &ticket).spawn().expect("salve");
@@ -103,7 +108,10 @@ fn whenever_the_console_is_killed_a_later_command_leaves_exactly_one_note() {
         });
         for run in bench::runs(&lab, &ticket) {
             if run["outcome"].is_null() {
-                lab.salve(&["runs", "follow", run["id"].as_str().expect("an id")]);
+                let follow = ["runs", "follow", run["id"].as_str().expect("an id")];
+                wait_for("a place at the door", 60, || {
+                    (lab.salve(&follow).code != 5).then_some(())
+                });
             }
         }
         let ran = bench::executions() - before;
