@@ -24,7 +24,8 @@ const CONDITION: [&str; 12] = [
     "/var/lib/apt/lists",
     "/run/reboot-required.pkgs",
 ];
-/// What the functions of `user` read beside that: passwords are nobody else's business.
+/// What the functions of `user` read beside that, and the tallies of failed sign-ins: passwords are
+/// nobody else's business.
 const PASSWORDS: &str = "/etc/shadow";
 /// What `service.log` reads.
 const JOURNALS: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
@@ -55,9 +56,8 @@ pub(crate) fn profile(run: &Run) -> ExecutorProfile {
     profile.read.extend(held);
     profile.read.extend(run.certificates.iter().map(|path| run.root.at(path)));
     let tallies = run.root.at(&people::tallies(&run.root));
-    profile.read.push(tallies.clone());
     if run.guard.reaches("user") {
-        profile.read.push(run.root.at(PASSWORDS));
+        profile.read.extend([run.root.at(PASSWORDS), tallies.clone()]);
     }
     if run.guard.nouns("service.log").is_some() {
         profile.read.extend(own(&JOURNALS));
@@ -89,7 +89,10 @@ mod tests {
         let reads = |grants: &[(&str, &[&str])], classes: &[&str], mode| {
             let made = open(&tree, start(mode, grants, classes));
             let profile = profile(&made.run);
-            profile.read.contains(&tree.root.at(PASSWORDS))
+            let tallies = tree.root.at(&people::tallies(&tree.root));
+            let passwords = profile.read.contains(&tree.root.at(PASSWORDS));
+            assert_eq!(passwords, profile.read.contains(&tallies), "tallies go with passwords");
+            passwords
         };
         for mode in [Mode::Check, Mode::Plan, Mode::Fix] {
             assert!(!reads(&[], &[], mode));

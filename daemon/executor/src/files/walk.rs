@@ -14,9 +14,14 @@ use crate::run::Run;
 
 /// Deepest folder below a base that is entered: one descriptor a level.
 const DEPTH_MAX: usize = 64;
-/// Most names read of one folder: whoever may write there decides how many there are, and they
-/// are held in memory until they are in order.
-const NAMES_MAX: usize = 1_000_000;
+/// Most bytes of names held at once, of a folder and those above it: whoever may write there decides
+/// how many there are, and they are in memory until they are in order. A million of ordinary length,
+/// and half of what an executor may take.
+const NAMES_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// What a name takes beside its bytes: its place in the list and the allocator's own.
+const NAME_COST: usize = 64;
+
+const _: () = assert!(NAMES_BYTES_MAX as u64 * 2 <= limits::EXECUTOR_MEMORY_BYTES);
 
 /// What a walk gave.
 #[derive(Debug)]
@@ -33,11 +38,19 @@ struct Walk<'a> {
     folders: bool,
     base: usize,
     shown: &'a str,
+    /// Bytes of the names of the folders that are open.
+    held: usize,
+    /// Most of them.
+    most: usize,
     walked: Walked,
 }
 
 /// Walks all places of a permitted pattern.
 pub(crate) fn walk(run: &Run, text: &str, folders: bool) -> Result<Walked, Fail> {
+    walk_within(run, text, folders, NAMES_BYTES_MAX)
+}
+
+fn walk_within(run: &Run, text: &str, folders: bool, most: usize) -> Result<Walked, Fail> {
     let (pattern, bases) = run.places.pattern(text).ok_or_else(|| {
         Fail::new("not_permitted", format!("`{text}` is not among the patterns of `fs.find`"))
     })?;
@@ -47,7 +60,8 @@ pub(crate) fn walk(run: &Run, text: &str, folders: bool) -> Result<Walked, Fail>
         let Ok(_person) = base.enter() else { continue };
         let Ok(fd) = base.open() else { continue };
         let (clock, shown) = (run.clock, base.shown());
-        let mut walk = Walk { clock, pattern, folders, base: *number, shown, walked };
+        let mut walk =
+            Walk { clock, pattern, folders, base: *number, shown, held: 0, most, walked };
         walk.folder(fd, &mut Vec::new())?;
         walked = walk.walked;
     }
@@ -59,16 +73,19 @@ impl Walk<'_> {
         self.clock.check()?;
         // A folder that cannot be listed any more is a folder without matches.
         let Ok(mut folder) = Dir::new(fd) else { return Ok(()) };
+        let before = self.held;
         let mut entries = Vec::new();
         while let Some(Ok(entry)) = folder.read() {
             match entry.file_name().to_str() {
                 Ok("." | "..") => {}
-                Ok(_) if entries.len() >= NAMES_MAX => {
-                    let text = self.pattern.text();
-                    let message = format!("more than {NAMES_MAX} names in one folder of {text}");
+                Ok(_) if self.held > self.most => {
+                    let message = format!("too many names in folders of {}", self.pattern.text());
                     return Err(Fail::new("too_many", message));
                 }
-                Ok(name) => entries.push((name.to_owned(), entry.file_type())),
+                Ok(name) => {
+                    self.held = self.held.saturating_add(name.len()).saturating_add(NAME_COST);
+                    entries.push((name.to_owned(), entry.file_type()));
+                }
                 Err(_) => self.walked.odd += 1,
             }
         }
@@ -102,6 +119,7 @@ impl Walk<'_> {
             }
             names.pop();
         }
+        self.held = before;
         Ok(())
     }
 
@@ -145,5 +163,30 @@ fn found(
         on_disk: super::on_disk(stat),
         links: super::links(stat),
         folder,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, put};
+    use protocol::Mode;
+
+    #[test]
+    fn names_are_held_of_open_folders_only() {
+        let tree = testing::machine();
+        for folder in 0..4 {
+            (0..4).for_each(|n| put(&tree.root, &format!("/tmp/d{folder}/f{n}"), ""));
+        }
+        let grants: &[(&str, &[&str])] = &[("fs.find", &["/tmp/**"])];
+        let made = testing::open(&tree, testing::start(Mode::Check, grants, &[]));
+        let walk = |names: usize| {
+            // The last name that is read is added when all before it are within the bound.
+            let found = walk_within(&made.run, "/tmp/**", false, (names - 1) * (NAME_COST + 2));
+            found.map(|walked| walked.found.len()).map_err(|fail| fail.code)
+        };
+        // Four folders and the files of one of them, never of all.
+        assert_eq!(walk(8), Ok(16));
+        assert_eq!(walk(7), Err("too_many"));
     }
 }
