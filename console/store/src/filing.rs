@@ -74,6 +74,9 @@ impl Store {
             let filed = match before {
                 Some((Some(hash), was_good)) if hash == new.hash.to_string() => {
                     if was_good == Some(true) || !good {
+                        // A line that broke behind the record left the secret out: it comes with the
+                        // same record, when that is fetched again.
+                        keep_secret(db, new)?;
                         return Ok(Filed::Again);
                     }
                     Filed::Replaced
@@ -89,13 +92,7 @@ impl Store {
                 Some((None, _)) | None => Filed::New,
             };
             upsert(db, new, now)?;
-            if let Some((sealed, not_after)) = new.escrow {
-                db.execute(
-                    "INSERT INTO escrow (run, order_digest, sealed, not_after)
-                     VALUES (?1, ?2, ?3, ?4) ON CONFLICT (run) DO NOTHING",
-                    (new.run.to_string(), new.order.to_string(), sealed, row::stamp(not_after)),
-                )?;
-            }
+            keep_secret(db, new)?;
             settle(db, &new.order.to_string(), now)?;
             if let Some((key, ticket, payload)) = &new.reply {
                 db.execute(
@@ -109,6 +106,25 @@ impl Store {
             Ok(filed)
         })
     }
+}
+
+/// The first one stays, until a record that verifies brings its own.
+fn keep_secret(db: &Transaction<'_>, new: &NewRecord<'_>) -> Result<(), Fault> {
+    let Some((sealed, not_after)) = new.escrow else { return Ok(()) };
+    db.execute(
+        "INSERT INTO escrow (run, order_digest, sealed, not_after)
+         VALUES (?1, ?2, ?3, ?4) ON CONFLICT (run) DO UPDATE
+         SET sealed = excluded.sealed, not_after = excluded.not_after
+         WHERE ?5 AND opened_at IS NULL",
+        (
+            new.run.to_string(),
+            new.order.to_string(),
+            sealed,
+            row::stamp(not_after),
+            new.unverified.is_none(),
+        ),
+    )?;
+    Ok(())
 }
 
 fn upsert(db: &Transaction<'_>, new: &NewRecord<'_>, now: Time) -> Result<(), Fault> {

@@ -8,7 +8,7 @@ use store::{
 use tickets::{Key, KeyKind};
 
 use crate::notes::{self, Absent, Told};
-use crate::verify::{self, Anchors, Papers, Report, peek_record};
+use crate::verify::{self, Anchors, Papers, Report, names_secret, peek_record};
 
 /// What came back for one run.
 #[derive(Debug, Clone)]
@@ -95,8 +95,11 @@ pub fn file(
         card: arrived.card,
         unverified: report.fault.as_deref(),
         // A secret of a record that does not verify is kept all the same: only its one receiver
-        // can open it, and there may be no second one.
-        escrow: arrived.escrow,
+        // can open it, and there may be no second one. One that its record does not name would
+        // keep the real one out.
+        escrow: arrived.escrow.filter(|(sealed, until)| {
+            claimed.as_ref().is_some_and(|(record, _)| names_secret(record, sealed, *until))
+        }),
         reply: reply
             .as_ref()
             .map(|(ticket, text)| (reply_key.as_str(), ticket.clone(), text.as_str())),

@@ -1,7 +1,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use protocol::documents::{Head, Order, TicketState};
+use protocol::documents::{Head, Order, SealedSecret, TicketState};
 use protocol::{Digest, Outcome, RunId, TicketId, Time};
 use store::{Filed, OutboxState, Store};
 use tickets::contract::{self, Fake, Fault};
@@ -54,6 +54,10 @@ impl Room {
     }
 
     fn file(&self, order: &Order, record: &[u8]) -> Filing {
+        self.file_with(order, record, None)
+    }
+
+    fn file_with(&self, order: &Order, record: &[u8], escrow: Option<(&[u8], Time)>) -> Filing {
         let digest = sealed(order, &self.f.agent).digest();
         let arrived = Arrived {
             run: RunId::of(&digest, &Fixture::id(), 0),
@@ -63,7 +67,7 @@ impl Room {
             effects: Some(EFFECTS),
             plan: None,
             card: None,
-            escrow: None,
+            escrow,
         };
         file(&self.store, &arrived, &self.f.anchors(), NOW).unwrap()
     }
@@ -494,4 +498,31 @@ fn an_order_whose_command_was_killed_before_sending_is_swept_after_an_hour_and_n
     other.id = protocol::OrderId([8; 16]);
     room.send(&other);
     assert_eq!(sweep(&room.store, NOW.plus(999_999)).unwrap(), 0);
+}
+
+#[test]
+fn only_a_secret_that_the_record_names_is_kept_and_it_may_come_later() {
+    let room = room();
+    let order = room.f.order();
+    let run = room.send(&order);
+    let (ours, until) = (b"{\"ours\":1}".as_slice(), NOW.plus(3600));
+    let mut record = room.f.record(&order);
+    let sha256 = protocol::Digest::of(ours);
+    record.predicate.secrets = vec![SealedSecret { handle: 0, sealed: sha256, not_after: until }];
+    let signed = bytes(&sealed(&record, &room.f.endpoint));
+    let kept = || room.store.escrow(&run).unwrap().map(|row| row.sealed);
+
+    let swapped = room.file_with(&order, &signed, Some((b"{}", until)));
+    assert_eq!((swapped.filed, swapped.report.verified), (Filed::New, false));
+    assert_eq!(kept(), None);
+    // Its own record would name it, but nobody signed that: the good one takes its place.
+    record.predicate.secrets[0].sealed = protocol::Digest::of(b"{}");
+    let forged = bytes(&sealed(&record, &room.f.agent));
+    room.file_with(&order, &forged, Some((b"{}", until)));
+    // The line broke behind the record: the secret comes when it is asked for again.
+    let cut = room.file(&order, &signed);
+    assert_eq!((cut.filed, cut.report.verified), (Filed::Replaced, true));
+    let whole = room.file_with(&order, &signed, Some((ours, until)));
+    assert_eq!((whole.filed, whole.report.verified), (Filed::Again, true));
+    assert_eq!(kept().as_deref(), Some(ours));
 }
