@@ -50,7 +50,7 @@ pub(crate) struct Session {
 impl Session {
     /// Whether the deadline has passed.
     pub(crate) fn over(&self) -> bool {
-        self.host.try_borrow().is_ok_and(|host| host.elapsed_ms() > self.limit_ms)
+        self.host.try_borrow_mut().is_ok_and(|mut host| host.elapsed_ms() > self.limit_ms)
     }
 }
 
@@ -70,12 +70,32 @@ impl fmt::Debug for Script {
     }
 }
 
-impl Script {
+/// An engine that no script has used yet. Making one takes as long as reading a short script, and
+/// can be done before the script is there.
+pub struct Reader {
+    engine: Engine,
+    slot: Slot,
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader").finish_non_exhaustive()
+    }
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        let slot = Slot::default();
+        Self { engine: engine(&slot), slot }
+    }
+}
+
+impl Reader {
     /// Parses a script; runs nothing of it.
     ///
     /// # Errors
     /// A fault of rule `source-size` or `parse`.
-    pub fn compile(source: &str) -> Result<Self, Fault> {
+    pub fn compile(self, source: &str) -> Result<Script, Fault> {
         if source.len() > limits::SCRIPT_BYTES_MAX {
             let why = format!(
                 "{} bytes; a script has at most {}",
@@ -84,10 +104,19 @@ impl Script {
             );
             return Err(Fault::file("source-size", why));
         }
-        let slot = Slot::default();
-        let engine = engine(&slot);
+        let Self { engine, slot } = self;
         let ast = engine.compile(source).map_err(|error| parse_fault(source, &error))?;
-        Ok(Self { engine, ast, slot })
+        Ok(Script { engine, ast, slot })
+    }
+}
+
+impl Script {
+    /// Parses a script with an engine of its own; runs nothing of it.
+    ///
+    /// # Errors
+    /// As [`Reader::compile`].
+    pub fn compile(source: &str) -> Result<Self, Fault> {
+        Reader::default().compile(source)
     }
 }
 

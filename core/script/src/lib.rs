@@ -16,6 +16,6 @@ mod modules;
 mod run;
 mod words;
 
-pub use engine::Script;
+pub use engine::{Reader, Script};
 pub use fault::{Fault, Finding, ScriptFault, faults_text};
 pub use run::{Ending, RunReport, ScriptHost, SharedHost, run};

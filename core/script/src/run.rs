@@ -26,8 +26,9 @@ pub trait ScriptHost: Host {
     fn found(&mut self, finding: &Finding);
     /// The script printed.
     fn print(&mut self, text: &str);
-    /// Milliseconds since the run began.
-    fn elapsed_ms(&self) -> u64;
+    /// Milliseconds since the run began. Asked every few hundred operations: a host that holds
+    /// something back may let it go here.
+    fn elapsed_ms(&mut self) -> u64;
 }
 
 /// A host that the engine's functions share with the caller for the length of a run.

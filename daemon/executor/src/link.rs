@@ -13,14 +13,18 @@ pub(crate) struct Lost;
 
 /// The keeper.
 pub(crate) trait Keeper: std::fmt::Debug {
-    /// Tells it something.
+    /// Tells it something, not later than the next [`Keeper::flush`].
     fn tell(&mut self, message: &FromExecutor) -> Result<(), Lost>;
-    /// Waits for what it says.
+    /// All that was told is on its way: before a wait, and within a call that takes its time.
+    fn flush(&mut self) -> Result<(), Lost>;
+    /// Waits for what it says, which is an answer to what it was told.
     fn hear(&mut self, until: Deadline) -> Result<ToExecutor, Lost>;
 }
 
 /// The interpreter.
 pub(crate) trait Peer {
+    /// Whether another message has come already: hearing it is no wait.
+    fn has_more(&self) -> bool;
     /// Its next message; none once it said that it is done or is gone.
     fn hear(&mut self) -> Result<Option<ToHost>, Lost>;
     /// Answers its call; whether the answer was small enough to be sent.

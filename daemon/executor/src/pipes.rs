@@ -22,9 +22,13 @@ pub(crate) struct KeeperPipes {
 
 impl Keeper for KeeperPipes {
     fn tell(&mut self, message: &FromExecutor) -> Result<(), Lost> {
-        self.to.send(message).map_err(|_| Lost)
+        self.to.put(message).map_err(|_| Lost)
+    }
+    fn flush(&mut self) -> Result<(), Lost> {
+        self.to.flush_all().map_err(|_| Lost)
     }
     fn hear(&mut self, until: Deadline) -> Result<ToExecutor, Lost> {
+        self.flush()?;
         // The keeper speaks only when it was asked, so nothing is read ahead of this wait.
         let mut fds = [PollFd::from_borrowed_fd(self.from.as_fd(), PollFlags::IN)];
         loop {
@@ -49,6 +53,9 @@ pub(crate) struct PeerPipes {
 }
 
 impl Peer for PeerPipes {
+    fn has_more(&self) -> bool {
+        self.from.has_more()
+    }
     fn hear(&mut self) -> Result<Option<ToHost>, Lost> {
         match self.from.recv() {
             Ok(message) => Ok(message),

@@ -151,9 +151,9 @@ impl Run {
         self.keeper.tell(&FromExecutor::Event(event))
     }
 
-    /// Live news from within a call.
+    /// Live news from within a call, which may take its time: told at once.
     pub(crate) fn news(&mut self, event: Event) -> Result<(), Fail> {
-        self.event(event).map_err(lost)
+        self.event(event).and_then(|()| self.keeper.flush()).map_err(lost)
     }
 
     /// Counts a sentence of one kind; false once there were too many.
@@ -244,7 +244,8 @@ impl Run {
         report.drift = self.book.drift().map(str::to_owned);
         report.effects = Some(self.effects.digest());
         report.effects_dropped = self.effects.dropped();
-        self.keeper.tell(&FromExecutor::Finished(Box::new(report)))
+        self.keeper.tell(&FromExecutor::Finished(Box::new(report)))?;
+        self.keeper.flush()
     }
 
     fn dispatch(&mut self, call: &Checked<'_>) -> Result<Value, Fail> {

@@ -19,7 +19,11 @@ pub(crate) fn serve(run: &mut Run, peer: &mut dyn Peer) -> Result<(), Lost> {
 }
 
 fn listen(run: &mut Run, peer: &mut dyn Peer) -> Result<(), Lost> {
-    while let Some(message) = peer.hear()? {
+    loop {
+        if !peer.has_more() {
+            run.keeper.flush()?;
+        }
+        let Some(message) = peer.hear()? else { break };
         match message {
             ToHost::Phase(phase) => run.phase(phase)?,
             ToHost::Call(call) => answer(run, peer, &call)?,

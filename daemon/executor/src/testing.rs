@@ -84,6 +84,9 @@ impl Keeper for Heard {
         self.messages.borrow_mut().push(message.clone());
         Ok(())
     }
+    fn flush(&mut self) -> Result<(), Lost> {
+        Ok(())
+    }
     fn hear(&mut self, _: crate::clock::Deadline) -> Result<ToExecutor, Lost> {
         let handle = self.messages.borrow().iter().rev().find_map(|message| match message {
             FromExecutor::OneTime { handle, .. } => Some(*handle),

@@ -50,11 +50,11 @@ impl Reader {
                 return Ok(Some(frames::decode(&frame)?));
             }
             self.pipe.readable().await?;
-            let mut part = vec![0u8; READ_BYTES];
-            match self.pipe.try_read(&mut part) {
+            let mut part = Vec::with_capacity(READ_BYTES);
+            match self.pipe.try_read_buf(&mut part) {
                 Ok(0) if self.deframer.is_mid_frame() => return Err(PipeFault::Cut),
                 Ok(0) => return Ok(None),
-                Ok(len) => self.deframer.push(part.get(..len).unwrap_or_default()),
+                Ok(_) => self.deframer.push(&part),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error.into()),
             }

@@ -1,8 +1,9 @@
 //! Messages over pipes: a length of four bytes, then CBOR. Never trusts the length, never holds
 //! more than one message and what was read behind it.
 //!
-//! Children read and write blocking; the keeper, who waits for nobody, uses the other pair of
-//! calls ([`Inbox::poll_recv`], [`Outbox::queue`] and [`Outbox::flush`]) on the same types.
+//! Children read and write blocking, and may hold small messages back until they wait themselves
+//! ([`Outbox::put`]); the keeper, who waits for nobody, uses the other pair of calls
+//! ([`Inbox::poll_recv`], [`Outbox::queue`] and [`Outbox::flush`]) on the same types.
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -10,11 +11,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use minicbor::{Decode, Encode};
 use protocol::frames::{Deframer, FrameError, decode, encode};
 use protocol::limits::HATCH_BYTES_MAX;
+use rustix::buffer::spare_capacity;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 /// Bytes taken from a pipe at once: what a pipe holds by default.
 const READ_BYTES: usize = 64 * 1024;
+/// Most bytes that [`Outbox::put`] holds back.
+const HELD_BYTES_MAX: usize = 32 * 1024;
 
 /// Why a message did not cross.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +94,12 @@ impl Inbox {
         Ok(Self::from_fd(fd))
     }
 
+    /// Whether what was read may hold another message: reading it may not wait.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        self.deframer.is_mid_frame()
+    }
+
     /// Waits for the next message; none where the other side closed between two messages.
     ///
     /// # Errors
@@ -114,11 +124,12 @@ impl Inbox {
             if let Some(frame) = self.deframer.next_frame(self.max)? {
                 return Ok(Polled::Message(decode(&frame)?));
             }
-            part.resize(READ_BYTES, 0);
-            match rustix::io::read(&self.fd, &mut part) {
+            part.clear();
+            part.reserve_exact(READ_BYTES);
+            match rustix::io::read(&self.fd, spare_capacity(&mut part)) {
                 Ok(0) if self.deframer.is_mid_frame() => return Err(PipeError::Cut),
                 Ok(0) => return Ok(Polled::Closed),
-                Ok(len) => self.deframer.push(part.get(..len).unwrap_or_default()),
+                Ok(_) => self.deframer.push(&part),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(Polled::Empty),
                 Err(source) => return Err(PipeError::Io { what: "read", source }),
@@ -159,19 +170,34 @@ impl Outbox {
         Ok(Self { fd, waiting: VecDeque::new(), bound, max: HATCH_BYTES_MAX })
     }
 
-    /// Writes one message and waits until the pipe has all of it.
+    /// Writes one message, behind those that were held back, and waits until the pipe has all of it.
     ///
     /// # Errors
     /// [`PipeError::Gone`] where nobody reads, [`PipeError::Frame`] where it is too large.
     pub fn send<M: Encode<()>>(&mut self, message: &M) -> Result<(), PipeError> {
-        let bytes = encode(message, self.max)?;
-        let mut rest = bytes.as_slice();
-        while !rest.is_empty() {
-            let len = write_some(&self.fd, rest)?
-                .ok_or(PipeError::Io { what: "write", source: Errno::AGAIN })?;
-            rest = rest.get(len..).unwrap_or_default();
+        self.waiting.extend(encode(message, self.max)?);
+        self.flush_all()
+    }
+
+    /// Holds one message back until the next [`Outbox::send`] or [`Outbox::flush_all`], so that
+    /// many small ones wake the other side once. Past 32 KiB all of it is written at once.
+    ///
+    /// # Errors
+    /// As [`Outbox::send`].
+    pub fn put<M: Encode<()>>(&mut self, message: &M) -> Result<(), PipeError> {
+        self.waiting.extend(encode(message, self.max)?);
+        if self.waiting.len() > HELD_BYTES_MAX { self.flush_all() } else { Ok(()) }
+    }
+
+    /// Writes what was held back and waits until the pipe has all of it.
+    ///
+    /// # Errors
+    /// [`PipeError::Gone`] where nobody reads.
+    pub fn flush_all(&mut self) -> Result<(), PipeError> {
+        if self.flush()? {
+            return Ok(());
         }
-        Ok(())
+        Err(PipeError::Io { what: "write", source: Errno::AGAIN })
     }
 
     /// Puts one message behind those that wait; [`Outbox::flush`] writes it.
@@ -278,6 +304,25 @@ mod tests {
         assert_eq!(inbox.recv().unwrap(), Some(FromGate::Closed { session: 3 }));
         assert_eq!(inbox.recv().unwrap(), Some(frame(9)));
         assert_eq!(inbox.recv::<FromGate>().unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_held_back_comes_in_order_and_as_one() {
+        let (read, write) = pair().unwrap();
+        let mut inbox = Inbox::nonblocking(read).unwrap();
+        let mut outbox = Outbox::from_fd(write);
+        outbox.put(&FromGate::Closed { session: 3 }).unwrap();
+        outbox.put(&FromGate::Closed { session: 4 }).unwrap();
+        assert_eq!(inbox.poll_recv::<FromGate>().unwrap(), Polled::Empty);
+        outbox.send(&frame(9)).unwrap();
+        assert!(!inbox.has_more());
+        assert_eq!(inbox.recv().unwrap(), Some(FromGate::Closed { session: 3 }));
+        assert!(inbox.has_more());
+        assert_eq!(inbox.recv().unwrap(), Some(FromGate::Closed { session: 4 }));
+        assert_eq!(inbox.recv().unwrap(), Some(frame(9)));
+        // Never more than a little.
+        outbox.put(&frame(HELD_BYTES_MAX)).unwrap();
+        assert_eq!(inbox.recv().unwrap(), Some(frame(HELD_BYTES_MAX)));
     }
 
     #[test]

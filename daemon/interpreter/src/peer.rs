@@ -11,6 +11,8 @@ use protocol::limits;
 use script::ScriptHost;
 use surface::{Call, Host, HostError, Value};
 
+/// How long what a script printed may wait for more, milliseconds of the run.
+const HELD_MS_MAX: u64 = 20;
 /// Most text in one message: what is printed may be as long as a message, which has a head too.
 const PRINT_BYTES_MAX: usize = limits::PEER_BYTES_MAX / 8;
 
@@ -21,6 +23,8 @@ pub(crate) struct Peer {
     inbox: ManuallyDrop<Inbox>,
     outbox: ManuallyDrop<Outbox>,
     began: Instant,
+    /// Since when something is held back, milliseconds of the run.
+    held: Option<u64>,
     lost: bool,
 }
 
@@ -28,7 +32,7 @@ impl Peer {
     #[expect(clippy::disallowed_methods, reason = "the driver: the run's clock begins here")]
     pub(crate) fn new(inbox: Inbox, outbox: Outbox) -> Self {
         let (inbox, outbox) = (ManuallyDrop::new(inbox), ManuallyDrop::new(outbox));
-        Self { inbox, outbox, began: Instant::now(), lost: false }
+        Self { inbox, outbox, began: Instant::now(), held: None, lost: false }
     }
 
     /// Whether the executor has gone.
@@ -42,9 +46,23 @@ impl Peer {
     }
 
     fn tell(&mut self, message: &ToHost) {
+        self.held = None;
         if !self.lost && self.outbox.send(message).is_err() {
             self.lost = true;
         }
+    }
+
+    /// Tells it with the next call, or as soon as the clock is looked at after a while: ten lines
+    /// in a row are one message to wake up for.
+    fn tell_soon(&mut self, message: &ToHost) {
+        self.held = self.held.or(Some(self.now_ms()));
+        if !self.lost && self.outbox.put(message).is_err() {
+            self.lost = true;
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn ask(&mut self, call: &Call) -> Option<FromHost> {
@@ -83,15 +101,20 @@ impl ScriptHost for Peer {
         loop {
             let cut = rest.floor_char_boundary(PRINT_BYTES_MAX);
             let (part, left) = rest.split_at_checked(cut).unwrap_or((rest, ""));
-            self.tell(&ToHost::Print(part.to_owned()));
+            self.tell_soon(&ToHost::Print(part.to_owned()));
             rest = left;
             if rest.is_empty() {
                 return;
             }
         }
     }
-    fn elapsed_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn elapsed_ms(&mut self) -> u64 {
+        let now = self.now_ms();
+        if self.held.is_some_and(|since| now.saturating_sub(since) > HELD_MS_MAX) {
+            self.held = None;
+            self.lost |= self.outbox.flush_all().is_err();
+        }
+        now
     }
 }
 

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use hatch::{Finding, ScriptFault};
 use protocol::Mode;
 use protocol::frames::Phase;
-use script::{RunReport, Script, SharedHost, run};
+use script::{Reader, RunReport, SharedHost, run};
 use surface::Value;
 
 use crate::peer::{Peer, sent};
@@ -45,10 +45,10 @@ pub(crate) struct Served {
 }
 
 /// Compiles and runs; tells the executor when no more calls come.
-pub(crate) fn serve(job: &Job, peer: Peer) -> Served {
+pub(crate) fn serve(reader: Reader, job: &Job, peer: Peer) -> Served {
     let peer = Rc::new(RefCell::new(peer));
     let shared: SharedHost = Rc::clone(&peer) as SharedHost;
-    let report = match Script::compile(&job.source) {
+    let report = match reader.compile(&job.source) {
         Ok(script) => {
             // The process ends next: taking the engine apart would only cost time.
             let script = ManuallyDrop::new(script);

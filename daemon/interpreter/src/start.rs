@@ -12,6 +12,7 @@ use hatch::pipe::{Inbox, Outbox};
 use hatch::{FromInterpreter, Prepare, ToInterpreter, fds, inherited, lock};
 use protocol::error_chain::ErrorChain;
 use protocol::limits;
+use script::Reader;
 
 use crate::peer::Peer;
 use crate::serve::{Job, exit, serve};
@@ -61,12 +62,14 @@ fn start() -> Result<u8, NotStarted> {
     };
     let defences = lock::interpreter(nobody, &exceptions)?;
     keeper.send(&FromInterpreter::Ready { defences })?;
+    // Its script may still be on its way.
+    let reader = Reader::default();
     let Some(ToInterpreter::Start { source, mode, parameters, limit_ms }) = keeper_in.recv()?
     else {
         return Err(NotStarted::NothingToDo);
     };
     let job = Job { source, mode, parameters, limit_ms };
-    let served = serve(&job, Peer::new(peer_in, peer_out));
+    let served = serve(reader, &job, Peer::new(peer_in, peer_out));
     let ended = FromInterpreter::Ended { findings: served.findings, fault: served.fault };
     keeper.send(&ended)?;
     Ok(served.code)

@@ -150,7 +150,7 @@ impl ScriptHost for FakeHost {
         self.heard.printed.push(text.to_owned());
     }
     /// A millisecond for each look, so that waiting costs no time and loops still end.
-    fn elapsed_ms(&self) -> u64 {
+    fn elapsed_ms(&mut self) -> u64 {
         self.clock.set(self.clock.get().saturating_add(1));
         self.clock.get()
     }

@@ -108,6 +108,9 @@ impl Keeper for Gone {
     fn tell(&mut self, _: &FromExecutor) -> Result<(), Lost> {
         Err(Lost)
     }
+    fn flush(&mut self) -> Result<(), Lost> {
+        Err(Lost)
+    }
     fn hear(&mut self, _: crate::clock::Deadline) -> Result<hatch::ToExecutor, Lost> {
         Err(Lost)
     }

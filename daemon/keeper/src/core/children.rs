@@ -138,7 +138,7 @@ impl Core {
             found.end = End::Broken(reason, why);
         }
         found.stage = Stage::Reading;
-        out.push(Effect::ReadEffects { run });
+        out.push(found.read_effects());
     }
 
     pub(super) fn child_ended(
@@ -173,8 +173,8 @@ impl Core {
         if found.interpreter_ended && found.executor_ended {
             found.stage = Stage::Reading;
             // Nothing of the run survives its two processes.
-            out.push(Effect::Kill { run });
-            out.push(Effect::ReadEffects { run });
+            let read = found.read_effects();
+            out.extend([Effect::Kill { run }, read]);
         } else {
             self.give_grace(run, now);
         }

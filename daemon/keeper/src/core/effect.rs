@@ -112,11 +112,13 @@ effects! {
         /// The run.
         run: RunId,
     },
-    /// Make the run's output durable; read and hash its effects file and what is in escrow; answered
-    /// by `EffectsRead` (empty where nothing is).
+    /// Read and hash the run's effects file and what is in escrow; answered by `EffectsRead` (empty
+    /// where nothing is).
     ReadEffects {
         /// The run.
         run: RunId,
+        /// Make its output durable first. What a look printed may wait until its record is sent.
+        durable: bool,
     },
     /// Keep output of a run beside its effects file; already cut to the limit.
     AppendOutput {
@@ -182,7 +184,8 @@ effects! {
     MakeSpare,
     /// End the processes that wait for a look, where there are any.
     DropSpare,
-    /// A run is over and recorded: remove its scratch and cgroup, refill the reserve.
+    /// A run is over and recorded: make its output durable, remove its scratch and cgroup, refill
+    /// the reserve.
     Tidy {
         /// The run.
         run: RunId,

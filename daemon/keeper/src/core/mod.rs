@@ -194,7 +194,7 @@ impl Core {
         self.lost = self.index.unfinished().clone();
         for run in self.lost.keys().copied() {
             out.push(Effect::Kill { run });
-            out.push(Effect::ReadEffects { run });
+            out.push(Effect::ReadEffects { run, durable: true });
         }
     }
 }

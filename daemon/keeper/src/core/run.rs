@@ -123,6 +123,10 @@ impl Run {
         let changes = self.order.mode.mutates() && packages && !over;
         if changes { PACKAGES_GRACE_MS } else { limits::CANCEL_GRACE_SECONDS * 1000 }
     }
+    /// Looks at what the run left; for one that changes nothing, no disk is waited for.
+    pub(super) const fn read_effects(&self) -> Effect {
+        Effect::ReadEffects { run: self.accepted.run, durable: self.order.mode.mutates() }
+    }
     pub(super) fn output_digest(&self) -> OutputDigest {
         let (digest, bytes) = (self.output.digest(), self.output.count);
         OutputDigest { digest, bytes, kept: self.kept }

@@ -37,8 +37,10 @@ impl World {
             Effect::ToExecutor { run, message } => self.tell_executor(run, message),
             Effect::End { run, child } => self.runs.end(&run, child),
             Effect::Kill { run } => self.runs.kill(&run),
-            Effect::ReadEffects { run } => {
-                self.shelf.sync_output(&run)?;
+            Effect::ReadEffects { run, durable } => {
+                if durable {
+                    self.shelf.sync_output(&run)?;
+                }
                 let bytes = self.shelf.read_effects(&run)?;
                 let effects = EffectsSummary::of(&bytes);
                 let secrets = self.shelf.secrets(&run)?;
@@ -218,6 +220,7 @@ impl World {
 
     fn tidy(&mut self, run: &RunId) -> Result<Vec<Event>, DriverError> {
         self.runs.forget(run);
+        self.shelf.sync_output(run)?;
         self.shelf.tidy(run)?;
         if !self.ledger.reserve()? {
             self.shelf.reserve().release();

@@ -83,7 +83,7 @@ impl Shelf {
         })
     }
 
-    /// Makes a run's output durable, once, before its record counts it.
+    /// Makes a run's output durable, where it has some.
     pub(super) fn sync_output(&self, run: &RunId) -> Result<(), FileError> {
         let path = self.layout.effects(run, "output");
         match std::fs::File::open(&path) {

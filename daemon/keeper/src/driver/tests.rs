@@ -74,7 +74,7 @@ fn effects_are_done_in_order_and_answered_and_stop_ends_the_loop() {
             vec![
                 Effect::AppendLedger(Entry::Started { run, at }),
                 Effect::AppendOutput { run, bytes: Bytes(b"words".to_vec()) },
-                Effect::ReadEffects { run },
+                Effect::ReadEffects { run, durable: true },
                 Effect::Tidy { run },
             ],
             Vec::new(),

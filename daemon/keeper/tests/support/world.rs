@@ -233,7 +233,7 @@ impl World {
             Effect::ToExecutor { run, message } => self.executor_hears(run, message),
             Effect::End { run, child } => self.end(run, &[child]),
             Effect::Kill { run } => self.end(run, &[Child::Interpreter, Child::Executor]),
-            Effect::ReadEffects { run } => {
+            Effect::ReadEffects { run, .. } => {
                 let file = self.effects.get(&run).cloned().unwrap_or_default();
                 let effects = EffectsSummary::of(&file);
                 let secrets = self.secrets(run);
