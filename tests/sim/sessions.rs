@@ -187,10 +187,10 @@ fn whole_runs_are_read_for_two_at_a_time_and_not_into_a_full_pipe() {
     };
     assert_eq!((2..=9).map(&mut fetches).sum::<usize>(), 2);
     let line = |stream| keeper::core::Line { session, stream };
-    for stream in [2, 3] {
-        let found = Box::default();
-        world.feed(Event::Fetched { line: line(stream), run, found });
-    }
+    world.feed(Event::Fetched { line: line(2), run, found: Some(Box::default()) });
+    // A disk that does not give it back: that question's fault, and nobody else's.
+    world.feed(Event::Fetched { line: line(3), run, found: None });
+    assert_eq!(world.on(session, 3), [&Answer::Stop { code: Stop::Fault }]);
     world.ask(session, 20, &Ask::Fetch { run });
     assert!(world.record_on(session, 20).is_some());
     world.feed(Event::GateSlow(true));

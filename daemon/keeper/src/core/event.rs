@@ -170,8 +170,8 @@ pub enum Event {
         line: Line,
         /// The run.
         run: RunId,
-        /// What there is.
-        found: Box<Fetched>,
+        /// What there is; none where the disk did not give it back.
+        found: Option<Box<Fetched>>,
     },
     /// Answers [`super::Effect::ReplaceCatalogue`].
     CatalogueStored {

@@ -253,12 +253,15 @@ impl Core {
         &mut self,
         line: Line,
         run: RunId,
-        found: Fetched,
+        found: Option<Fetched>,
         now: Stamp,
         out: &mut Vec<Effect>,
     ) {
         self.fetching = self.fetching.saturating_sub(1);
-        self.give(line, run, found, out);
+        match found {
+            Some(found) => self.give(line, run, found, out),
+            None => session::stop(line, Stop::Fault, out),
+        }
         self.answered(run, now, out);
     }
 

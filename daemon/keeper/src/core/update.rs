@@ -21,10 +21,10 @@ use super::{Core, session};
 #[non_exhaustive]
 pub enum Distrust {
     /// It does not verify.
-    #[error("the catalogue does not verify; let a desk send an update, or enrol again")]
+    #[error("it does not verify")]
     Catalogue(#[source] CatalogueError),
     /// Its policy has faults.
-    #[error("the catalogue's policy has {} fault(s), the first: {first}", .count)]
+    #[error("its policy has {} fault(s), the first: {first}", .count)]
     Policy {
         /// How many.
         count: usize,
@@ -32,7 +32,7 @@ pub enum Distrust {
         first: Box<Fault>,
     },
     /// Its policy is no text.
-    #[error("the catalogue's policy is empty")]
+    #[error("its policy is empty")]
     NoPolicy,
 }
 

@@ -80,7 +80,8 @@ pub fn begin(config: &Config) -> Result<(Core, World), DriverError> {
         now: start,
     });
     if let Some(distrust) = core.distrust() {
-        tracing::error!("the catalogue here is not trusted: {distrust:?}");
+        let why = protocol::error_chain::ErrorChain(distrust).to_string();
+        return Err(DriverError::Untrusted { folder: layout.catalogue(), why });
     }
     Ok((core, world))
 }

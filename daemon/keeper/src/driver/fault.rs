@@ -25,9 +25,18 @@ pub enum DriverError {
     /// A required defence is missing.
     #[error("defence missing: {}; run `salved doctor`", .0.join(", "))]
     Defences(Vec<String>),
-    /// The catalogue that is held does not verify.
-    #[error("the catalogue here does not verify; enrol anew, or restore the folder")]
-    Catalogue(#[source] trust::catalogue::CatalogueError),
+    /// The catalogue that is held is damaged: with what it says nobody could be told from anybody.
+    #[error(
+        "the catalogue in `{}` cannot be trusted ({why}); restore the folder from a backup, or \
+         leave (salved leave) and enrol anew",
+        .folder.display()
+    )]
+    Untrusted {
+        /// Where it lies.
+        folder: std::path::PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The catalogue's folder.
     #[error("could not read the catalogue")]
     Store(#[from] trust::catalogue::StoreError),

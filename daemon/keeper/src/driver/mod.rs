@@ -166,12 +166,12 @@ impl<'h, M: Mind> Driver<'h, M> {
         Ok(())
     }
 
-    /// Starts a gate with what it must believe now. Where nothing is trusted there is nothing to
-    /// serve: the door stays shut until somebody mends the catalogue.
+    /// Starts a gate with what it must believe now. Without a catalogue there is no daemon, and so
+    /// no gate.
     fn start_gate(&mut self) {
         match self.mind.gate_trust(now()) {
             Some(trust) => self.world.start_gate(trust),
-            None => tracing::error!("no catalogue is trusted here; run `salved doctor`"),
+            None => tracing::error!("no catalogue is trusted here; the door stays shut"),
         }
     }
 

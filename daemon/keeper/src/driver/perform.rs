@@ -10,7 +10,7 @@ use trust::catalogue::{Files, StoreError, TrustedStore as _};
 
 use super::spare::Spare;
 use super::{DriverError, World, secrets};
-use crate::core::{Effect, Event, RunPlan};
+use crate::core::{Effect, Event, Fetched, RunPlan};
 use crate::ledger::{Entry, LedgerError};
 use crate::record::EffectsSummary;
 use crate::spawn;
@@ -59,8 +59,7 @@ impl World {
             }
             Effect::DropPlan { digest } => self.shelf.drop_plan(&digest)?,
             Effect::Fetch { line, run } => {
-                let record = self.ledger.record(&run)?;
-                let found = Box::new(self.shelf.fetch(&run, record)?);
+                let found = self.fetch(&run);
                 return Ok(vec![Event::Fetched { line, run, found }]);
             }
             Effect::ReplaceCatalogue(files) => return Ok(self.replace(files)),
@@ -85,6 +84,17 @@ impl World {
         }
         entries.iter().for_each(|entry| told(entry));
         Ok(())
+    }
+
+    /// What a run left; none where the disk does not give it back. That is one question's answer:
+    /// everything else goes on.
+    fn fetch(&self, run: &RunId) -> Option<Box<Fetched>> {
+        let record = self.ledger.record(run).map_err(DriverError::from);
+        let found = record.and_then(|record| Ok(self.shelf.fetch(run, record)?));
+        found
+            .map_err(|error| tracing::error!("run {}: {}", run.short(), ErrorChain(&error)))
+            .ok()
+            .map(Box::new)
     }
 
     fn tell_executor(&mut self, run: RunId, mut message: ToExecutor) {

@@ -125,11 +125,18 @@ impl Shelf {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let handle = name.strip_prefix(&prefix).and_then(|handle| handle.parse().ok());
             let Some(handle) = handle else { continue };
-            let wrong = |error: serde_json::Error| failed("read", &path)(error.into());
             let bytes = read_optional(&path)?.unwrap_or_default();
-            let escrow: Escrow = serde_json::from_slice(&bytes).map_err(wrong)?;
-            let sealed = serde_json::to_vec(&escrow.sealed).map_err(wrong)?;
-            found.push((handle, Bytes(sealed), escrow.not_after));
+            let read = serde_json::from_slice::<Escrow>(&bytes)
+                .and_then(|escrow| Ok((serde_json::to_vec(&escrow.sealed)?, escrow.not_after)));
+            match read {
+                Ok((sealed, not_after)) => found.push((handle, Bytes(sealed), not_after)),
+                // It cannot be opened any more, and the run's record must go out all the same.
+                Err(error) => tracing::error!(
+                    "the sealed secret `{}` is damaged ({error}) and left out; the person needs \
+                     a new reset",
+                    path.display()
+                ),
+            }
         }
         Ok(found)
     }
@@ -258,6 +265,21 @@ mod tests {
         assert_eq!(secrets, [SealedSecret { handle: 3, sealed: digest, not_after: Time(99) }]);
         shelf.drop_plan(&Digest::of(&plan.0)).unwrap();
         assert!(shelf.plans().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_damaged_secret_is_left_out_and_the_rest_is_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = shelf(folder.path());
+        let run = RunId([7; 16]);
+        let sealed =
+            Sealed { algorithm: "a".into(), enc: Bytes(vec![1]), ciphertext: Bytes(vec![2]) };
+        let json = Bytes(serde_json::to_vec(&sealed).unwrap());
+        shelf.write_escrow(&run, 1, &json, Time(99)).unwrap();
+        write(&shelf.layout.escrow().join(format!("{run}-2.json")), b"{\"not_after").unwrap();
+        let found = shelf.fetch(&run, Some(Bytes(b"record".to_vec()))).unwrap();
+        assert_eq!(found.record, Some(Bytes(b"record".to_vec())));
+        assert_eq!(found.escrow, [(json, Time(99))]);
     }
 
     #[test]

@@ -266,7 +266,7 @@ impl World {
                 let effects = Bytes(self.effects.get(&run).cloned().unwrap_or_default());
                 let escrow = self.in_escrow(run).map(|(_, sealed)| sealed.clone()).collect();
                 let found = Fetched { record, plan: None, effects, escrow };
-                self.events.push_back(Event::Fetched { line, run, found: Box::new(found) });
+                self.events.push_back(Event::Fetched { line, run, found: Some(Box::new(found)) });
             }
             Effect::ReplaceCatalogue(files) => {
                 let ok = !self.full;
