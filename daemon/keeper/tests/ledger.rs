@@ -99,6 +99,76 @@ mod tests {
         }
     }
 
+    /// A ledger whose last entry, still unacknowledged, begins at every place of a sector: the bytes
+    /// before it and with it, where it begins, and where it ends.
+    fn places() -> impl Iterator<Item = (Vec<u8>, Vec<u8>, usize, usize)> {
+        (0..512usize).map(|shift| {
+            let disk = MemDisk::default();
+            let mut opened = open(&disk).unwrap();
+            let mut first = accepted(1);
+            if let Entry::Accepted(accepted) = &mut first {
+                accepted.envelope = vec![1; 300 + shift].into();
+            }
+            opened.ledger.append(&first).unwrap();
+            let bytes = || disk.0.borrow().durable[&1].clone();
+            let end = |bytes: &[u8]| bytes.iter().rposition(|b| *b != 0).unwrap() + 1;
+            let before = bytes();
+            opened.ledger.append(&record(1, 1)).unwrap();
+            let (after, from) = (bytes(), end(&before));
+            let to = end(&after);
+            (before, after, from, to)
+        })
+    }
+
+    #[test]
+    fn a_write_without_some_of_its_sectors_is_torn_wherever_it_began() {
+        for (before, after, from, to) in places() {
+            let sectors: Vec<usize> = (from / 512..=(to - 1) / 512).collect();
+            // Every choice of sectors that the disk did not come to.
+            for choice in 1u32..1 << sectors.len() {
+                let mut torn = after.clone();
+                for (bit, sector) in sectors.iter().enumerate() {
+                    if choice & 1 << bit != 0 {
+                        let part = sector * 512..(sector + 1) * 512;
+                        torn[part.clone()].copy_from_slice(&before[part]);
+                    }
+                }
+                let whole = torn == after;
+                let disk = MemDisk::default();
+                disk.0.borrow_mut().durable.insert(1, torn);
+                let opened = open(&disk).unwrap_or_else(|e| panic!("at {from}, {choice:b}: {e}"));
+                assert!(opened.index.accepted(&Digest([1; 32])).is_some());
+                assert_eq!(opened.index.record(&RunId([1; 16])).is_some(), whole);
+                let mut opened = open(&disk).unwrap();
+                opened.ledger.append(&accepted(9)).unwrap();
+                assert!(open(&disk).unwrap().index.accepted(&Digest([9; 32])).is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn a_flip_is_damage_wherever_the_entry_begins_and_a_lost_beginning_with_another_behind_it_too()
+    {
+        for (_, after, from, to) in places() {
+            let beginning = from..(from + 8).max((from + 1).next_multiple_of(512)).min(to);
+            for at in (from..from + 8).chain([to - 1, to - 20]) {
+                for bit in 0..8 {
+                    let mut flipped = after.clone();
+                    flipped[at] ^= 1 << bit;
+                    let disk = MemDisk::default();
+                    disk.0.borrow_mut().durable.insert(1, flipped);
+                    let damaged = matches!(open(&disk), Err(LedgerError::Damaged { .. }));
+                    assert!(damaged, "entry at {from}, flip of bit {bit} at {at}");
+                }
+            }
+            let disk = MemDisk::default();
+            disk.0.borrow_mut().durable.insert(1, after);
+            open(&disk).unwrap().ledger.append(&accepted(2)).unwrap();
+            disk.0.borrow_mut().durable.get_mut(&1).unwrap()[beginning].fill(0);
+            assert!(matches!(open(&disk), Err(LedgerError::Damaged { .. })), "entry at {from}");
+        }
+    }
+
     #[test]
     fn a_flip_of_any_byte_that_was_acknowledged_stops_the_daemon() {
         let (disk, ends) = five();

@@ -125,7 +125,9 @@ impl Core {
             Event::EffectsRead { run, effects, secrets } => {
                 self.effects_read(run, (effects, secrets), now, &mut out);
             }
-            Event::Fetched { line, run, found } => self.fetched(line, run, found.map(|found| *found), now, &mut out),
+            Event::Fetched { line, run, found } => {
+                self.fetched(line, run, found.map(|found| *found), now, &mut out)
+            }
             Event::CatalogueStored { ok } => self.catalogue_stored(ok, now, &mut out),
             Event::CertificateStored { ok } => self.certificate_stored(ok, &mut out),
             Event::Tick => {}

@@ -7,8 +7,10 @@
 //! ```
 //! The hash is checksum and chain in one; a CRC beside it would find nothing more. A segment is
 //! made of zeros and synced before its first entry, so an interrupted write leaves zeros where it
-//! did not get: the closing byte is missing, or a whole disk sector of the entry is zero. The length
-//! stands there twice so that a flipped bit in it cannot make a whole entry look unfinished.
+//! did not get: the closing byte is missing, or all that a disk sector has of the entry is zero. The
+//! length stands there twice so that a flipped bit in it cannot make a whole entry look unfinished.
+//! Where the sector with the length itself was not reached, nothing behind it may verify: an entry
+//! that was acknowledged is the only one that another could follow.
 //! Everything else that does not verify is damage, and damage is never repaired. A body is one entry
 //! or several that became durable together: all of them or none.
 
@@ -118,8 +120,9 @@ pub(crate) fn look(segment: &[u8], used: usize, at: usize, previous: &Digest) ->
     let torn = Found::Torn { end: at + written };
     let (Some(len), Some(check)) = (u32_at(rest, 0), u32_at(rest, 4)) else { return Found::Damage };
     if check != !len {
-        // Only a write that did not reach the end of these eight bytes looks like this.
-        return if written < 8 { torn } else { Found::Damage };
+        // Only a write that did not reach all of these eight bytes looks like this.
+        let unreached = written < 8 || lacks_beginning(segment, used, at, (len, check), previous);
+        return if unreached { torn } else { Found::Damage };
     }
     let Ok(body_len) = usize::try_from(len) else { return Found::Damage };
     let whole = body_len.saturating_add(FRAME_BYTES);
@@ -138,6 +141,58 @@ pub(crate) fn look(segment: &[u8], used: usize, at: usize, previous: &Digest) ->
     }
     let hole = has_hole(segment, at, at + whole);
     if written < whole || written == whole && hole { torn } else { Found::Damage }
+}
+
+/// Whether what should begin at `at` was written without the sector that holds the beginning: all
+/// that this sector has of it is zero, and no whole frame lies behind it.
+fn lacks_beginning(
+    segment: &[u8],
+    used: usize,
+    at: usize,
+    (len, check): (u32, u32),
+    previous: &Digest,
+) -> bool {
+    let zero = |from: usize, to: usize| {
+        segment.get(from..to).is_some_and(|part| !part.is_empty() && part.iter().all(|b| *b == 0))
+    };
+    let edge = (at + 1).next_multiple_of(SECTOR);
+    let first = if edge > at + 4 {
+        // The fifth byte of every frame is 0xff: a length has its first byte zero.
+        zero(at, edge.min(used))
+    } else {
+        let meant = (!check).to_be_bytes();
+        let lost = meant.get(..edge - at).is_some_and(|part| part.iter().any(|b| *b != 0));
+        lost && zero(at, edge) && !verifies(segment, used, at, len, previous)
+    };
+    let unreached = first || edge < at + 8 && zero(edge, (edge + SECTOR).min(used));
+    let small = used - at <= BODY_BYTES_MAX + FRAME_BYTES;
+    unreached && small && !(at + 1..used).any(|place| begins_frame(segment, used, place))
+}
+
+/// Whether a frame whose body has this length verifies at this place.
+fn verifies(segment: &[u8], used: usize, at: usize, len: u32, previous: &Digest) -> bool {
+    let Ok(body_len) = usize::try_from(len) else { return false };
+    let end = at.saturating_add(body_len).saturating_add(FRAME_BYTES);
+    if end > used || segment.get(end - 1) != Some(&CLOSING) {
+        return false;
+    }
+    let (body, found) = (segment.get(at + 8..end - 33), segment.get(end - 33..end - 1));
+    body.zip(found).is_some_and(|(body, found)| hash(previous, len, body).0 == found)
+}
+
+/// Whether a frame verifies here against the hash that would stand right before it.
+fn begins_frame(segment: &[u8], used: usize, at: usize) -> bool {
+    let Some(before) = at.checked_sub(33).and_then(|from| segment.get(from..at)) else {
+        return false;
+    };
+    let (Some(len), Some(check)) = (u32_at(segment, at), u32_at(segment, at + 4)) else {
+        return false;
+    };
+    let Some((CLOSING, previous)) = before.split_last().map(|(last, rest)| (*last, rest)) else {
+        return false;
+    };
+    let previous = <[u8; 32]>::try_from(previous).map(Digest);
+    check == !len && previous.is_ok_and(|previous| verifies(segment, used, at, len, &previous))
 }
 
 /// Whether a whole sector that lies within `from..to` is zero: a write that did not reach it.
