@@ -187,33 +187,36 @@ fn by_id(db: &Connection, id: &EndpointId) -> Result<Option<EndpointRow>, Fault>
     Ok(db.query_row(&sql, [id.to_string()], read).optional()?)
 }
 
+/// Adds an endpoint as a part of more.
+pub(crate) fn insert(db: &Transaction<'_>, new: &NewEndpoint, now: Time) -> Result<(), Fault> {
+    db.execute(
+        "INSERT INTO endpoints (id, name, card, address, person, labels, host, platform,
+                                enrolled, state)
+         VALUES (:id, :name, :card, :address, :person, :labels, :host, :platform,
+                 :enrolled, 'active')",
+        named_params! {
+            ":id": new.id.to_string(),
+            ":name": new.name.as_str(),
+            ":card": new.card,
+            ":address": new.address,
+            ":person": new.person,
+            ":labels": to_json(&new.labels),
+            ":host": new.host,
+            ":platform": new.platform,
+            ":enrolled": row::stamp(now),
+        },
+    )
+    .map_err(|e| duplicate(e, || format!("endpoint `{}`", new.name)))?;
+    Ok(())
+}
+
 impl Store {
     /// Adds an endpoint.
     ///
     /// # Errors
     /// [`StoreError::Duplicate`] where an active endpoint has its name, or its id was ever used.
     pub fn add_endpoint(&self, new: &NewEndpoint, now: Time) -> Result<(), StoreError> {
-        self.write("add an endpoint", |db| {
-            db.execute(
-                "INSERT INTO endpoints (id, name, card, address, person, labels, host, platform,
-                                        enrolled, state)
-                 VALUES (:id, :name, :card, :address, :person, :labels, :host, :platform,
-                         :enrolled, 'active')",
-                named_params! {
-                    ":id": new.id.to_string(),
-                    ":name": new.name.as_str(),
-                    ":card": new.card,
-                    ":address": new.address,
-                    ":person": new.person,
-                    ":labels": to_json(&new.labels),
-                    ":host": new.host,
-                    ":platform": new.platform,
-                    ":enrolled": row::stamp(now),
-                },
-            )
-            .map_err(|e| duplicate(e, || format!("endpoint `{}`", new.name)))?;
-            Ok(())
-        })
+        self.write("add an endpoint", |db| insert(db, new, now))
     }
 
     /// One endpoint, whatever its state.

@@ -16,6 +16,7 @@ mod people;
 mod row;
 mod runs;
 mod tickets;
+mod tokens;
 
 pub use endpoints::{EndpointPlace, EndpointRow, EndpointState, HeadChange, NewEndpoint, Seen};
 pub use error::StoreError;
@@ -25,6 +26,7 @@ pub use notes::{FileRow, NewFile, NewNote, NoteRow};
 pub use open::Store;
 pub use orders::{NewOrder, OrderRow, OrderState};
 pub use outbox::{Deliverer, OutboxKind, OutboxRow, OutboxState};
-pub use people::{AgentRow, AgentState, TokenKind, TokenRow};
+pub use people::{AgentRow, AgentState};
 pub use runs::{RunFilter, RunRow, RunState, Stray};
 pub use tickets::{NewTicketRow, TicketFilter, TicketRow};
+pub use tokens::{Enrolment, HeldRow, TokenKind, TokenRow};

@@ -1,10 +1,10 @@
-//! Agents as the desk met them, and tokens. Who may do what stands in the signed policy, never here.
+//! Agents as the desk met them. Who may do what stands in the signed policy, never here.
 
-use protocol::{AgentName, Digest, Time};
-use rusqlite::{OptionalExtension as _, Row};
+use protocol::{AgentName, Time};
+use rusqlite::Row;
 use serde::Serialize;
 
-use crate::error::{StoreError, duplicate};
+use crate::error::StoreError;
 use crate::open::Store;
 use crate::row::{self, words};
 
@@ -17,16 +17,6 @@ words! {
         Joined = "joined",
         /// Left.
         Withdrawn = "withdrawn",
-    }
-}
-
-words! {
-    /// What a token lets in.
-    TokenKind {
-        /// A machine.
-        Endpoint = "endpoint",
-        /// A colleague.
-        Agent = "agent",
     }
 }
 
@@ -52,29 +42,6 @@ pub struct AgentRow {
     pub state: AgentState,
 }
 
-/// A token; its secret is known by digest only.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, minicbor::Encode, minicbor::Decode)]
-pub struct TokenRow {
-    /// SHA-256 of the secret.
-    #[n(0)]
-    pub secret: Digest,
-    /// What it lets in.
-    #[n(1)]
-    pub kind: TokenKind,
-    /// Under which name.
-    #[n(2)]
-    pub name: String,
-    /// When it was made.
-    #[n(3)]
-    pub made: Time,
-    /// Until when it counts.
-    #[n(4)]
-    pub expires: Time,
-    /// When it was taken.
-    #[n(5)]
-    pub used: Option<Time>,
-}
-
 fn read_agent(row: &Row<'_>) -> rusqlite::Result<AgentRow> {
     Ok(AgentRow {
         name: row::text(row, "name")?,
@@ -82,17 +49,6 @@ fn read_agent(row: &Row<'_>) -> rusqlite::Result<AgentRow> {
         certificate: row.get("certificate")?,
         since: row::time(row, "since")?,
         state: row::word(row, "state", AgentState::ALL, AgentState::word)?,
-    })
-}
-
-fn read_token(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
-    Ok(TokenRow {
-        secret: row::text(row, "secret")?,
-        kind: row::word(row, "kind", TokenKind::ALL, TokenKind::word)?,
-        name: row.get("name")?,
-        made: row::time(row, "made")?,
-        expires: row::time(row, "expires")?,
-        used: row::time_opt(row, "used")?,
     })
 }
 
@@ -143,88 +99,6 @@ impl Store {
             let mut statement = db.prepare_cached(sql)?;
             let key = (after.map(AgentName::as_str), row::limit(limit));
             Ok(statement.query_map(key, read_agent)?.collect::<Result<_, _>>()?)
-        })
-    }
-
-    /// Keeps a token's digest.
-    ///
-    /// # Errors
-    /// [`StoreError::Duplicate`] for a secret that exists.
-    pub fn add_token(
-        &self,
-        secret: &Digest,
-        kind: TokenKind,
-        name: &str,
-        now: Time,
-        expires: Time,
-    ) -> Result<(), StoreError> {
-        self.write("keep a token", |db| {
-            db.execute(
-                "INSERT INTO tokens (secret, kind, name, made, expires) VALUES (?1, ?2, ?3, ?4, ?5)",
-                (secret.to_string(), kind.word(), name, row::stamp(now), row::stamp(expires)),
-            )
-            .map_err(|e| duplicate(e, || "this token".to_owned()))?;
-            Ok(())
-        })
-    }
-
-    /// Takes a token: of all who try with it, one gets it.
-    ///
-    /// # Errors
-    /// [`StoreError::Token`] where it is unknown, of another kind, used or expired.
-    pub fn take_token(
-        &self,
-        secret: &Digest,
-        kind: TokenKind,
-        now: Time,
-    ) -> Result<TokenRow, StoreError> {
-        self.write("take a token", |db| {
-            db.query_row(
-                "UPDATE tokens SET used = ?3
-                 WHERE secret = ?1 AND kind = ?2 AND used IS NULL AND expires > ?3 RETURNING *",
-                (secret.to_string(), kind.word(), row::stamp(now)),
-                read_token,
-            )
-            .optional()?
-            .ok_or_else(|| StoreError::Token.into())
-        })
-    }
-
-    /// A token as it is, without taking it.
-    ///
-    /// # Errors
-    /// The store's own.
-    pub fn token(&self, secret: &Digest) -> Result<Option<TokenRow>, StoreError> {
-        self.read("look up a token", |db| {
-            let sql = "SELECT * FROM tokens WHERE secret = ?1";
-            Ok(db.query_row(sql, [secret.to_string()], read_token).optional()?)
-        })
-    }
-
-    /// All tokens, newest first.
-    ///
-    /// # Errors
-    /// The store's own.
-    pub fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
-        self.tokens_page(None, 0)
-    }
-
-    /// As [`Store::tokens`], at most `limit` (zero means all) behind the one with a secret.
-    ///
-    /// # Errors
-    /// The store's own.
-    pub fn tokens_page(
-        &self,
-        after: Option<&Digest>,
-        limit: usize,
-    ) -> Result<Vec<TokenRow>, StoreError> {
-        self.read("list the tokens", |db| {
-            let sql = "SELECT * FROM tokens WHERE ?1 IS NULL OR (-made, name, secret) >
-                     (SELECT -made, name, secret FROM tokens WHERE secret = ?1)
-                 ORDER BY -made, name, secret LIMIT ?2";
-            let mut statement = db.prepare_cached(sql)?;
-            let key = (after.map(Digest::to_string), row::limit(limit));
-            Ok(statement.query_map(key, read_token)?.collect::<Result<_, _>>()?)
         })
     }
 }

@@ -10,6 +10,8 @@ use protocol::documents::{CatalogueVersions, Head, TicketState};
 use protocol::{Digest, EndpointId, Mode, OrderId, Outcome, RunId, Time};
 use store::*;
 
+mod tokens;
+
 const NOW: Time = Time(1_795_344_000);
 const HEAD: Head = Head { epoch: Digest([9; 32]), counter: 1, hash: Digest([8; 32]) };
 
@@ -341,34 +343,6 @@ fn a_secret_is_opened_once() {
     let again = room.store.open_escrow(&run, NOW.plus(9));
     assert!(matches!(again, Err(StoreError::Opened { at }) if at == NOW.plus(5)));
     assert!(room.store.unopened_escrows().unwrap().is_empty());
-}
-
-#[test]
-fn a_token_has_one_winner() {
-    let room = room();
-    let secret = Digest::of(b"secret");
-    let later = NOW.plus(900);
-    room.store.add_token(&secret, TokenKind::Endpoint, "lt-1", NOW, later).unwrap();
-    assert!(matches!(
-        room.store.take_token(&secret, TokenKind::Agent, NOW),
-        Err(StoreError::Token)
-    ));
-    assert!(matches!(
-        room.store.take_token(&secret, TokenKind::Endpoint, later),
-        Err(StoreError::Token)
-    ));
-    let winners = std::thread::scope(|scope| {
-        let tries: Vec<_> = (0..4)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mine = Store::open(&room.path).unwrap();
-                    mine.take_token(&secret, TokenKind::Endpoint, NOW).is_ok()
-                })
-            })
-            .collect();
-        tries.into_iter().map(|t| t.join().unwrap()).filter(|won| *won).count()
-    });
-    assert_eq!(winners, 1);
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub use id::{EndpointId, OrderId, RunId};
 pub use manifest::{
     Choices, Consent, Manifest, ParamKind, ParamSpec, ParamValue, Params, Risk, RunsOn,
 };
-pub use name::{AgentName, BadName, EndpointName, Label, ScriptName, TicketId};
+pub use name::{AgentName, BadName, EndpointName, Label, NamePatterns, ScriptName, TicketId};
 pub use outcome::{Mode, Outcome};
 pub use plan::{Plan, PlanDrift, PlanLine, PlanReach};
 pub use refusal::{BusyWith, Refusal};

@@ -132,6 +132,12 @@ pub const ENROL_REQUEST_BYTES_MAX: usize = 8 * 1024;
 pub const CERTIFICATE_BYTES_MAX: usize = 4 * 1024;
 /// Life of an enrolment token, seconds.
 pub const ENROL_TOKEN_SECONDS: u64 = 15 * 60;
+/// Longest life of a token for many machines, days: a wave of new laptops.
+pub const ENROL_BATCH_DAYS_MAX: u64 = 30;
+/// Most machines of one token.
+pub const ENROL_BATCH_MAX: u64 = 10_000;
+/// Machines under a name that is taken which the desk remembers for a person.
+pub const HELD_MAX: usize = 1_000;
 /// Largest message between the daemon's processes, bytes: one frame and its address.
 pub const HATCH_BYTES_MAX: usize = FRAME_BYTES_MAX + 1024;
 /// Most files that one `fs.find` gives: a browser's cache has about a tenth of it.

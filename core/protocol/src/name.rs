@@ -29,6 +29,31 @@ fn ticket(text: &str) -> bool {
         && text.bytes().next().is_some_and(|c| c.is_ascii_alphanumeric())
 }
 
+/// Most patterns of a list.
+const PATTERNS_MAX: usize = 16;
+
+fn patterns(text: &str) -> bool {
+    let ok = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-*".contains(c);
+    let pattern = |text: &str| {
+        // As it would be with something in place of each star, a name.
+        !text.is_empty() && text.chars().all(ok) && chars(&text.replace('*', "x"), 64, b".-")
+    };
+    text.split(',').count() <= PATTERNS_MAX && text.split(',').all(pattern)
+}
+
+/// Whether a text is what a pattern says; `*` is any text, also an empty one.
+fn fits(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = rest.get(at + part.len()..).unwrap_or_default();
+    }
+    rest.ends_with(last)
+}
+
 macro_rules! name {
     ($name:ident, $doc:literal, $what:literal, $check:expr) => {
         #[doc = $doc]
@@ -95,6 +120,12 @@ name!(
     |t| chars(t, 64, b".-")
 );
 name!(
+    NamePatterns,
+    "Which machines a line to paste is for: one name, or up to 16 patterns as in `lt-*,pc-*`.",
+    "a machine's name, or patterns like lt-*,pc-*: a-z 0-9 . - and * for any part",
+    patterns
+);
+name!(
     ScriptName,
     "A script, as in `cache.clear`; the part before the first dot is its area.",
     "a script's name like `cache.clear`: a-z 0-9 and at least one dot",
@@ -113,6 +144,34 @@ name!(
     ticket
 );
 
+impl NamePatterns {
+    /// The one name that it is, where it is one.
+    #[must_use]
+    pub fn exact(&self) -> Option<EndpointName> {
+        self.0.parse().ok()
+    }
+    /// Whether a machine of this name is meant.
+    #[must_use]
+    pub fn fits(&self, name: &EndpointName) -> bool {
+        self.0.split(',').any(|pattern| fits(pattern, name.as_str()))
+    }
+    /// The name of a machine that calls itself `host`, up to the first dot and in small letters;
+    /// the one name where only one is meant. None where it is no name or is not meant.
+    #[must_use]
+    pub fn name_of(&self, host: &str) -> Option<EndpointName> {
+        self.exact().or_else(|| {
+            let own = host.split('.').next().unwrap_or_default().to_ascii_lowercase();
+            own.parse().ok().filter(|name| self.fits(name))
+        })
+    }
+}
+
+impl From<EndpointName> for NamePatterns {
+    fn from(name: EndpointName) -> Self {
+        Self(name.0)
+    }
+}
+
 impl ScriptName {
     /// The part before the first dot.
     #[must_use]
@@ -124,6 +183,26 @@ impl ScriptName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patterns_say_which_machines_are_meant() {
+        for bad in ["", ",", "a,", "A*", "a b", "-x*", "../*", "a/*", "é*"] {
+            assert!(bad.parse::<NamePatterns>().is_err(), "{bad:?}");
+        }
+        assert!(["a"; 17].join(",").parse::<NamePatterns>().is_err());
+        let two: NamePatterns = "lt-*,pc-*-x".parse().unwrap();
+        let fits = |name: &str| two.fits(&name.parse().unwrap());
+        assert!(fits("lt-4411") && fits("pc-1-x") && fits("pc-1-x-x"));
+        assert!(!fits("lt") && !fits("pc-1") && !fits("srv-lt-1") && !fits("pc-x"));
+        assert_eq!(two.exact(), None);
+        assert_eq!(two.name_of("LT-7.Example.org").unwrap().as_str(), "lt-7");
+        assert_eq!(two.name_of("mail"), None);
+        assert_eq!(two.name_of("lt-_"), None);
+        let one: NamePatterns = "lt-1".parse().unwrap();
+        assert_eq!(one.name_of("anything").unwrap().as_str(), "lt-1");
+        let all: NamePatterns = "*".parse().unwrap();
+        assert!(all.fits(&"x".parse().unwrap()));
+    }
 
     #[test]
     fn a_name_is_never_a_path_an_option_or_markup() {

@@ -93,6 +93,10 @@ pub struct EnrolAnswer {
     pub organisation: String,
     /// Answered at.
     pub issued: Time,
+    /// `HOST:PORT` of the desks that it dials and holds a line to, best first; an empty list is the
+    /// desk that answered, as the token names it. None: nobody is dialled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub desks: Option<Vec<String>>,
 }
 
 /// Signed by the signing key that it names: a colleague's public keys.

@@ -62,6 +62,10 @@ pub enum Stop {
     #[error("the token is unknown, used or expired")]
     #[n(14)]
     Token,
+    /// A machine of this name is there already: a person at the desk must say which is meant.
+    #[error("a machine of this name is known there; a person at the desk must say which is meant")]
+    #[n(15)]
+    Held,
 }
 
 impl Stop {
@@ -83,10 +87,11 @@ impl Stop {
             Self::NotYours => 12,
             Self::Stale => 13,
             Self::Token => 14,
+            Self::Held => 15,
         }
     }
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Version,
         Self::Frame,
         Self::State,
@@ -101,6 +106,7 @@ impl Stop {
         Self::NotYours,
         Self::Stale,
         Self::Token,
+        Self::Held,
     ];
     /// The meaning of a QUIC application error code.
     #[must_use]
