@@ -109,6 +109,8 @@ impl From<BookError> for Failure {
             BookError::Elsewhere { desk } => {
                 first(Exit::Usage, BookError::Elsewhere { desk }).next("run it at the desk")
             }
+            BookError::Beyond { field } => first(Exit::Usage, BookError::Beyond { field })
+                .next("salve endpoints enroll --help"),
             BookError::NoAnswer => first(Exit::Broken, BookError::NoAnswer),
         }
     }
@@ -238,13 +240,16 @@ impl From<EnrolError> for Failure {
             EnrolError::Catalogue(trouble) => trouble.into(),
             EnrolError::NameTaken { ref name } => {
                 let next = format!(
-                    "see it:  salve endpoints show {name}\nset up anew:  salve endpoints withdraw \
-                        {name}, then enroll it again"
+                    "see it:  salve endpoints show {name}\nset up anew:  salve endpoints replace \
+                        {name}"
                 );
                 first(Exit::Usage, error).next(next)
             }
             EnrolError::PersonUnknown { .. } | EnrolError::PersonWithdrawn { .. } => {
                 first(Exit::Usage, error).next("salve agents list")
+            }
+            EnrolError::NoDesk => {
+                first(Exit::Usage, error).next("say where machines find it:  --desk HOST:PORT")
             }
             EnrolError::LabelNotAllowed { .. } => first(Exit::Refused, error)
                 .next("labels a desk may give stand in the policy under [[enrollers]]"),

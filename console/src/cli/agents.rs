@@ -10,7 +10,7 @@ use policy::{Person, Policy};
 use protocol::{AgentName, Label, Time};
 use serde::Serialize;
 
-use crate::cli::endpoints::{Waiting, wait};
+use crate::cli::enroll::{Waiting, wait};
 use crate::cli::signers::Signers;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};

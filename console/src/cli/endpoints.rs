@@ -1,19 +1,14 @@
-//! `salve endpoints`: enroll, list, find, show, set.
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
+//! `salve endpoints`: list, find, show, withdraw, set; joining is in `enroll`.
 
 use clap::{Args, Subcommand};
 use desk::books::Books;
-use desk::catalogue;
-use desk::enrol::{Door, ENROL_PORT, EndpointGuest, Joined, Place, Turned};
 use desk::inventory::{RunFilter, find_endpoint};
-use desk::org::renew_certificates;
 use protocol::documents::Card;
-use protocol::{EndpointName, Envelope, Label, Time};
+use protocol::{EndpointName, Envelope, Time};
 use serde::Serialize;
 use store::{EndpointRow, EndpointState};
 
+use crate::cli::enroll::{EnrollArgs, ReplaceArgs, enroll, held, replace, tokens};
 use crate::cli::signers::Signers;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
@@ -30,8 +25,22 @@ pub struct EndpointsArgs {
 /// Subcommands.
 #[derive(Debug, Subcommand)]
 pub enum What {
-    /// Prints one line to paste on a machine, and waits until it has joined
+    /// Prints one line to paste on a machine, or on many, and waits until it has joined
     Enroll(EnrollArgs),
+    /// Lines to paste at the shared desk: for whom, how many have joined, until when
+    Tokens {
+        /// Makes one void
+        #[arg(long, value_name = "ID")]
+        withdraw: Option<String>,
+    },
+    /// Machines that came under a name that is taken
+    Held {
+        /// Forgets one
+        #[arg(long, value_name = "NAME")]
+        forget: Option<EndpointName>,
+    },
+    /// A machine was set up anew: withdraws its old card and prints a line with its labels and owner
+    Replace(ReplaceArgs),
     /// Machines by name
     List,
     /// Machines of a person, or by a part of their name
@@ -65,47 +74,6 @@ pub enum What {
     },
 }
 
-/// Where a console waits for somebody.
-#[derive(Debug, Clone, Args)]
-pub struct Waiting {
-    /// Where to wait (UDP) [all addresses, port 7434]
-    #[arg(long, value_name = "ADDR:PORT")]
-    pub listen: Option<String>,
-    /// The name or address by which the other side reaches this machine
-    #[arg(long, value_name = "HOST")]
-    pub reach: Option<String>,
-}
-
-impl Waiting {
-    /// The address to listen on.
-    #[must_use]
-    pub fn listen(&self) -> String {
-        self.listen.clone().unwrap_or_else(|| format!("0.0.0.0:{ENROL_PORT}"))
-    }
-}
-
-/// `salve endpoints enroll`
-#[derive(Debug, Args)]
-pub struct EnrollArgs {
-    /// The name the machine will have, as in lt-4411
-    pub name: EndpointName,
-    /// Where to wait.
-    #[command(flatten)]
-    pub waiting: Waiting,
-    /// A label on its card; may be repeated
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
-    pub labels: Vec<(Label, Label)>,
-    /// Whose machine it is, as in jo.meyer
-    #[arg(long, value_name = "PERSON")]
-    pub owner: Option<String>,
-}
-
-fn label(text: &str) -> Result<(Label, Label), String> {
-    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, as in group=office")?;
-    let read = |part: &str| part.parse::<Label>().map_err(|e| e.to_string());
-    Ok((read(key)?, read(value)?))
-}
-
 /// Runs `salve endpoints ...`.
 ///
 /// # Errors
@@ -113,77 +81,14 @@ fn label(text: &str) -> Result<(Label, Label), String> {
 pub async fn run(ctx: &Ctx, args: EndpointsArgs) -> Result<Exit, Failure> {
     match args.what {
         What::Enroll(args) => enroll(ctx, args).await,
+        What::Tokens { withdraw } => tokens(ctx, withdraw.as_deref()),
+        What::Held { forget } => held(ctx, forget.as_ref()),
+        What::Replace(args) => replace(ctx, args).await,
         What::List => list(ctx),
         What::Find { words } => find(ctx, &words),
         What::Show { name } => show(ctx, &name),
         What::Withdraw { name, signers } => withdraw(ctx, &name, &signers),
         What::Set { name, at, owner } => set(ctx, &name, at.as_deref(), owner.as_deref()),
-    }
-}
-
-async fn enroll(ctx: &Ctx, args: EnrollArgs) -> Result<Exit, Failure> {
-    let desk = Arc::new(ctx.desk()?);
-    // Whoever joins must find a catalogue and a desk that are fresh.
-    catalogue::renew_if_old(&desk.home, ctx.now())?;
-    renew_certificates(&desk.home, &desk.organisation.me, ctx.now())?;
-    let name = args.name.clone();
-    let labels: BTreeMap<Label, Label> = args.labels.into_iter().collect();
-    let guest = EndpointGuest { name: args.name, labels, person: args.owner };
-    let listen = args.waiting.listen();
-    let place = Place { listen: &listen, reach: args.waiting.reach.as_deref() };
-    let mut door = Door::for_endpoint(desk, place, guest, ctx.now)?;
-    if ctx.json {
-        ctx.json(&serde_json::json!({ "name": name, "token": door.token() }))?;
-    } else {
-        ctx.note(format!(
-            "Paste this line on {name} within 15 minutes; waiting at {}:",
-            door.reach()
-        ));
-        ctx.say(format!("sudo salved enroll {}", door.token()));
-    }
-    let joined = wait(ctx, &mut door, name.as_str()).await?;
-    let Joined::Endpoint { address, host, .. } = joined else {
-        return Err(Failure::broken("somebody else joined"));
-    };
-    if ctx.json {
-        let joined = serde_json::json!({ "joined": name, "address": address, "host": host });
-        ctx.json(&joined)?;
-    } else {
-        ctx.say(joined_words(&name, address.as_deref(), &host));
-    }
-    Ok(Exit::Fine)
-}
-
-fn joined_words(name: &EndpointName, address: Option<&str>, host: &str) -> String {
-    let at = address.map_or_else(String::new, |address| format!(" at {address}"));
-    format!(
-        "{name} joined{at}; it calls itself {}.\n  Next   salve check health.check --on {name}",
-        safe(host)
-    )
-}
-
-/// Waits at a door until somebody joined; ^C closes it.
-///
-/// # Errors
-/// Nobody came, or the person at the keyboard stopped.
-pub async fn wait(ctx: &Ctx, door: &mut Door, name: &str) -> Result<Joined, Failure> {
-    let mut hear = |turned: &Turned| ctx.note(turned_words(turned));
-    tokio::select! {
-        joined = door.wait(&mut hear) => Ok(joined?),
-        _ = tokio::signal::ctrl_c() => {
-            door.close();
-            Err(Failure::needs_person(format!("stopped: {name} has not joined, and the line is \
-                void"))
-                .next("run the command again for a new line"))
-        }
-    }
-}
-
-fn turned_words(turned: &Turned) -> String {
-    let who = turned.address.ip();
-    match &turned.ours {
-        Some(ours) => format!("note: {who} came and could not be answered: {ours}"),
-        None => format!("note: {who} was turned away: {}", turned.stop),
     }
 }
 
@@ -289,6 +194,14 @@ fn matching(rows: Vec<EndpointRow>, words: &str) -> Vec<EndpointRow> {
 struct Shown {
     endpoint: EndpointRow,
     card: Option<Card>,
+    /// What had its name before, the newest first.
+    before: Vec<Before>,
+}
+
+#[derive(Debug, Serialize)]
+struct Before {
+    id: protocol::EndpointId,
+    joined: Time,
 }
 
 fn show(ctx: &Ctx, name: &str) -> Result<Exit, Failure> {
@@ -299,7 +212,10 @@ fn show(ctx: &Ctx, name: &str) -> Result<Exit, Failure> {
         .ok()
         .and_then(|envelope| trust::seal::peek::<Card>(&envelope).ok());
     let now = ctx.now();
-    ctx.show(&Shown { endpoint, card }, |shown| show_words(shown, now))?;
+    let all = desk.store.endpoints_named(endpoint.name.clone())?;
+    let before = all.into_iter().filter(|row| row.id != endpoint.id);
+    let before = before.map(|row| Before { id: row.id, joined: row.enrolled }).collect();
+    ctx.show(&Shown { endpoint, card, before }, |shown| show_words(shown, now))?;
     Ok(Exit::Fine)
 }
 
@@ -326,6 +242,9 @@ fn show_words(shown: &Shown, now: Time) -> String {
     if let Some(head) = &row.head {
         lines.push(format!("  Records    {} in epoch {}", head.counter, head.epoch.short()));
     }
+    lines.extend(shown.before.iter().map(|before| {
+        format!("  Before     {} since {}; its runs stay", before.id, before.joined)
+    }));
     if let Some(card) = &shown.card {
         lines.push(format!("  Card       {} until {}", card.serial, card.not_after));
         lines.push(format!("  Record key {}", card.record_key));
@@ -375,6 +294,8 @@ fn set(ctx: &Ctx, name: &str, at: Option<&str>, owner: Option<&str>) -> Result<E
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn row(name: &str, person: Option<&str>) -> EndpointRow {
@@ -427,7 +348,10 @@ mod tests {
         );
         let [first, _] = rows;
         assert_eq!(
-            show_words(&Shown { endpoint: first, card: None }, Time(1_795_000_100)),
+            show_words(
+                &Shown { endpoint: first, card: None, before: Vec::new() },
+                Time(1_795_000_100)
+            ),
             "lt-4411 (0w1r1rf1ps70z3r3gf0w7r71ry)\n\
              \x20 Person     jo.meyer\n\
              \x20 Address    192.0.2.7:7433\n\
@@ -438,18 +362,5 @@ mod tests {
                 .replace("0w1r1rf1ps70z3r3gf0w7r71ry", &protocol::EndpointId([7; 16]).to_string())
                 .replace("2026-11-18T12:26:40Z", &Time(1_795_000_000).to_string())
         );
-        assert_eq!(
-            joined_words(&"lt-4411".parse().unwrap(), Some("192.0.2.7:7433"), "x\n"),
-            "lt-4411 joined at 192.0.2.7:7433; it calls itself x\\u{a}.\n\
-             \x20 Next   salve check health.check --on lt-4411"
-        );
-    }
-
-    #[test]
-    fn labels_are_written_key_equals_value() {
-        assert!(label("group=office").is_ok());
-        for bad in ["group", "=x", "group=", "a b=c", "a=b=c/"] {
-            assert!(label(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -8,6 +8,7 @@ pub mod cancel;
 pub mod check;
 pub mod desk;
 pub mod endpoints;
+pub mod enroll;
 pub mod follow;
 pub mod init;
 pub mod join;

@@ -8,6 +8,7 @@ use desk::serve::{Said, Server};
 use protocol::limits;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::cli::enroll::address;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::safe;
@@ -18,6 +19,10 @@ pub struct ServeArgs {
     /// Where endpoints and consoles dial (UDP)
     #[arg(long, value_name = "ADDR:PORT", default_value_t = format!("0.0.0.0:{}", limits::DESK_PORT_DEFAULT))]
     pub listen: String,
+    /// Where machines that join are told to keep a line to, best first; may be repeated [where they
+    /// found this desk]
+    #[arg(long = "named", value_name = "HOST:PORT", value_parser = address)]
+    pub named: Vec<String>,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -30,7 +35,7 @@ pub async fn run(ctx: &Ctx, args: ServeArgs) -> Result<Exit, Failure> {
         |kind| signal(kind).map_err(|e| Failure::broken("could not take signals").because(e));
     let (mut term, mut int) = (take(SignalKind::terminate())?, take(SignalKind::interrupt())?);
     let journal = ctx.clone();
-    let server = Server::new(desk, ctx.now, move |said| match said {
+    let server = Server::new(desk, args.named, ctx.now, move |said| match said {
         Said::Listening(address) => {
             journal.note(format!("listening on {address} (UDP)"));
             notify(&journal, "READY=1");

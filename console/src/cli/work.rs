@@ -266,6 +266,7 @@ fn stopped(stop: Stop, to: &EndpointRow) -> Failure {
             .next("ask an administrator whether policy lists you: `salve agents list`"),
         Stop::NotYours => Failure::refused(sentence)
             .next("ask whoever ordered it, or an administrator: `salve runs show last`"),
+        Stop::Held => Failure::refused(sentence).next("salve endpoints held"),
         Stop::Token => Failure::refused(sentence)
             .next("make a new line to paste: `salve endpoints enroll NAME`"),
     }

@@ -239,6 +239,21 @@ impl Store {
         })
     }
 
+    /// All that ever had this name, whatever their state, the newest first; at most 100.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn endpoints_named(&self, name: &EndpointName) -> Result<Vec<EndpointRow>, StoreError> {
+        self.read("look up endpoints", |db| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM endpoints WHERE name = ?1
+                 ORDER BY enrolled DESC, id LIMIT 100"
+            );
+            let mut statement = db.prepare_cached(&sql)?;
+            Ok(statement.query_map([name.as_str()], read)?.collect::<Result<_, _>>()?)
+        })
+    }
+
     /// All endpoints by name, the active ones first.
     ///
     /// # Errors

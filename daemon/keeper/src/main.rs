@@ -14,7 +14,7 @@ use keeper::enrol::{self, Wish};
 use keeper::state::Layout;
 use keeper::{doctor, spawn, status};
 use lexopt::prelude::*;
-use protocol::EndpointName;
+use protocol::NamePatterns;
 use protocol::documents::Token;
 use protocol::error_chain::ErrorChain;
 
@@ -134,7 +134,7 @@ fn run(config: &Config) -> Result<(), Failure> {
 }
 
 fn enroll(config: &Config, token: &str, usual: bool) -> Result<(), Failure> {
-    let token: Token<EndpointName> =
+    let token: Token<NamePatterns> =
         token.parse().map_err(|error| Failure::of(exit::USAGE, &error))?;
     let host = enrol::host_name();
     let wish = Wish { config, token: &token, now: now().wall, host };
@@ -143,6 +143,8 @@ fn enroll(config: &Config, token: &str, usual: bool) -> Result<(), Failure> {
             enrol::EnrolError::Already(_) => exit::PERSON,
             enrol::EnrolError::Unreached { .. } => exit::UNREACHED,
             enrol::EnrolError::Refused(_) | enrol::EnrolError::Untrusted(_) => exit::REFUSED,
+            enrol::EnrolError::Held(_) => exit::PERSON,
+            enrol::EnrolError::HostName { .. } => exit::USAGE,
             _ => exit::BROKEN,
         };
         Failure::of(code, &error)
@@ -178,7 +180,7 @@ fn leave(config: &Config, usual: bool) -> Result<(), Failure> {
 }
 
 fn examine(config: &Config, peer: Option<&str>) -> Result<(), Failure> {
-    let peer = peer.map(|text| match text.parse::<Token<EndpointName>>() {
+    let peer = peer.map(|text| match text.parse::<Token<NamePatterns>>() {
         Ok(token) => Peer { address: token.desk, key: Some(token.desk_key) },
         Err(_) => Peer { address: text.to_owned(), key: None },
     });

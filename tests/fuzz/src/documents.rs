@@ -4,7 +4,7 @@ use protocol::documents::{
     Approval, Card, Dispatch, EnrolAnswer, EnrolRequest, Hello, Invitation, JoinAnswer,
     JoinRequest, Order, Recall, Record, TicketAttestation, Token,
 };
-use protocol::{EndpointName, Envelope, Manifest, PayloadType, Plan, PublicKey, Time, json};
+use protocol::{Envelope, Manifest, NamePatterns, PayloadType, Plan, PublicKey, Time, json};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trust::catalogue::{Catalogue, Files};
@@ -62,7 +62,7 @@ pub(crate) fn plan(bytes: &[u8]) {
 /// Pasted tokens.
 pub(crate) fn token(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    if let Ok(token) = text.parse::<Token<EndpointName>>() {
+    if let Ok(token) = text.parse::<Token<NamePatterns>>() {
         assert_eq!(token.to_string().parse(), Ok(token));
     }
     let _ = text.parse::<Invitation>();

@@ -109,6 +109,12 @@ pub enum BookError {
         /// The desk that this home works with.
         desk: String,
     },
+    /// A value beyond what is taken.
+    #[error("`{field}` is beyond what is taken; see `salve endpoints enroll --help`")]
+    Beyond {
+        /// Which.
+        field: &'static str,
+    },
     /// A result that could not be written; not seen in practice.
     #[error("could not write the answer")]
     NoAnswer,
@@ -158,7 +164,8 @@ impl BookError {
             Self::Store(StoreError::Duplicate { .. }) => sorry::DUPLICATE,
             Self::Store(StoreError::Token) => sorry::TOKEN,
             Self::Store(StoreError::Opened { .. }) => sorry::OPENED,
-            Self::Ticket(TicketError::TooLarge { .. } | TicketError::Invalid { .. }) => {
+            Self::Beyond { .. }
+            | Self::Ticket(TicketError::TooLarge { .. } | TicketError::Invalid { .. }) => {
                 sorry::LIMIT
             }
             Self::Ticket(TicketError::StateRefused { .. }) => sorry::TICKET_STATE,

@@ -5,11 +5,11 @@
 
 use minicbor::{Decode, Encode};
 use protocol::documents::TicketState;
-use protocol::{AgentName, Bytes, Digest, EndpointId, EndpointName, RunId, Time};
+use protocol::{AgentName, Bytes, Digest, EndpointId, EndpointName, NamePatterns, RunId, Time};
 use store::{
-    AgentRow, AgentState, EndpointPlace, EndpointRow, EndpointState, EscrowRow, FileRow,
-    NewEndpoint, NewTicketRow, NoteRow, OrderRow, OutboxRow, RunFilter, RunRow, Store, Stray,
-    TicketFilter, TicketRow, TokenKind, TokenRow,
+    AgentRow, AgentState, EndpointPlace, EndpointRow, EndpointState, Enrolment, EscrowRow, FileRow,
+    HeldRow, NewEndpoint, NewTicketRow, NoteRow, OrderRow, OutboxRow, RunFilter, RunRow, Store,
+    Stray, TicketFilter, TicketRow, TokenKind, TokenRow,
 };
 
 use super::error::BookError;
@@ -245,6 +245,26 @@ operations! {
     32 OutboxTodo Agent
         fn outbox_todo_page(0 after: Option<String>, 1 limit: usize) -> Vec<OutboxRow>
         = |store| store.outbox_todo_page(after.as_deref(), limit);
+    /// Keeps the digest of a token that the desk admits machines with.
+    40 AddEnrolment Administrator
+        fn add_enrolment(
+            0 secret: Digest,
+            1 names: NamePatterns,
+            2 enrolment: Enrolment,
+            3 expires: Time,
+        ) at now -> ()
+        = |store| rules::add_enrolment(store, &secret, (&names, &enrolment), expires, now);
+    /// Makes a token void; says whether it was good.
+    41 VoidToken Administrator fn void_token(0 secret: Digest) at now -> bool
+        = |store| store.void_token(&secret, now);
+    /// Machines that came under a name that is taken.
+    42 Held Agent fn held() -> Vec<HeldRow> = |store| store.held();
+    /// All that ever had this name, the newest first.
+    44 EndpointsNamed Agent fn endpoints_named(0 name: EndpointName) -> Vec<EndpointRow>
+        = |store| store.endpoints_named(&name);
+    /// A person has decided about one of them; says whether it was held.
+    43 ForgetHeld Administrator fn forget_held(0 name: EndpointName) -> bool
+        = |store| store.forget_held(&name);
 }
 
 fn bytes(given: &Option<Bytes>) -> Option<&[u8]> {

@@ -2,8 +2,8 @@
 //! them too.
 
 use protocol::documents::TicketState;
-use protocol::{TicketId, Time};
-use store::{NewTicketRow, Store, TicketRow};
+use protocol::{Digest, NamePatterns, TicketId, Time, limits};
+use store::{Enrolment, NewTicketRow, Store, TicketRow};
 use tickets::{Key, KeyKind, TicketError, TicketKind, TicketSystem as _};
 
 use super::error::BookError;
@@ -15,6 +15,8 @@ pub(crate) const SUBJECT_CHARS_MAX: usize = 200;
 pub(crate) const BODY_CHARS_MAX: usize = 16_000;
 /// Longest of a ticket's other words, characters.
 const WORD_CHARS_MAX: usize = 200;
+/// Most labels of a card.
+const LABELS_MAX: usize = 32;
 
 pub(super) fn add_ticket(store: &Store, new: &NewTicketRow, now: Time) -> Result<u64, BookError> {
     // Another kind of key would stand in the way of a note that an order promised (P6).
@@ -45,6 +47,30 @@ pub(super) fn add_ticket(store: &Store, new: &NewTicketRow, now: Time) -> Result
         return Err(TicketError::Invalid { field: "endpoint" }.into());
     }
     Ok(store.add_ticket(new, now)?)
+}
+
+/// A token that admits machines by itself: how many, until when and with how many words is bounded,
+/// and nobody has joined with it yet.
+pub(super) fn add_enrolment(
+    store: &Store,
+    secret: &Digest,
+    (names, enrolment): (&NamePatterns, &Enrolment),
+    expires: Time,
+    now: Time,
+) -> Result<(), BookError> {
+    let life = limits::ENROL_BATCH_DAYS_MAX * 86_400 + limits::CLOCK_SKEW_SECONDS;
+    let words = enrolment.person.as_deref().unwrap_or_default();
+    let beyond = [
+        ("count", !(1..=limits::ENROL_BATCH_MAX).contains(&enrolment.places)),
+        ("count", enrolment.taken != 0),
+        ("expires", expires.since(now) > life),
+        ("owner", words.chars().count() > WORD_CHARS_MAX),
+        ("label", enrolment.labels.len() > LABELS_MAX),
+    ];
+    if let Some((field, _)) = beyond.into_iter().find(|(_, is)| *is) {
+        return Err(BookError::Beyond { field });
+    }
+    Ok(store.add_enrolment(secret, names.as_str(), enrolment, now, expires)?)
 }
 
 pub(super) fn set_ticket_state(

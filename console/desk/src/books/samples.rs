@@ -6,8 +6,8 @@ use protocol::{
     AgentName, Bytes, Digest, EndpointId, EndpointName, Mode, OrderId, Outcome, RunId, Time,
 };
 use store::{
-    AgentState, EndpointPlace, EndpointState, NewEndpoint, NewFile, NewNote, NewOrder, NewRecord,
-    NewTicketRow, RunFilter, Seen, Store, TicketFilter, TokenKind,
+    AgentState, EndpointPlace, EndpointState, Enrolment, HeldRow, NewEndpoint, NewFile, NewNote,
+    NewOrder, NewRecord, NewTicketRow, RunFilter, Seen, Store, TicketFilter, TokenKind,
 };
 use tickets::{Key, KeyKind};
 
@@ -110,6 +110,8 @@ pub fn record(n: u8) -> NewRecord<'static> {
 /// Where the store refuses, which a new one does not.
 pub fn seed(store: &Store) {
     store.add_endpoint(&machine(ENDPOINT, "lt-4411"), NOW).unwrap();
+    let (name, host) = ("lt-7".parse().unwrap(), "LT-7".to_owned());
+    store.hold(&HeldRow { name, host, address: "192.0.2.7:40000".into(), at: NOW }).unwrap();
     let seen = Seen {
         versions: CatalogueVersions { root: 1, ..CatalogueVersions::default() },
         head: Head { epoch: EPOCH, counter: 7, hash: Digest([3; 32]) },
@@ -216,6 +218,21 @@ pub fn asks() -> Vec<BookAsk> {
         BookAsk::Files { ticket: 1, after: 0, limit },
         BookAsk::FileBytes { key: "f".into() },
         BookAsk::OutboxTodo { after: None, limit },
+        BookAsk::AddEnrolment {
+            secret: Digest([6; 32]),
+            names: "lt-*".parse().unwrap(),
+            enrolment: Enrolment {
+                labels: [("group".parse().unwrap(), "office".parse().unwrap())].into(),
+                person: Some("jo.meyer".into()),
+                places: 200,
+                taken: 0,
+            },
+            expires: NOW.plus(7 * 86_400),
+        },
+        BookAsk::VoidToken { secret: Digest([6; 32]) },
+        BookAsk::Held {},
+        BookAsk::EndpointsNamed { name: "lt-4411".parse().unwrap() },
+        BookAsk::ForgetHeld { name: "lt-7".parse().unwrap() },
     ]
 }
 

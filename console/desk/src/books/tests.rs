@@ -238,6 +238,9 @@ fn who_may_do_what() {
         "add_token",
         "take_token",
         "token",
+        "add_enrolment",
+        "void_token",
+        "forget_held",
     ];
     let other = Peer { name: "c.other".parse().unwrap(), administrator: false };
     for one in samples::asks() {

@@ -32,6 +32,8 @@ const GUESTS_MAX: usize = 16;
 enum Guest {
     Endpoint(EndpointGuest),
     Agent(AgentGuest),
+    /// Whoever has a token that says what he becomes; he is told to keep a line to these desks.
+    Any(Vec<String>),
 }
 
 #[derive(Debug)]
@@ -39,6 +41,20 @@ struct Inside {
     desk: Arc<Desk>,
     guest: Guest,
     now: fn() -> Time,
+}
+
+/// Answers one guest of the shared desk's port: a machine whose token says what it becomes. `desks`
+/// is where machines keep a line to, best first; empty: where they found this desk.
+///
+/// # Errors
+/// [`Turned`]: what the guest was told, and what went wrong on this side.
+pub async fn answer_guest(
+    desk: Arc<Desk>,
+    desks: Vec<String>,
+    connection: Connection,
+    now: fn() -> Time,
+) -> Result<Joined, Turned> {
+    Inside { desk, guest: Guest::Any(desks), now }.serve(connection).await
 }
 
 /// An open door and the token that opens it once.
@@ -242,6 +258,9 @@ impl Inside {
         match &self.guest {
             Guest::Endpoint(guest) if envelope.payload_type == EnrolRequest::PAYLOAD_TYPE => {
                 endpoint::admit(&self.desk, guest, &envelope, from, now)
+            }
+            Guest::Any(desks) if envelope.payload_type == EnrolRequest::PAYLOAD_TYPE => {
+                endpoint::admit_by_token(&self.desk, desks, &envelope, from, now)
             }
             Guest::Agent(guest) if envelope.payload_type == JoinRequest::PAYLOAD_TYPE => {
                 person::admit(&self.desk, guest, &envelope, now)

@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 
 use protocol::documents::{Card, EnrolAnswer, EnrolRequest};
 use protocol::frames::Stop;
-use protocol::{Bytes, Digest, EndpointId, EndpointName, Envelope, Label, Time, limits};
-use store::{NewEndpoint, TokenKind};
+use protocol::{
+    Bytes, Digest, EndpointId, EndpointName, Envelope, Label, NamePatterns, Time, limits,
+};
+use store::{HeldRow, NewEndpoint, TokenKind};
 use trust::Signer as _;
 
 use super::admit::{Granted, Joined, Refusing, Undo, holds_token};
@@ -52,7 +54,14 @@ impl EndpointGuest {
     }
 }
 
-/// Answers a machine's request. Everything that can fail is made before the token is taken.
+/// The request in an envelope, signed by the key that it names.
+fn request(envelope: &Envelope) -> Result<EnrolRequest, Refusing> {
+    let request: EnrolRequest = trust::seal::peek(envelope).map_err(|_| Stop::Frame)?;
+    trust::seal::open_one::<EnrolRequest>(envelope, &request.record_key).map_err(|_| Stop::Seal)?;
+    Ok(request)
+}
+
+/// Answers the machine that is waited for.
 pub(super) fn admit(
     desk: &Desk,
     guest: &EndpointGuest,
@@ -60,22 +69,64 @@ pub(super) fn admit(
     from: SocketAddr,
     now: Time,
 ) -> Result<Granted, Refusing> {
-    let request: EnrolRequest = trust::seal::peek(envelope).map_err(|_| Stop::Frame)?;
-    trust::seal::open_one::<EnrolRequest>(envelope, &request.record_key).map_err(|_| Stop::Seal)?;
+    let request = request(envelope)?;
     if request.name != guest.name {
         return Err(Stop::Token.into());
     }
     let secret = Digest::of(&request.secret.0);
     holds_token(desk, &secret, TokenKind::Endpoint, request.name.as_str(), now)?;
+    grant(desk, guest, &request, (from, None), now)
+}
 
+/// Answers a machine that nobody waits for: its token says what it becomes, and it is told to keep a
+/// line to `desks`. A name that is taken is for a person to decide.
+pub(super) fn admit_by_token(
+    desk: &Desk,
+    desks: &[String],
+    envelope: &Envelope,
+    from: SocketAddr,
+    now: Time,
+) -> Result<Granted, Refusing> {
+    let request = request(envelope)?;
+    let secret = Digest::of(&request.secret.0);
+    let row = desk.store.token(secret).map_err(EnrolError::from)?;
+    let good = row.filter(|token| {
+        let names = token.name.parse::<NamePatterns>();
+        token.kind == TokenKind::Endpoint
+            && names.is_ok_and(|names| names.fits(&request.name))
+            && token.used.is_none()
+            && token.expires > now
+    });
+    let enrolment = good.and_then(|token| token.enrolment).ok_or(Stop::Token)?;
+    let name = request.name.clone();
+    if desk.store.endpoint_named(name.clone()).map_err(EnrolError::from)?.is_some() {
+        let host = request.host.chars().take(HOST_CHARS_MAX).collect();
+        let held = HeldRow { name, host, address: from.to_string(), at: now };
+        desk.store.here().and_then(|store| Ok(store.hold(&held)?)).map_err(EnrolError::from)?;
+        return Err(Stop::Held.into());
+    }
+    let guest = EndpointGuest { name, labels: enrolment.labels, person: enrolment.person };
+    grant(desk, &guest, &request, (from, Some(desks.to_vec())), now)
+}
+
+/// Everything that can fail is made before a place of the token is taken.
+fn grant(
+    desk: &Desk,
+    guest: &EndpointGuest,
+    request: &EnrolRequest,
+    (from, desks): (SocketAddr, Option<Vec<String>>),
+    now: Time,
+) -> Result<Granted, Refusing> {
+    let secret = Digest::of(&request.secret.0);
     let id = EndpointId(fresh().map_err(EnrolError::from)?);
-    let certificate = certificate(desk, &request, &id, now)?;
-    let card = card(desk, guest, &request, id, now)?;
+    let certificate = certificate(desk, request, &id, now)?;
+    let card = card(desk, guest, request, id, now)?;
     let answer = EnrolAnswer {
         card: card.clone(),
         certificates: vec![Bytes(certificate)],
         organisation: desk.organisation.id.to_string(),
         issued: now,
+        desks,
     };
     let answer = protocol::json::write(&answer).map_err(EnrolError::from)?;
     let address = (request.port != 0).then(|| SocketAddr::new(from.ip(), request.port).to_string());
@@ -91,9 +142,12 @@ pub(super) fn admit(
         platform: Some(request.platform.chars().take(HOST_CHARS_MAX).collect()),
     };
     let files = crate::catalogue::files(&desk.home).map_err(EnrolError::from)?;
-    // Of all who come this far with one token, one goes on (E43).
-    desk.store.take_token(secret, TokenKind::Endpoint, now).map_err(|_| Stop::Token)?;
-    desk.store.add_endpoint(row, now).map_err(EnrolError::from)?;
+    // Of all who come this far with the last place of one token, one goes on (E43).
+    let store = desk.store.here().map_err(EnrolError::from)?;
+    match store.admit_endpoint(&secret, &row, now) {
+        Err(store::StoreError::Token) => return Err(Stop::Token.into()),
+        done => done.map_err(|error| EnrolError::Store(error.into()))?,
+    }
     let name = guest.name.clone();
     let joined = Joined::Endpoint { id, name, address, host };
     Ok(Granted { files, answer, joined, undo: Undo::Endpoint(id) })

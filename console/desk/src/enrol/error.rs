@@ -53,6 +53,9 @@ pub enum EnrolError {
     /// A listening address that is no address of its own, and no way to find one.
     #[error("this machine has no address that others could reach")]
     NoAddress,
+    /// A token for the shared desk, and nobody said where machines find it.
+    #[error("where machines find the shared desk is not known")]
+    NoDesk,
     /// The answer was sent and nobody took it.
     #[error("the answer did not arrive")]
     NotDelivered,

@@ -1,5 +1,6 @@
 //! Machines and colleagues join: one token, one request, one answer, over a door that is open for
-//! fifteen minutes. Private keys never travel, in neither direction.
+//! fifteen minutes, or at the shared desk with a token that says for how many machines it is. Private
+//! keys never travel, in neither direction.
 //!
 //! Never admits by certificate or address: the token's secret admits once, and the request is
 //! signed by the key that it names.
@@ -13,15 +14,17 @@ mod join;
 mod person;
 mod renew;
 mod token;
+mod wave;
 
 pub use admit::{Joined, Turned};
-pub use door::{Door, Place};
+pub use door::{Door, Place, answer_guest};
 pub use endpoint::EndpointGuest;
 pub use error::EnrolError;
 pub use join::{JoinError, join};
 pub use person::AgentGuest;
 pub use renew::renewed_certificate;
 pub use token::ENROL_PORT;
+pub use wave::{NewWave, WaveToken};
 
 #[cfg(test)]
 mod tests;

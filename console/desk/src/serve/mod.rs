@@ -12,6 +12,7 @@ mod known;
 mod line;
 mod lines;
 mod live;
+mod newcomer;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,7 @@ use protocol::error_chain::ErrorChain;
 use protocol::frames::Stop;
 use protocol::{EndpointId, Time};
 use store::Store;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -73,11 +74,15 @@ pub enum Said<'a> {
 
 /// The running desk.
 pub struct Server {
-    desk: Desk,
+    desk: Arc<Desk>,
     known: RwLock<Arc<Known>>,
     lines: Lines,
     runs: Runs,
     tasks: Mutex<JoinSet<()>>,
+    /// Places for newcomers whose requests are being answered.
+    newcomers: Semaphore,
+    /// Where endpoints are told to keep a line to, best first; empty: where they found this desk.
+    named: Vec<String>,
     /// Whom we admit, or what we show, may be another one.
     news: Notify,
     now: fn() -> Time,
@@ -91,12 +96,14 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// Over a home with a store of its own.
+    /// Over a home with a store of its own. `named` is where endpoints that join are told to keep a
+    /// line to (`HOST:PORT`, best first); empty: where they found this desk.
     ///
     /// # Errors
     /// [`ServeError`]: the catalogue cannot be read, or the home works with another desk.
     pub fn new(
         desk: Desk,
+        named: Vec<String>,
         now: fn() -> Time,
         say: impl Fn(Said<'_>) + Send + Sync + 'static,
     ) -> Result<Arc<Self>, ServeError> {
@@ -105,7 +112,8 @@ impl Server {
         let known = RwLock::new(Arc::new(Known::read(&desk.home, now())?));
         let (lines, runs, say) = (Lines::default(), Runs::default(), Box::new(say));
         let (tasks, news) = (Mutex::default(), Notify::new());
-        Ok(Arc::new(Self { desk, known, lines, runs, tasks, news, now, say }))
+        let (desk, newcomers) = (Arc::new(desk), Semaphore::new(newcomer::AT_ONCE_MAX));
+        Ok(Arc::new(Self { desk, known, lines, runs, tasks, newcomers, named, news, now, say }))
     }
 
     /// Serves on `address` (UDP) until `stop` is ready, then takes leave of everybody.
@@ -174,8 +182,7 @@ impl Server {
         match connection.protocol() {
             Protocol::Session => drop(guests.spawn(guest::endpoint(server, connection))),
             Protocol::Console => drop(guests.spawn(console::console(server, connection))),
-            // Enrolment waits at the door that `enroll` opens.
-            Protocol::Enrolment => connection.close(Stop::Token),
+            Protocol::Enrolment => drop(guests.spawn(newcomer::newcomer(server, connection))),
         }
     }
 

@@ -28,7 +28,7 @@ async fn play(quirk: Quirk, there: bool, work: impl for<'a> FnOnce(&'a Scene) ->
     let (house, machine) = house(quirk);
     let desk = Desk::open(house.desk.home.clone()).unwrap();
     let (tell, told) = sync_channel(1);
-    let server = Server::new(desk, now, move |said| {
+    let server = Server::new(desk, Vec::new(), now, move |said| {
         if let Said::Listening(address) = said {
             tell.send(address.to_string()).unwrap();
         }

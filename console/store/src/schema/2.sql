@@ -11,3 +11,6 @@ CREATE TABLE held (
   address TEXT NOT NULL,
   at      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- A name's history, whatever became of the machines that had it.
+CREATE INDEX endpoints_ever ON endpoints (name, enrolled);

@@ -9,6 +9,8 @@ use protocol::limits;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::state::Layout;
+
 /// Where the file lies where nobody says otherwise.
 pub const PATH: &str = "/etc/salve/salved.toml";
 
@@ -91,11 +93,25 @@ pub fn load(named: Option<&Path>) -> Result<Config, ConfigError> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(Config::default());
+            String::new()
         }
         Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
     };
-    read(&text).map_err(|faults| ConfigError::Faults { path: path.to_owned(), faults })
+    let read = read(&text);
+    let mut config =
+        read.map_err(|faults| ConfigError::Faults { path: path.to_owned(), faults })?;
+    if config.desks.is_empty() {
+        config.desks = told_desks(&config.state);
+    }
+    Ok(config)
+}
+
+/// The desks that this machine was told of when it joined, where the file names none. Whoever may not
+/// read the state sees none.
+fn told_desks(state: &Path) -> Vec<String> {
+    let told = std::fs::read_to_string(Layout::new(state).desks()).unwrap_or_default();
+    let desks = told.lines().filter(|desk| is_host_and_port(desk));
+    desks.take(limits::DESKS_MAX).map(str::to_owned).collect()
 }
 
 struct Reader<'t> {
@@ -163,7 +179,8 @@ impl Reader<'_> {
 }
 
 /// A name or an address (IPv6 in brackets) and a port.
-fn is_host_and_port(text: &str) -> bool {
+/// Whether this is `HOST:PORT`.
+pub(crate) fn is_host_and_port(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else { return false };
     let port = port.parse::<u16>().is_ok_and(|port| port > 0);
     let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));

@@ -2,11 +2,12 @@
 
 use policy::{Policy, PolicyFile};
 use protocol::documents::{Card, EnrolAnswer, Token};
-use protocol::{Digest, EndpointName, Envelope, Label, PublicKey, Time, limits};
+use protocol::{Digest, EndpointName, Envelope, Label, NamePatterns, PublicKey, Time, limits};
 use trust::Signer as _;
 use trust::catalogue::{Catalogue, CatalogueError, Files, install_provider};
 
 use super::pending::Keys;
+use crate::config::is_host_and_port;
 use crate::state::spki;
 
 /// What is wrong with an answer.
@@ -44,6 +45,9 @@ pub enum Untrusted {
     /// The card is not this machine's.
     #[error("the card is not for this machine: {0}")]
     Card(&'static str),
+    /// What it says to dial is no address.
+    #[error("the desks that it names are no HOST:PORT, or too many")]
+    Desks,
     /// The certificate is not for our key.
     #[error("the certificate is not for this machine's key")]
     Certificate,
@@ -56,12 +60,17 @@ pub(super) struct Proven {
     pub(super) files: Files,
     pub(super) card: Envelope,
     pub(super) certificates: Vec<Vec<u8>>,
+    /// What this machine is called from now on.
+    pub(super) name: EndpointName,
+    /// Whom it dials, `HOST:PORT`, best first; nobody where it is empty.
+    pub(super) desks: Vec<String>,
 }
 
 /// Checks everything: root by the token's digest, catalogue from the root, card by an enroller of
 /// the policy, keys of card and certificate.
 pub(super) fn read(
-    token: &Token<EndpointName>,
+    token: &Token<NamePatterns>,
+    name: &EndpointName,
     keys: &Keys,
     files: Files,
     json: &[u8],
@@ -81,7 +90,7 @@ pub(super) fn read(
     let time = now.max(catalogue.floor());
     let counts = |key: &PublicKey| policy.counts(key, time);
     catalogue.check_administrators(&counts).map_err(Untrusted::Catalogue)?;
-    card(&policy, &answer.card, token, keys, now)?;
+    card(&policy, &answer.card, name, keys, now)?;
     let ours = spki(&keys.tls.public_key());
     // The gate's own library checks the chain; here it is enough that the leaf is for our key.
     let leaf = answer.certificates.first().ok_or(Untrusted::Certificate)?;
@@ -89,7 +98,16 @@ pub(super) fn read(
         return Err(Untrusted::Certificate);
     }
     let certificates = answer.certificates.into_iter().map(|der| der.0).collect();
-    Ok(Proven { root, files, card: answer.card, certificates })
+    // Its word only says whom to dial: who answers there must prove itself as anybody.
+    let desks = match answer.desks {
+        None => Vec::new(),
+        Some(none) if none.is_empty() => vec![token.desk.clone()],
+        Some(desks) => desks,
+    };
+    if desks.len() > limits::DESKS_MAX || !desks.iter().all(|desk| is_host_and_port(desk)) {
+        return Err(Untrusted::Desks);
+    }
+    Ok(Proven { root, files, card: answer.card, certificates, name: name.clone(), desks })
 }
 
 fn catalogue_fault(source: CatalogueError, here: Time, desk: Time) -> Untrusted {
@@ -110,7 +128,7 @@ pub(crate) fn policy_of(catalogue: &Catalogue) -> Result<Policy, Untrusted> {
 fn card(
     policy: &Policy,
     envelope: &Envelope,
-    token: &Token<EndpointName>,
+    name: &EndpointName,
     keys: &Keys,
     now: Time,
 ) -> Result<(), Untrusted> {
@@ -127,7 +145,7 @@ fn card(
     };
     let sealing = keys.sealing.public().map_err(|_| Untrusted::Card("its sealing key"))?;
     let wrong = [
-        (card.name != token.name, "its name"),
+        (card.name != *name, "its name"),
         (card.tls_key != Digest::of(&spki(&keys.tls.public_key())), "its TLS key"),
         (card.record_key != keys.record.public_key(), "its record key"),
         (card.sealing_key != sealing, "its sealing key"),

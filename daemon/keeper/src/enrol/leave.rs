@@ -63,6 +63,7 @@ pub fn leave(layout: &Layout, now: Time) -> Result<Left, LeaveError> {
         "certificates",
         "catalogue",
         "root.json",
+        "desks",
         "ledger",
         "card.json",
     ];

@@ -10,7 +10,7 @@ use std::path::Path;
 use hatch::{FromGate, ProbeStep, ToGate};
 use protocol::documents::{EnrolRequest, Token};
 use protocol::frames::{EnrolFrame, FrameError, Stop, decode};
-use protocol::{Bytes, EndpointName, Time, limits};
+use protocol::{Bytes, EndpointName, NamePatterns, Time, limits};
 use trust::catalogue::Files;
 use trust::{SealingSecret, Signer as _, SigningKey};
 use zeroize::Zeroizing;
@@ -28,7 +28,24 @@ pub use pending::Pending;
 pub enum EnrolError {
     /// It is already.
     #[error("already enrolled as {0}; `salved leave` first, if it should belong elsewhere")]
-    Already(EndpointName),
+    Already(String),
+    /// The line is for machines of other names.
+    #[error(
+        "this machine calls itself `{host}` and the line is for machines named {names}; give it \
+         such a name (hostnamectl hostname NAME), or ask for a line of its own"
+    )]
+    HostName {
+        /// What it calls itself.
+        host: String,
+        /// Whom the line is for.
+        names: NamePatterns,
+    },
+    /// One of its name is there already.
+    #[error(
+        "the desk knows a machine named `{0}` already; ask the help desk which one is meant (salve \
+         endpoints held), then run the same line again"
+    )]
+    Held(EndpointName),
     /// The desk was not reached.
     #[error("could not reach the desk at {desk}: {what}: {detail}")]
     Unreached {
@@ -86,7 +103,7 @@ pub struct Wish<'a> {
     /// The configuration.
     pub config: &'a Config,
     /// The pasted token.
-    pub token: &'a Token<EndpointName>,
+    pub token: &'a Token<NamePatterns>,
     /// Now, by the wall clock.
     pub now: Time,
     /// The machine's own name for itself.
@@ -132,8 +149,8 @@ pub fn gate_ids(config: &Config) -> Result<Option<(u32, u32)>, EnrolError> {
 pub fn enrol(wish: &Wish<'_>) -> Result<EndpointName, EnrolError> {
     let layout = Layout::new(&wish.config.state);
     if layout.is_enrolled() {
-        let name = crate::state::Identity::load(&layout).map(|identity| identity.card.name);
-        return Err(EnrolError::Already(name.unwrap_or_else(|_| wish.token.name.clone())));
+        let name = crate::state::Identity::load(&layout).map(|own| own.card.name.to_string());
+        return Err(EnrolError::Already(name.unwrap_or_else(|_| wish.token.name.to_string())));
     }
     // An answer that was taken and not yet written: finish it without asking again.
     if let Some(pending) = Pending::read(&layout)?
@@ -141,19 +158,26 @@ pub fn enrol(wish: &Wish<'_>) -> Result<EndpointName, EnrolError> {
     {
         return pending.finish(&layout, wish.now);
     }
+    let name = wish.token.name.name_of(&wish.host).ok_or_else(|| EnrolError::HostName {
+        host: wish.host.clone(),
+        names: wish.token.name.clone(),
+    })?;
     let ids = gate_ids(wish.config)?;
     room(&layout)?;
     let keys = fresh_keys()?;
-    let request = request(wish, &keys)?;
+    let request = request(wish, &name, &keys)?;
     let message = ToGate::Enrol {
         desk: wish.token.desk.clone(),
         desk_key: wish.token.desk_key,
         request: Bytes(request),
         ids,
     };
-    let (files, json) = ask(wish, &message)?;
-    let answer =
-        answer::read(wish.token, &keys, files, &json, wish.now).map_err(EnrolError::Untrusted)?;
+    let (files, json) = ask(wish, &message).map_err(|error| match error {
+        EnrolError::Refused(Stop::Held) => EnrolError::Held(name.clone()),
+        other => other,
+    })?;
+    let answer = answer::read(wish.token, &name, &keys, files, &json, wish.now)
+        .map_err(EnrolError::Untrusted)?;
     let pending = Pending::new(wish.token, &keys, answer);
     pending.write(&layout)?;
     pending.finish(&layout, wish.now)
@@ -169,13 +193,17 @@ fn room(layout: &Layout) -> Result<(), EnrolError> {
     Err(EnrolError::NoRoom(layout.root().display().to_string()))
 }
 
-fn request(wish: &Wish<'_>, keys: &pending::Keys) -> Result<Vec<u8>, EnrolError> {
+fn request(
+    wish: &Wish<'_>,
+    name: &EndpointName,
+    keys: &pending::Keys,
+) -> Result<Vec<u8>, EnrolError> {
     let broken = |error: &dyn std::error::Error| {
         EnrolError::Request(protocol::error_chain::ErrorChain(error).to_string())
     };
     let request = EnrolRequest {
         secret: wish.token.secret.clone(),
-        name: wish.token.name.clone(),
+        name: name.clone(),
         tls_key: Bytes(spki(&keys.tls.public_key())),
         record_key: keys.record.public_key(),
         sealing_key: keys.sealing.public().map_err(|error| broken(&error))?,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use protocol::documents::Token;
-use protocol::{Bytes, Digest, EndpointName, Envelope, Time};
+use protocol::{Bytes, Digest, EndpointName, Envelope, NamePatterns, Time};
 use serde::{Deserialize, Serialize};
 use trust::catalogue::{Files, FolderStore, TrustedStore as _};
 use trust::{SealingSecret, SigningKey};
@@ -37,6 +37,9 @@ pub struct Pending {
     files: BTreeMap<String, Bytes>,
     card: Envelope,
     certificates: Vec<Bytes>,
+    /// Whom to dial.
+    #[serde(default)]
+    desks: Vec<String>,
 }
 
 impl std::fmt::Debug for Pending {
@@ -46,10 +49,10 @@ impl std::fmt::Debug for Pending {
 }
 
 impl Pending {
-    pub(super) fn new(token: &Token<EndpointName>, keys: &Keys, proven: Proven) -> Self {
+    pub(super) fn new(token: &Token<NamePatterns>, keys: &Keys, proven: Proven) -> Self {
         Self {
             token: Digest::of(&token.secret.0),
-            name: token.name.clone(),
+            name: proven.name,
             tls: keys.tls.to_pem(),
             record: keys.record.to_pem(),
             sealing: keys.sealing.to_pem(),
@@ -57,6 +60,7 @@ impl Pending {
             files: proven.files.0.into_iter().map(|(name, b)| (name, Bytes(b))).collect(),
             card: proven.card,
             certificates: proven.certificates.into_iter().map(Bytes).collect(),
+            desks: proven.desks,
         }
     }
 
@@ -71,7 +75,7 @@ impl Pending {
 
     /// Whether it answers this token.
     #[must_use]
-    pub fn is_for(&self, token: &Token<EndpointName>) -> bool {
+    pub fn is_for(&self, token: &Token<NamePatterns>) -> bool {
         self.token == Digest::of(&token.secret.0)
     }
 
@@ -97,6 +101,10 @@ impl Pending {
         state::clear_certificates(layout)?;
         for (place, der) in self.certificates.iter().enumerate() {
             state::write(&layout.certificate(place), &der.0)?;
+        }
+        match self.desks.is_empty() {
+            true => state::remove(&layout.desks())?,
+            false => state::write(&layout.desks(), self.desks.join("\n").as_bytes())?,
         }
         state::write(&layout.trusted_root(), &self.root.0)?;
         let files: Files = self.files.iter().map(|(n, b)| (n.clone(), b.0.clone())).collect();

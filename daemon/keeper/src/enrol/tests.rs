@@ -22,12 +22,13 @@ fn key(name: &str) -> SigningKey {
 /// A desk that answers one token for one set of keys.
 struct Desk {
     files: Files,
-    token: Token<EndpointName>,
+    token: Token<NamePatterns>,
     keys: pending::Keys,
     card: Card,
     certificate: Vec<u8>,
     issued: Time,
     enroller: SigningKey,
+    desks: Option<Vec<String>>,
 }
 
 impl Desk {
@@ -98,7 +99,7 @@ impl Desk {
         };
         let files = repository.files().unwrap();
         let (issued, enroller) = (NOW, key("enroller"));
-        Self { files, token, keys, card, certificate, issued, enroller }
+        Self { files, token, keys, card, certificate, issued, enroller, desks: None }
     }
 
     fn answer(&self) -> Result<answer::Proven, Untrusted> {
@@ -107,9 +108,11 @@ impl Desk {
             certificates: vec![Bytes(self.certificate.clone())],
             organisation: "Lab".into(),
             issued: self.issued,
+            desks: self.desks.clone(),
         };
         let json = protocol::json::write(&answer).unwrap();
-        answer::read(&self.token, &self.keys, self.files.clone(), &json, NOW)
+        let name = self.token.name.exact().unwrap();
+        answer::read(&self.token, &name, &self.keys, self.files.clone(), &json, NOW)
     }
 
     fn fault(change: impl FnOnce(&mut Self)) -> String {
@@ -123,6 +126,58 @@ impl Desk {
 fn a_good_answer_proves_itself() {
     let proven = Desk::new().answer().unwrap();
     assert_eq!(proven.certificates.len(), 1);
+}
+
+#[test]
+fn the_desks_to_dial_are_the_one_that_answered_or_those_it_names() {
+    let desks = |desks: Option<Vec<String>>| {
+        let mut desk = Desk::new();
+        desk.desks = desks;
+        desk.answer().map(|proven| proven.desks)
+    };
+    assert!(desks(None).unwrap().is_empty());
+    assert_eq!(desks(Some(Vec::new())).unwrap(), ["127.0.0.1:1"]);
+    let two = vec!["desk.example:7435".to_owned(), "[fd00::9]:7435".to_owned()];
+    assert_eq!(desks(Some(two.clone())).unwrap(), two);
+    for bad in [vec!["desk".to_owned()], vec!["a b:1".to_owned()], vec!["h:1".to_owned(); 5]] {
+        assert!(matches!(desks(Some(bad)), Err(Untrusted::Desks)));
+    }
+}
+
+#[test]
+fn what_the_desk_named_is_dialled_unless_the_file_names_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::new(&folder.path().join("state"));
+    let mut desk = Desk::new();
+    desk.desks = Some(Vec::new());
+    let answer = desk.answer().unwrap();
+    Pending::new(&desk.token, &desk.keys, answer).finish(&layout, NOW).unwrap();
+    let file = folder.path().join("salved.toml");
+    let write = |more: &str| {
+        let state = layout.root().display();
+        crate::state::write(&file, format!("state = \"{state}\"\n{more}").as_bytes()).unwrap();
+        crate::config::load(Some(&file)).unwrap().desks
+    };
+    assert_eq!(write(""), ["127.0.0.1:1"]);
+    assert_eq!(write("desk = \"other:9\"\n"), ["other:9"]);
+    // Enrolled anew at a console's own door: nobody is dialled any more.
+    let desk = Desk::new();
+    Pending::new(&desk.token, &desk.keys, desk.answer().unwrap()).finish(&layout, NOW).unwrap();
+    assert!(write("").is_empty());
+}
+
+#[test]
+fn a_line_for_many_is_for_machines_of_its_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = Desk::new();
+    desk.token.name = "lt-*".parse().unwrap();
+    let config = Config { state: folder.path().join("state"), ..Config::default() };
+    let host = "MAIL.example.org".to_owned();
+    let wish = Wish { config: &config, token: &desk.token, now: NOW, host };
+    let error = enrol(&wish).unwrap_err();
+    assert!(error.to_string().contains("`MAIL.example.org`"), "{error}");
+    assert!(error.to_string().contains("lt-*"), "{error}");
+    assert!(!config.state.exists(), "nothing was made, and nobody was asked");
 }
 
 #[test]
@@ -168,11 +223,12 @@ fn clocks_that_differ_are_named() {
         certificates: vec![Bytes(desk.certificate.clone())],
         organisation: "Lab".into(),
         issued: desk.issued,
+        desks: None,
     };
     let json = protocol::json::write(&answer).unwrap();
     // A battery died: here it is years later, and everything has expired.
     let here = NOW.plus(5 * 365 * 86_400);
-    let read = answer::read(&desk.token, &desk.keys, desk.files, &json, here);
+    let read = answer::read(&desk.token, &desk.card.name, &desk.keys, desk.files, &json, here);
     assert!(matches!(read.unwrap_err(), Untrusted::Clock { .. }));
 }
 
@@ -188,7 +244,7 @@ fn an_interrupted_enrolment_is_finished_by_the_same_line() {
     // Cut here; the same line goes on without a gate, a desk or the token's life.
     let config = Config { state: layout.root().to_owned(), ..Config::default() };
     let wish = Wish { config: &config, token: &desk.token, now: NOW, host: "x".into() };
-    assert_eq!(enrol(&wish).unwrap(), desk.token.name);
+    assert_eq!(enrol(&wish).unwrap(), desk.card.name);
     let identity = Identity::load(&layout).unwrap();
     assert_eq!(identity.card, desk.card);
     assert!(!layout.enrolling().exists());

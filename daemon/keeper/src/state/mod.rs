@@ -39,6 +39,11 @@ impl Layout {
     pub fn key(&self, name: KeyName) -> PathBuf {
         self.root.join("keys").join(name.file())
     }
+    /// The desks to dial that the enrolment named, one a line, where it named some.
+    #[must_use]
+    pub fn desks(&self) -> PathBuf {
+        self.root.join("desks")
+    }
     /// The card's envelope; its presence is the enrolment.
     #[must_use]
     pub fn card(&self) -> PathBuf {
