@@ -5,6 +5,7 @@ mod behind_nat;
 mod bench;
 mod clock;
 mod crash;
+mod enrol_desk;
 mod full_disk;
 mod held_line;
 mod interrupted;
