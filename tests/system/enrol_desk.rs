@@ -24,11 +24,16 @@ fn says(desk: &mut Going, words: &str) {
 
 /// Pastes a line on a machine that calls itself so.
 fn paste(machine: &Endpoint, host: &str, token: &str) -> Done {
+    run(&mut named(machine, host, &["enroll", token]), b"")
+}
+
+/// `salved` on a machine that calls itself so.
+fn named(machine: &Endpoint, host: &str, args: &[&str]) -> Command {
     let mut command = Command::new("/usr/bin/unshare");
     command.args(["--uts", "/bin/sh", "-c", "hostname \"$0\" && exec \"$@\"", host]);
     command.arg(programs().join("salved")).arg("--config").arg(machine.config());
-    command.args(["enroll", token]).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    run(&mut command, b"")
+    command.args(args).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command
 }
 
 fn line(done: &Done) -> String {
@@ -68,6 +73,7 @@ fn a_machine_joins_at_the_shared_desk_and_keeps_its_line_there() {
 #[test]
 fn one_line_is_for_as_many_machines_as_it_says_and_for_their_names_only() {
     let (lab, mut desk, address) = served();
+    let mut copies = Vec::new();
     let wave = |names: &str| {
         let args = ["endpoints", "enroll", "--names", names, "--count", "2", "--expires", "7d"];
         let more = ["--label", "group=office", "--desk", &address];
@@ -99,6 +105,25 @@ fn one_line_is_for_as_many_machines_as_it_says_and_for_their_names_only() {
         lab.salve(&["--json", "endpoints", "show", name]).json()["endpoint"]["id"].clone()
     });
     assert!(ids[0] != ids[1] && ids[1] != ids[2], "{ids:?}");
+
+    // Two copies of one image become two machines, each with keys of its own, at their first start.
+    let token = wave("img-*");
+    let master = Endpoint::bare(&lab, "master");
+    master.salved(&["prepare-image", &token]).expect(0);
+    for (name, host) in [("copy-1", "img-1"), ("copy-2", "img-2")] {
+        let mut copy = Endpoint::bare(&lab, name);
+        run(Command::new("/bin/cp").args(["-a"]).arg(master.state()).arg(copy.state()), b"")
+            .expect(0);
+        copy.start_by(named(&copy, host, &["run"]));
+        says(&mut desk, &format!("{host} is here"));
+        copies.push(copy);
+    }
+    let cards = ["img-1", "img-2"].map(|name| {
+        lab.salve(&["--json", "endpoints", "show", name]).json()["card"]["record_key"].clone()
+    });
+    assert_ne!(cards[0], cards[1]);
+    let enrolled = copies[0].salved(&["prepare-image", &token]).expect(1);
+    assert!(enrolled.err.contains("enrolled as img-1"), "{}", enrolled.err);
 
     // Void: nobody joins with it any more.
     let token = wave("srv-*");

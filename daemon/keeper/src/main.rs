@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use hatch::spawn::End;
@@ -25,6 +25,8 @@ salved: the endpoint's daemon; runs vetted, signed scripts and keeps the proof
   salved status             who this machine is, what it trusts, what ran last
   salved doctor [HOST:PORT | TOKEN]
                             the first thing that is wrong, and what to do about it
+  salved prepare-image TOKEN
+                            before a machine becomes an image: each copy joins at its first start
   salved leave              forgets the organisation; keeps an archive of the account
   salved run                runs in front, as the system's unit does
 
@@ -96,8 +98,13 @@ fn main() -> ExitCode {
         Err(error) => return fail(Failure::of(exit::USAGE, &error)),
     };
     let done = match words.as_slice() {
-        ["run"] => run(&config),
+        ["run"] => run(&config, arguments.config.as_deref()),
         ["enroll", token] => enroll(&config, token, usual),
+        ["prepare-image", token] => prepare_image(&config, token, usual),
+        ["prepare-image"] => Err(Failure(
+            exit::USAGE,
+            "prepare-image takes the token of a line for many machines".into(),
+        )),
         ["leave"] => leave(&config, usual),
         ["status"] => {
             say(&status::status(&config, now().wall));
@@ -122,7 +129,7 @@ fn fail(Failure(code, words): Failure) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn run(config: &Config) -> Result<(), Failure> {
+fn run(config: &Config, file: Option<&Path>) -> Result<(), Failure> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_max_level(tracing::Level::INFO)
@@ -130,7 +137,52 @@ fn run(config: &Config) -> Result<(), Failure> {
         .with_target(false)
         .without_time()
         .init();
-    keeper::driver::daemon(config, &mut |_| {}).map_err(|error| Failure::of(exit::BROKEN, &error))
+    first_start(config)?;
+    // Read again: which desks to dial may have come with the first start.
+    let config = config::load(file).map_err(|error| Failure::of(exit::USAGE, &error))?;
+    keeper::driver::daemon(&config, &mut |_| {}).map_err(|error| Failure::of(exit::BROKEN, &error))
+}
+
+/// Joins where this is the first start of an image's copy.
+fn first_start(config: &Config) -> Result<(), Failure> {
+    let layout = Layout::new(&config.state);
+    let waiting = enrol::first_start(&layout);
+    let Some(token) = waiting.map_err(|error| Failure::of(exit::BROKEN, &error))? else {
+        return Ok(());
+    };
+    let mut join = || {
+        let host = enrol::host_name();
+        enrol::enrol(&Wish { config, token: &token, now: now().wall, host })
+    };
+    #[expect(clippy::disallowed_methods, reason = "a pause before the network is asked again")]
+    let mut again = |error: &enrol::EnrolError| {
+        tracing::warn!("not joined yet: {}; asked again in {:?}", ErrorChain(error), enrol::AGAIN);
+        std::thread::sleep(enrol::AGAIN);
+    };
+    let joined = enrol::join_at_first_start(&layout, &mut join, &mut again);
+    joined.map_err(|error| Failure::of(exit::PERSON, &error))
+}
+
+fn prepare_image(config: &Config, token: &str, usual: bool) -> Result<(), Failure> {
+    let token: Token<NamePatterns> =
+        token.parse().map_err(|error| Failure::of(exit::USAGE, &error))?;
+    let removed = enrol::prepare(&Layout::new(&config.state), &token)
+        .map_err(|error| Failure::of(exit::PERSON, &error))?;
+    for path in &removed {
+        say(&format!("removed {}\n", path.display()));
+    }
+    if usual && enrol::has_systemd() {
+        match spawn::enable_unit() {
+            Ok(End::Exited(0)) => {}
+            Ok(_) | Err(_) => say("Enable it: systemctl enable salved\n"),
+        }
+    }
+    say(&format!(
+        "This machine may become an image now; do not start salved here before. Each copy joins as \
+         {} at its first start, under the name that it has then.\n",
+        token.name
+    ));
+    Ok(())
 }
 
 fn enroll(config: &Config, token: &str, usual: bool) -> Result<(), Failure> {

@@ -157,7 +157,7 @@ pub fn asks() -> Vec<BookAsk> {
     let name: EndpointName = "lt-4411".parse().unwrap();
     let after = EndpointPlace { state: EndpointState::Active, name: name.clone(), id: OTHER };
     let limit = 5;
-    vec![
+    let first = vec![
         BookAsk::Run { id: run() },
         BookAsk::Runs {
             filter: RunFilter {
@@ -218,6 +218,13 @@ pub fn asks() -> Vec<BookAsk> {
         BookAsk::Files { ticket: 1, after: 0, limit },
         BookAsk::FileBytes { key: "f".into() },
         BookAsk::OutboxTodo { after: None, limit },
+    ];
+    [first, enrolment()].concat()
+}
+
+/// Those of enrolment at the desk.
+fn enrolment() -> Vec<BookAsk> {
+    vec![
         BookAsk::AddEnrolment {
             secret: Digest([6; 32]),
             names: "lt-*".parse().unwrap(),

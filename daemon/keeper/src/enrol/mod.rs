@@ -2,6 +2,7 @@
 //! itself. Never half: the card is written last, and a rerun finishes what was cut.
 
 mod answer;
+mod image;
 mod leave;
 mod pending;
 
@@ -20,6 +21,7 @@ use crate::spawn::{self, StartError};
 use crate::state::{FileError, Layout, spki};
 
 pub use answer::Untrusted;
+pub use image::{AGAIN, ImageError, first_start, join_at_first_start, prepare};
 pub use leave::{LeaveError, Left, leave};
 pub use pending::Pending;
 

@@ -167,6 +167,40 @@ fn what_the_desk_named_is_dialled_unless_the_file_names_another() {
 }
 
 #[test]
+fn an_image_keeps_nothing_but_a_line_for_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::new(&folder.path().join("state"));
+    let mut desk = Desk::new();
+    assert!(matches!(prepare(&layout, &desk.token), Err(ImageError::One)));
+    desk.token.name = "lt-*".parse().unwrap();
+    // What an enrolment that was cut, and an organisation that was left, leave behind.
+    crate::state::make(&layout).unwrap();
+    crate::state::write(&layout.enrolling(), b"{}").unwrap();
+    crate::state::make_folder(&layout.root().join("left-pc-1")).unwrap();
+    prepare(&layout, &desk.token).unwrap();
+    let left: Vec<_> = std::fs::read_dir(layout.root()).unwrap().flatten().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(first_start(&layout).unwrap().as_ref(), Some(&desk.token));
+    // A copy asks until it is admitted, and then never again.
+    let refusals = [EnrolError::Held("lt-1".parse().unwrap()), EnrolError::Answer(None)];
+    let mut answers = refusals.map(Err).into_iter().chain([Ok("lt-1".parse().unwrap())]);
+    let mut waits = 0;
+    let mut join = || answers.next().unwrap();
+    join_at_first_start(&layout, &mut join, &mut |_| waits += 1).unwrap();
+    assert_eq!((waits, first_start(&layout).unwrap()), (2, None));
+    let mut refused = || Err(EnrolError::Refused(Stop::Token));
+    assert!(join_at_first_start(&layout, &mut refused, &mut |_| {}).is_err());
+    // And an enrolled machine is no image.
+    desk.token.name = "lt-4411".parse().unwrap();
+    let answer = desk.answer().unwrap();
+    Pending::new(&desk.token, &desk.keys, answer).finish(&layout, NOW).unwrap();
+    desk.token.name = "lt-*".parse().unwrap();
+    assert!(
+        matches!(prepare(&layout, &desk.token), Err(ImageError::Enrolled(name)) if name == "lt-4411")
+    );
+}
+
+#[test]
 fn a_line_for_many_is_for_machines_of_its_names() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = Desk::new();

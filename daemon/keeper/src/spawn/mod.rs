@@ -239,6 +239,14 @@ pub fn start_unit() -> Result<End, StartError> {
     systemctl(&["enable", "--now", "salved.service"])
 }
 
+/// Starts the system's unit at the next boot, not now.
+///
+/// # Errors
+/// [`StartError`] where there is no systemctl.
+pub fn enable_unit() -> Result<End, StartError> {
+    systemctl(&["enable", "salved.service"])
+}
+
 /// Stops the system's unit, for good.
 ///
 /// # Errors

@@ -44,6 +44,11 @@ impl Layout {
     pub fn desks(&self) -> PathBuf {
         self.root.join("desks")
     }
+    /// The token with which a copy of an image joins at its first start.
+    #[must_use]
+    pub fn first_start(&self) -> PathBuf {
+        self.root.join("first-start")
+    }
     /// The card's envelope; its presence is the enrolment.
     #[must_use]
     pub fn card(&self) -> PathBuf {
