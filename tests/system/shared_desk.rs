@@ -91,6 +91,15 @@ fn two_agents_share_a_machine_that_nobody_can_dial() {
         console.salve(&["verify", "last"]).expect(0);
     }
 
+    // A ticket changes hands: a note says so, and it is on the other one's list.
+    let handed = colleague.salve(&["tickets", "assign", &ticket, "a.kaya"]).expect(0);
+    assert!(handed.out.contains("a.kaya's now"), "{}", handed.out);
+    let mine = lab.salve(&["--json", "tickets", "list", "--mine"]).json();
+    assert!(mine.to_string().contains("count it"), "{mine}");
+    let shown = lab.salve(&["tickets", "show", &ticket]).expect(0).out;
+    assert!(shown.contains("m.ruiz handed this ticket to a.kaya."), "{shown}");
+    colleague.salve(&["tickets", "assign", &ticket, "nobody"]).expect(2).says("nobody named");
+
     // Somebody else follows a run that is under way, with all that was said before.
     let held = bench::Held::new();
     let ticket = bench::ticket(&colleague, "count it again", "pc");

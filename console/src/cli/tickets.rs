@@ -1,15 +1,15 @@
-//! `salve tickets`: open, list, show, close and reopen tickets of the built-in system.
+//! `salve tickets`: open, list, show, hand over, close and reopen tickets of the built-in system.
 
 use clap::{Args, Subcommand, ValueEnum};
 use desk::inventory::{
     Draft, OutboxRow, OutboxState, RunFilter, TicketKind, TicketRow, TicketTrouble, Tickets,
-    find_endpoint, find_ticket, move_ticket, open_ticket,
+    assign_ticket, find_endpoint, find_ticket, move_ticket, open_ticket,
 };
 use desk::org::Desk;
 use desk::outbox::{self, Delivery};
 use desk::verify::{self, Anchors, CopyReport};
-use protocol::TicketId;
 use protocol::documents::TicketState;
+use protocol::{AgentName, TicketId};
 
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
@@ -31,6 +31,8 @@ enum What {
     List(ListArgs),
     /// Show a ticket with its notes, files and runs
     Show(OneArgs),
+    /// Hand a ticket to a colleague; a note says who gave it to whom
+    Assign(AssignArgs),
     /// Close a ticket
     Close(OneArgs),
     /// Open a closed or resolved ticket again
@@ -85,6 +87,14 @@ struct ListArgs {
 }
 
 #[derive(Debug, Args)]
+struct AssignArgs {
+    /// The ticket's number, or `last`
+    ticket: String,
+    /// Who has it from now on, as in m.ruiz
+    to: AgentName,
+}
+
+#[derive(Debug, Args)]
 struct OneArgs {
     /// The ticket's number, or `last`
     ticket: String,
@@ -101,6 +111,7 @@ pub fn run(ctx: &Ctx, args: TicketsArgs) -> Result<Exit, Failure> {
         What::New(new) => open(ctx, &desk, new),
         What::List(which) => list(ctx, &desk, &which),
         What::Show(one) => show(ctx, &desk, &one.ticket),
+        What::Assign(args) => assign(ctx, &desk, &args),
         What::Close(one) => put(ctx, &desk, &one.ticket, TicketState::Closed),
         What::Reopen(one) => put(ctx, &desk, &one.ticket, TicketState::Open),
     }
@@ -229,6 +240,30 @@ fn undelivered(row: &OutboxRow) -> String {
         (_, Some(error)) => format!("{what}, {} tries, last: {error}", row.tries),
         (_, None) => format!("{what}, it is due"),
     }
+}
+
+fn assign(ctx: &Ctx, desk: &Desk, args: &AssignArgs) -> Result<Exit, Failure> {
+    let (id, before) = find_ticket(&desk.store, &args.ticket)?;
+    let now = ctx.now();
+    let policy = desk::catalogue::policy(&desk.home, now)?;
+    let takes = |person: &policy::Person| !policy.is_withdrawn(person, now);
+    if !policy.person(&args.to).is_some_and(takes) {
+        let sentence = format!("nobody named `{}` may work here", args.to);
+        return Err(Failure::usage(sentence).next("salve agents list"));
+    }
+    if before.assignee.as_ref() == Some(&args.to) {
+        let words = format!("{} has ticket {id} already.", args.to);
+        ctx.show(&line(desk, before)?, |_| words)?;
+        return Ok(Exit::Fine);
+    }
+    let after = assign_ticket(desk, &id, args.to.clone(), now)?;
+    let filter = RunFilter { ticket: Some(id.clone()), unanswered: true, ..RunFilter::default() };
+    for run in desk.store.runs(&filter)? {
+        let run = run.id.short();
+        ctx.note(format!("note: run {run} is under way:  salve runs follow {run}"));
+    }
+    ctx.show(&line(desk, after)?, |_| format!("Ticket {id} is {}'s now.", args.to))?;
+    Ok(Exit::Fine)
 }
 
 fn put(ctx: &Ctx, desk: &Desk, typed: &str, to: TicketState) -> Result<Exit, Failure> {

@@ -284,6 +284,45 @@ impl Store {
         })
     }
 
+    /// Gives a ticket to somebody else, with a note of who gave it to whom. To whom has it already
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub fn assign_ticket(
+        &self,
+        id: u64,
+        to: &AgentName,
+        by: &AgentName,
+        now: Time,
+    ) -> Result<TicketRow, StoreError> {
+        self.write("hand a ticket over", |db| {
+            let before = one(db, id)?;
+            if before.assignee.as_ref() == Some(to) {
+                return Ok(before);
+            }
+            let sql = "UPDATE tickets SET assignee = ?2 WHERE id = ?1";
+            db.execute(sql, (row::int(id), to.as_str()))?;
+            let body = match &before.assignee {
+                Some(from) if from == by => format!("{by} handed this ticket to {to}."),
+                Some(from) => format!("{by} gave this ticket to {to}; {from} had it."),
+                None => format!("{by} gave this ticket to {to}."),
+            };
+            // Nothing an order promised has such a key.
+            let count: i64 = db.query_row(
+                "SELECT count(*) FROM notes WHERE ticket = ?1",
+                [row::int(id)],
+                |row| row.get(0),
+            )?;
+            db.execute(
+                "INSERT INTO notes (ticket, key, audience, author, body, posted)
+                 VALUES (?1, ?2, 'internal', ?3, ?4, ?5)",
+                (row::int(id), format!("assign:{id}:{count}"), by.as_str(), body, row::stamp(now)),
+            )?;
+            one(db, id)
+        })
+    }
+
     /// The person got in touch again.
     ///
     /// # Errors

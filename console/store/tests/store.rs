@@ -346,6 +346,23 @@ fn a_secret_is_opened_once() {
 }
 
 #[test]
+fn a_ticket_changes_hands_with_a_note_of_who_gave_it() {
+    let room = room();
+    let id = room.store.add_ticket(&ticket("k"), NOW).unwrap();
+    let (kaya, ruiz) = ("a.kaya".parse().unwrap(), "m.ruiz".parse().unwrap());
+    for _ in 0..2 {
+        let row = room.store.assign_ticket(id, &ruiz, &kaya, NOW).unwrap();
+        assert_eq!(row.assignee.as_ref(), Some(&ruiz));
+    }
+    room.store.assign_ticket(id, &kaya, &ruiz, NOW).unwrap();
+    let notes = room.store.notes(id).unwrap();
+    let said: Vec<_> = notes.iter().map(|note| (note.public, note.body.as_str())).collect();
+    let first = "a.kaya gave this ticket to m.ruiz.";
+    assert_eq!(said, [(false, first), (false, "m.ruiz handed this ticket to a.kaya.")]);
+    assert!(room.store.assign_ticket(99, &kaya, &ruiz, NOW).is_err());
+}
+
+#[test]
 fn a_name_comes_back_but_an_id_never() {
     let room = room();
     room.store.add_endpoint(&endpoint(1, "lt-1"), NOW).unwrap();

@@ -46,14 +46,16 @@ fn may(store: &Store, peer: &Peer, ask: &BookAsk) -> Result<(), Sorry> {
                 None => true,
             }
         }
-        (Who::Receiver, _) => false,
+        (Who::Oneself, BookAsk::AssignTicket { by, .. }) => *by == peer.name,
+        (Who::Receiver | Who::Oneself, _) => false,
     };
     if allowed {
         return Ok(());
     }
     let (words, next) = match ask.who() {
+        Who::Agent | Who::Oneself => ("this is said in somebody else's name", "salve agents list"),
         Who::Receiver => ("this secret is sealed for somebody else", "its receiver opens it"),
-        Who::Agent | Who::Administrator => {
+        Who::Administrator => {
             ("only an administrator may do this", "who is one:  salve agents list")
         }
     };

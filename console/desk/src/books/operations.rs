@@ -22,6 +22,8 @@ pub enum Who {
     Agent,
     /// Whoever has an administrator's key in the policy.
     Administrator,
+    /// The agent in whose name it is said.
+    Oneself,
     /// The agent whose order the secret belongs to: nobody else could open it, only spoil it.
     Receiver,
 }
@@ -262,6 +264,9 @@ operations! {
     /// All that ever had this name, the newest first.
     44 EndpointsNamed Agent fn endpoints_named(0 name: EndpointName) -> Vec<EndpointRow>
         = |store| store.endpoints_named(&name);
+    /// Gives a ticket to somebody else; `by` is whoever asks.
+    45 AssignTicket Oneself fn assign_ticket(0 id: u64, 1 to: AgentName, 2 by: AgentName) at now -> TicketRow
+        = |store| store.assign_ticket(id, &to, &by, now);
     /// A person has decided about one of them; says whether it was held.
     43 ForgetHeld Administrator fn forget_held(0 name: EndpointName) -> bool
         = |store| store.forget_held(&name);

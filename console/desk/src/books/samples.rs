@@ -239,6 +239,7 @@ fn enrolment() -> Vec<BookAsk> {
         BookAsk::VoidToken { secret: Digest([6; 32]) },
         BookAsk::Held {},
         BookAsk::EndpointsNamed { name: "lt-4411".parse().unwrap() },
+        BookAsk::AssignTicket { id: 1, to: "m.ruiz".parse().unwrap(), by: agent().name },
         BookAsk::ForgetHeld { name: "lt-7".parse().unwrap() },
     ]
 }
@@ -253,7 +254,8 @@ pub fn vectors(store: &Store) -> Vec<(String, String, String)> {
     let one = |ask: BookAsk| {
         let question = minicbor::to_vec(&ask).unwrap();
         // Only the receiver opens a secret, only administrators do some others.
-        let peer = if ask.who() == super::Who::Receiver { agent() } else { administrator() };
+        let own = matches!(ask.who(), super::Who::Receiver | super::Who::Oneself);
+        let peer = if own { agent() } else { administrator() };
         let answered = answer(store, &peer, &question, NOW).unwrap();
         (ask.name().to_owned(), hex(&question), hex(&answered))
     };

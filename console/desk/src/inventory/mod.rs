@@ -14,7 +14,7 @@ pub use secret::{Opened, SecretError, open_secret};
 pub use status::{
     Behind, Ending, KeyPlace, OpenToken, Status, StatusError, Undelivered, Unopened, status,
 };
-pub use ticket::{Draft, TicketTrouble, move_ticket, open_ticket};
+pub use ticket::{Draft, TicketTrouble, assign_ticket, move_ticket, open_ticket};
 // The rows that faces show; they reach the store through the desk only.
 pub use store::{
     EndpointRow, EscrowRow, FileRow, NoteRow, OrderRow, OutboxKind, OutboxRow, OutboxState,

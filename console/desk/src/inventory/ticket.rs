@@ -95,6 +95,20 @@ pub fn open_ticket(desk: &Desk, draft: Draft, now: Time) -> Result<TicketId, Tic
     number.to_string().parse().map_err(|_| TicketError::Invalid { field: "number" }.into())
 }
 
+/// Gives a ticket to somebody else and answers with what was read back.
+///
+/// # Errors
+/// [`TicketTrouble`].
+pub fn assign_ticket(
+    desk: &Desk,
+    ticket: &TicketId,
+    to: AgentName,
+    now: Time,
+) -> Result<TicketRow, TicketTrouble> {
+    let me = desk.organisation.me.clone();
+    Ok(desk.store.assign_ticket(number(ticket)?, to, me, now)?)
+}
+
 /// Moves a ticket and answers with what was read back.
 ///
 /// # Errors
