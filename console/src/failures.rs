@@ -8,8 +8,10 @@ use desk::inventory::Unclear;
 use desk::org::{InitError, OpenError, WithdrawError};
 use desk::serve::ServeError;
 use protocol::frames::{Stop, sorry};
+use protocol::limits;
 
 use crate::exit::{Exit, Failure};
+use crate::view::safe;
 
 /// The words of the first error in a chain; the rest becomes the cause.
 fn first<E: std::error::Error + Send + Sync + 'static>(exit: Exit, error: E) -> Failure {
@@ -128,7 +130,11 @@ fn of_desk(no: Sorry) -> Failure {
     };
     let failure = Failure::new(exit, format!("the desk says: {}", no.sentence));
     match no.next {
-        Some(next) => failure.next(next),
+        // Its advice too: a taken desk could have people type what it likes.
+        Some(next) => {
+            let next: String = next.chars().take(limits::SAY_CHARS_MAX).collect();
+            failure.next(format!("the desk's advice:  {}", safe(&next)))
+        }
         None => failure,
     }
 }
@@ -184,6 +190,8 @@ impl From<CatalogueTrouble> for Failure {
                 "nothing was signed; ask whoever signed before you. Start anew: remove the file \
                     below `org/pending` of this home",
             ),
+            CatalogueTrouble::Brought(_) => first(Exit::NotVerified, error)
+                .next("nothing was sent; ask whoever runs the desk. Which desk:  salve desk show"),
             CatalogueTrouble::NothingPending => {
                 first(Exit::Usage, error).next("sign one first:  salve scripts sign FILE")
             }
@@ -402,7 +410,7 @@ mod tests {
             let failure = Failure::from(BookError::from(no));
             assert_eq!(
                 (failure.exit, failure.next_step.as_deref()),
-                (exit, Some("step")),
+                (exit, Some("the desk's advice:  step")),
                 "{code}"
             );
             assert!(!failure.for_people().contains('\u{1b}'), "{code}");

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use link::{Connection, Listener, Trust};
+use link::{Connection, Listener};
 use protocol::Mode;
 use protocol::frames::Stop;
 use serde_json::{Value, json};
@@ -14,20 +14,6 @@ use crate::tricks::{my_key, order, send, vetted};
 
 /// A gate that lost its line dials again within the spread of ten seconds; and some.
 const WAIT: Duration = Duration::from_secs(20);
-
-fn listener(cheat: &Cheat, port: &str) -> Listener {
-    let home = &cheat.desk.home;
-    let trust = |kind| Trust {
-        cas: vec![home.ca(kind).expect("the CA").certificate().to_vec()],
-        organisation: cheat.desk.organisation.id.to_string(),
-        denied: Vec::new(),
-        floor: protocol::Time::default(),
-    };
-    let me = home.desk_identity().expect("the desk's identity");
-    let (people, endpoints) = (trust(certs::Kind::People), trust(certs::Kind::Endpoints));
-    let address = format!("127.0.0.1:{port}");
-    Listener::bind_desk(&address, &me, &people, &endpoints).expect("a free port")
-}
 
 async fn next(listener: &mut Listener) -> Connection {
     let accepted = async {
@@ -53,7 +39,7 @@ fn serial(certificate: &[u8]) -> String {
 /// Takes the line; has a look run on it under a challenge asked on a stream of its own; renews the
 /// certificate; hangs up; takes the line again.
 pub(crate) async fn held_line(cheat: &Cheat, port: &str) -> Value {
-    let mut listener = listener(cheat, port);
+    let mut listener = crate::between::listener(cheat, port);
     let line = next(&mut listener).await;
     let shown = line.certificate().expect("it showed one");
     let mut session = Session::greet(line.clone()).await;

@@ -7,9 +7,10 @@ use desk::org::Desk;
 use link::{Connection, Expect, Role, Stream, Trust};
 use protocol::documents::{Card, Hello, Record};
 use protocol::frames::{Answer, Ask};
-use protocol::{Bytes, EndpointName, Envelope, Time};
+use protocol::{Bytes, Digest, EndpointName, Envelope, RunId, Time};
 use serde_json::{Value, json};
 use store::EndpointRow;
+use tokio::sync::Mutex;
 use trust::catalogue::{Files, Repository, delta};
 
 /// What the taken desk has.
@@ -27,7 +28,11 @@ pub(crate) struct Session {
     connection: Connection,
     /// The endpoint's hello, as it says.
     pub(crate) hello: Hello,
-    _first: Stream,
+    /// Its card's envelope.
+    card: Bytes,
+    /// Runs whose records it offers.
+    pub(crate) unfiled: Vec<RunId>,
+    first: Mutex<Stream>,
 }
 
 impl Cheat {
@@ -73,18 +78,47 @@ impl Session {
         let mut first = connection.open().await.expect("a stream");
         first.send(&Ask::Hello { min: 1, max: 1 }).await.expect("sent");
         let answer = first.recv::<Answer>().await.expect("an answer").expect("a hello");
-        let Answer::Hello { hello, .. } = answer else { panic!("not a hello: {answer:?}") };
-        Session { connection, hello: read(&hello), _first: first }
+        let Answer::Hello { hello, card, unfiled } = answer else {
+            panic!("not a hello: {answer:?}")
+        };
+        Session { connection, hello: read(&hello), card, unfiled, first: Mutex::new(first) }
     }
 
     /// A fresh challenge, in a hello, on a stream of its own.
     pub(crate) async fn challenge(&self) -> Hello {
+        read(&self.papers().await.0)
+    }
+
+    /// The same as it came, and the card: what a desk passes on.
+    pub(crate) async fn papers(&self) -> (Bytes, Bytes) {
         let mut stream = self.connection.open().await.expect("a stream");
         stream.send(&Ask::Challenge).await.expect("sent");
         let answer = stream.recv::<Answer>().await.expect("an answer").expect("a challenge");
         let Answer::Challenge { hello } = answer else { panic!("not a challenge: {answer:?}") };
         assert_eq!(stream.recv::<Answer>().await, Ok(None), "its stream goes on");
-        read(&hello)
+        (hello, self.card.clone())
+    }
+
+    /// Says that a record is filed, and waits until the endpoint has read it.
+    pub(crate) async fn filed(&self, record: Digest) {
+        let mut first = self.first.lock().await;
+        first.send(&Ask::Filed { record }).await.expect("sent");
+        first.send(&Ask::Challenge).await.expect("sent");
+        let answer = first.recv::<Answer>().await.expect("an answer").expect("a challenge");
+        assert!(matches!(answer, Answer::Challenge { .. }), "{answer:?}");
+    }
+
+    /// A run's record as it is fetched.
+    pub(crate) async fn record(&self, run: RunId) -> Bytes {
+        let mut stream = self.connection.open().await.expect("a stream");
+        stream.send(&Ask::Fetch { run }).await.expect("sent");
+        stream.finish();
+        while let Some(answer) = stream.recv::<Answer>().await.expect("an answer") {
+            if let Answer::Record { record } = answer {
+                return record;
+            }
+        }
+        panic!("no record of {run}");
     }
 }
 
@@ -154,7 +188,16 @@ pub(crate) fn in_words(answer: &Answer) -> Option<Value> {
                 "run": p.run,
             }))
         }
-        Answer::Stop { code } => Some(json!({ "answer": "stop", "sentence": code.to_string() })),
+        Answer::Stop { code } => Some(json!({
+            "answer": "stop",
+            "stop": format!("{code:?}").to_lowercase(),
+            "sentence": code.to_string(),
+        })),
+        Answer::CertificateRefused { code, sentence } => {
+            Some(json!({ "answer": "certificate-refused", "code": code, "sentence": sentence }))
+        }
+        Answer::CertificateTaken { .. } => Some(json!({ "answer": "certificate-taken" })),
+        Answer::Recalled { .. } => Some(json!({ "answer": "recalled" })),
         Answer::CatalogueRefused { code, sentence } => {
             Some(json!({ "answer": "catalogue-refused", "code": code, "sentence": sentence }))
         }

@@ -5,9 +5,14 @@
 //! usage: cheat HOME ENDPOINT forged-order | script-byte | replay RUN | stale-dispatch RUN | wrong-endpoint
 //!                          | twice | other-session | papers RUN | altered-catalogue | rollback FOLDER
 //!                          | rogue-script FILE PASSPHRASE-FILE | garbage | held-line PORT
+//!                          | siege PORT BOOKS FOLDER | restarted PORT FOLDER | between PORT BOOKS LIE FOLDER
 
+mod between;
+mod forge;
 mod held;
+mod lies;
 mod line;
+mod siege;
 mod tricks;
 
 use std::path::PathBuf;
@@ -29,6 +34,6 @@ fn main() {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let cheat = line::Cheat::open(&PathBuf::from(home), endpoint, now());
-    let answer = runtime.block_on(tricks::play(&cheat, trick, rest));
+    let answer = runtime.block_on(tricks::play(cheat, trick, rest));
     println!("{answer}");
 }

@@ -1,5 +1,7 @@
 //! The lies, one function each.
 
+use std::path::Path;
+
 use protocol::documents::{Approval, Dispatch, Order, ScriptRef};
 use protocol::frames::{Answer, Ask};
 use protocol::{
@@ -12,8 +14,22 @@ use trust::{Signer, SigningKey};
 use crate::line::{Cheat, Session, in_words};
 
 /// Plays one trick and gives the endpoint's answer.
-pub(crate) async fn play(cheat: &Cheat, trick: &str, rest: &[String]) -> Value {
+pub(crate) async fn play(cheat: Cheat, trick: &str, rest: &[String]) -> Value {
+    let name = cheat.endpoint.name.clone();
+    let cheat = match (trick, rest) {
+        ("siege", [port, books, folder]) => {
+            let result = crate::siege::siege(cheat, port, books, Path::new(folder)).await;
+            return json!({ "trick": trick, "endpoint": name, "result": result });
+        }
+        ("between", [port, books, lie, folder]) => {
+            return crate::lies::between(cheat, port, books, lie, Path::new(folder)).await;
+        }
+        _ => &cheat,
+    };
     let answer = match (trick, rest) {
+        ("restarted", [port, folder]) => {
+            crate::siege::restarted(cheat, port, Path::new(folder)).await
+        }
         ("forged-order", []) => forged_order(cheat).await,
         ("script-byte", []) => script_byte(cheat).await,
         ("wrong-endpoint", []) => wrong_endpoint(cheat).await,
@@ -29,7 +45,7 @@ pub(crate) async fn play(cheat: &Cheat, trick: &str, rest: &[String]) -> Value {
         ("held-line", [port]) => crate::held::held_line(cheat, port).await,
         _ => panic!("no such trick: {trick} {rest:?}"),
     };
-    json!({ "trick": trick, "endpoint": cheat.endpoint.name, "result": answer })
+    json!({ "trick": trick, "endpoint": name, "result": answer })
 }
 
 pub(crate) fn my_key(cheat: &Cheat) -> SigningKey {

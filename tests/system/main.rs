@@ -19,4 +19,5 @@ mod p7;
 mod p8;
 mod package;
 mod shared_desk;
+mod taken_desk;
 mod two_machines;

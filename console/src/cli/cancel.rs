@@ -40,6 +40,9 @@ pub async fn run(ctx: &Ctx, args: CancelArgs) -> Result<Exit, Failure> {
     session.leave().await;
     match taken {
         Ok(true) => ctx.note(format!("cancelling on {} ...", endpoint.name)),
+        Ok(false) if work.desk.store.line().is_some() => {
+            ctx.note("the desk says: it was not running and will not start; nobody signed that");
+        }
         Ok(false) => ctx.note("it was not running; it will not start either"),
         Err(SessionError::Stopped(Stop::NotYours)) => {
             return Err(Failure::refused("only the run's own agent, or whom policy names, may")

@@ -183,9 +183,13 @@ pub(super) fn tell_ticket(
 ) -> Result<String, Failure> {
     let done = runs::tell_ticket(&work.desk, ticket, ctx.now())?;
     let told = result.record.predicate.say.is_some() && result.filing.report.verified;
+    // A shared desk does it, and only it knows.
+    let whose = if work.desk.store.line().is_some() { "the desk says: " } else { "" };
     Ok(match done {
-        Delivery::Done { .. } if told => format!("{ticket}: note and record added, user told."),
-        Delivery::Done { .. } => format!("{ticket}: note and record added."),
+        Delivery::Done { .. } if told => {
+            format!("{ticket}: {whose}note and record added, user told.")
+        }
+        Delivery::Done { .. } => format!("{ticket}: {whose}note and record added."),
         Delivery::Later { at } => format!("{ticket}: the note waits until {}.", at.clock()),
         Delivery::Failed { why, .. } => format!("{ticket}: the note waits ({why})."),
     })

@@ -94,7 +94,16 @@ fn each(ctx: &Ctx, args: &VerifyArgs, lines: &[Papers]) -> Result<Exit, Failure>
 
 fn filed(desk: &desk::org::Desk, typed: &str) -> Result<Papers, Failure> {
     let run = find_run(&desk.store, typed)?;
-    verify::papers_of(&desk.store, &run.id)?.ok_or_else(|| {
+    let papers = verify::papers_of(&desk.store, &run.id)?;
+    let named = papers.as_ref().and_then(|papers| verify::peek_record(&papers.record));
+    // Another run's good record would verify, and be no answer.
+    if let Some((record, _)) = named
+        && record.predicate.run != run.id
+    {
+        let sentence = format!("what is filed for run {} is another run's record", run.id.short());
+        return Err(Failure::not_verified(sentence).next("salve runs list"));
+    }
+    papers.ok_or_else(|| {
         let short = run.id.short();
         Failure::new(Exit::Unknown, format!("run {short} has no record yet"))
             .next(format!("bring it home:  salve runs follow {short}"))

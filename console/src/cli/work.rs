@@ -1,7 +1,7 @@
 //! What `run`, `plan`, `check`, `cancel` and `runs follow` share: what was meant, who is reached,
 //! and every failure with its next step. Never prints a result.
 
-use desk::books::BookError;
+use desk::books::{BookError, Sorry};
 use desk::inventory::{find_endpoint, find_ticket};
 use desk::org::Desk;
 use desk::runs::{EndpointRow, RunError, RunRow, ScriptEntry, TicketRow};
@@ -85,7 +85,10 @@ impl Work {
     ) -> Result<EndpointRow, Failure> {
         let named = on.map(|typed| find_endpoint(&self.desk.store, typed)).transpose()?;
         let by_ticket = match ticket.and_then(|(id, row)| row.endpoint.map(|e| (id, e))) {
-            Some((id, endpoint)) => self.desk.store.endpoint(endpoint)?.map(|row| (id, row)),
+            Some((id, endpoint)) => {
+                let row = self.desk.store.endpoint(endpoint)?;
+                row.filter(|row| row.id == endpoint).map(|row| (id, row))
+            }
             None => None,
         };
         match (named, by_ticket) {
@@ -123,7 +126,8 @@ impl Work {
 /// # Errors
 /// It is not in the address book.
 pub fn endpoint_of(work: &Work, run: &RunRow) -> Result<EndpointRow, Failure> {
-    work.desk.store.endpoint(run.endpoint)?.ok_or_else(|| {
+    let row = work.desk.store.endpoint(run.endpoint)?;
+    row.filter(|row| row.id == run.endpoint).ok_or_else(|| {
         Failure::usage(format!("the machine of run {} is not in the address book", run.id.short()))
     })
 }
@@ -272,12 +276,33 @@ fn stopped(stop: Stop, to: &EndpointRow) -> Failure {
     }
 }
 
-/// An order that the door did not take. It may say so of one that runs: nobody signed that.
-fn not_taken(run: RunId, (stop, expires): (Stop, Time), to: &EndpointRow, ctx: &Ctx) -> Failure {
-    let end = match ctx.now() < expires {
+/// When nobody takes an order any more.
+fn end_of(expires: Time, ctx: &Ctx) -> String {
+    match ctx.now() < expires {
         true => format!("it expires at {}", expires.clock()),
         false => "it has expired".to_owned(),
+    }
+}
+
+/// An order that the shared desk says it kept. It may say so of one that runs: nobody signed that.
+fn not_passed(run: RunId, (no, expires): (Sorry, Time), to: &EndpointRow, ctx: &Ctx) -> Failure {
+    let (name, end) = (&to.name, end_of(expires, ctx));
+    let said = Failure::from(BookError::from(no));
+    let sentence = format!(
+        "UNKNOWN  {}. Nothing runs on {name} as far as known; {end}.",
+        said.sentence.trim_end_matches('.')
+    );
+    let known = format!("ask again after that:  salve runs follow {}", run.short());
+    let next = match &said.next_step {
+        Some(step) => format!("{step}\n{known}"),
+        None => known,
     };
+    Failure { sentence, exit: Exit::Unknown, ..said }.next(next)
+}
+
+/// An order that the door did not take. It may say so of one that runs: nobody signed that.
+fn not_taken(run: RunId, (stop, expires): (Stop, Time), to: &EndpointRow, ctx: &Ctx) -> Failure {
+    let end = end_of(expires, ctx);
     let sentence = format!(
         "{} did not take it, as its door says: {stop}. Nothing runs as far as known; {end}.",
         to.name
@@ -300,6 +325,7 @@ pub fn of_run(error: RunError, to: &EndpointRow, ctx: &Ctx) -> Failure {
         RunError::Store(error) => error.into(),
         RunError::Book(error) => error.into(),
         RunError::NotTaken { run, stop, expires } => not_taken(run, (stop, expires), to, ctx),
+        RunError::NotPassed { run, no, expires } => not_passed(run, (no, expires), to, ctx),
         RunError::Unknown { run, source: source @ SessionError::Stopped(Stop::NoRun), .. } => {
             let sentence = format!(
                 "UNKNOWN  {} took the order and knows nothing of it now: its ledger was lost or \
@@ -324,7 +350,7 @@ pub fn of_run(error: RunError, to: &EndpointRow, ctx: &Ctx) -> Failure {
         .because(source)
         .next(format!("salve runs follow {}", run.short())),
         RunError::NoRecord { run } => {
-            Failure::not_verified(format!("{} answered with what is no record", to.name))
+            Failure::not_verified(format!("what came back for {} is no record", to.name))
                 .next(format!("salve runs show {}", run.short()))
         }
         other => Failure::broken("could not run it").because(other),

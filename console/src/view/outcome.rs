@@ -260,7 +260,7 @@ impl RunView {
         if !self.verified {
             let fault = self.fault.as_deref().unwrap_or("no reason is known");
             lines.push(format!("NOT VERIFIED  {}", safe(fault)));
-            lines.push("  What follows is what that machine claims.".to_owned());
+            lines.push("  What follows is what came back, not what is proved.".to_owned());
         }
         lines.push(self.closing());
         if self.mode.mutates() {

@@ -52,6 +52,7 @@ fn run_page(run: RunRow) -> RunPage {
         effects: None,
         others: 0,
         secret: None,
+        at_desk: false,
     }
 }
 
@@ -143,6 +144,9 @@ SENT, NO ANSWER  cache.clear on lt-4411
     let text = runs::page(&page);
     assert!(text.starts_with("NOT SENT  cache.clear on lt-4411\n"), "{text}");
     assert!(text.contains("Record   none: the order never left this desk, nothing ran"), "{text}");
+    page.at_desk = true;
+    let text = runs::page(&page);
+    assert!(text.contains("the desk says that the order never left it; nobody signed"), "{text}");
     page.run.state = RunState::NotTaken;
     page.run.reason = Some(format!("its door says so; not signed {NASTY}"));
     let text = runs::page(&page);

@@ -25,6 +25,8 @@ pub struct RunPage {
     pub others: usize,
     /// The secret, if there is one: until when, and when it was opened.
     pub secret: Option<(Time, Option<Time>)>,
+    /// Whether a shared desk says what no record says.
+    pub at_desk: bool,
 }
 
 /// The word for how a run stands.
@@ -85,6 +87,9 @@ pub fn page(page: &RunPage) -> String {
     out.push_str(&format!("{word}  {} on {}", safe(&script), safe(&endpoint)));
     let Some(record) = &page.record else {
         let record = match run.state {
+            RunState::NotSent if page.at_desk => {
+                "none: the desk says that the order never left it; nobody signed that".to_owned()
+            }
             RunState::NotSent => "none: the order never left this desk, nothing ran".to_owned(),
             RunState::NotTaken => format!(
                 "none: {}; one that comes later is filed",

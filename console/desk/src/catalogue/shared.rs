@@ -28,7 +28,8 @@ pub fn refresh(desk: &Desk, now: Time) -> Result<bool, CatalogueTrouble> {
     if new.is_empty() {
         return Ok(false);
     }
-    adopt(&desk.home, &new, None, now)?;
+    let adopted = adopt(&desk.home, &new, None, now);
+    adopted.map_err(|error| CatalogueTrouble::Brought(Box::new(error)))?;
     Ok(true)
 }
 

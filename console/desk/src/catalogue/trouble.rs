@@ -13,6 +13,9 @@ pub enum CatalogueTrouble {
     /// The repository.
     #[error("could not use the catalogue")]
     Repository(#[from] RepositoryError),
+    /// What the shared desk brought. What is here is what it was.
+    #[error("the catalogue that the desk brings is not taken; the one here is kept")]
+    Brought(#[source] Box<Self>),
     /// The policy's text.
     #[error("the policy has faults: {}", faults(.0))]
     Policy(Vec<Fault>),

@@ -71,7 +71,12 @@ pub fn find_run(books: &Books, typed: &str) -> Result<RunRow, Unclear> {
         return newest(1)?.into_iter().next().ok_or(Unclear::None { kind });
     }
     let lower = typed.to_lowercase();
-    let found = if lower.len() < PREFIX_MIN { Vec::new() } else { books.runs_starting(lower)? };
+    let mut found = Vec::new();
+    if lower.len() >= PREFIX_MIN {
+        found = books.runs_starting(lower.clone())?;
+    }
+    // Books that lie elsewhere may answer with something else than was asked for.
+    found.retain(|row| row.id.to_string().starts_with(&lower));
     let mut found = found.into_iter();
     match (found.next(), found.next()) {
         (Some(one), None) => Ok(one),
@@ -104,7 +109,9 @@ fn describe(run: &RunRow) -> String {
 pub fn find_endpoint(books: &Books, typed: &str) -> Result<EndpointRow, Unclear> {
     let kind = "endpoint";
     if let Ok(name) = typed.parse::<EndpointName>()
-        && let Some(exact) = books.endpoint_named(name)?
+        && let Some(exact) = books.endpoint_named(name.clone())?
+        // Never another machine than the one that was named, whatever a shared desk answers.
+        && exact.name == name
     {
         return Ok(exact);
     }
@@ -148,7 +155,7 @@ pub fn find_ticket(books: &Books, typed: &str) -> Result<(TicketId, store::Ticke
         Some(Err(error)) if error.is_not_found() => None,
         Some(Err(error)) => return Err(error.into()),
     };
-    if let Some(row) = row
+    if let Some(row) = row.filter(|row| Some(row.id) == number)
         && let Ok(id) = row.id.to_string().parse::<TicketId>()
     {
         return Ok((id, row));

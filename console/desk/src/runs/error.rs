@@ -3,6 +3,7 @@
 use protocol::frames::Stop;
 use protocol::{RunId, ScriptName, Time};
 
+use crate::books::Sorry;
 use crate::chance::NoChance;
 use crate::home::HomeError;
 use crate::outbox::{FileError, PromiseError};
@@ -48,6 +49,17 @@ pub enum RunError {
         run: RunId,
         /// Why.
         stop: Stop,
+        /// When the dispatch ends: after this nobody takes it any more.
+        expires: Time,
+    },
+    /// The shared desk has the order and says that it will not come to a run. Nobody signed that: it
+    /// holds a dispatch that is good for a while yet.
+    #[error("the desk says that the order did not go on: {no}")]
+    NotPassed {
+        /// The run that it would be.
+        run: RunId,
+        /// The desk's words.
+        no: Sorry,
         /// When the dispatch ends: after this nobody takes it any more.
         expires: Time,
     },

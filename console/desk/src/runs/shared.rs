@@ -1,9 +1,14 @@
 //! Runs through the shared desk: it stores, forwards and files. What comes back is verified here, and
 //! the desk's own word on it is believed by nobody.
 
-use protocol::frames::{FiledAs, FilingSummary, sorry};
+use std::time::Duration;
+
+use link::LinkError;
+use protocol::documents::Dispatch;
+use protocol::frames::{Event, FiledAs, FilingSummary, sorry};
 use protocol::{Digest, RunId, Time};
 use store::{EndpointRow, Filed};
+use tokio::time::timeout;
 
 use super::finish::{AFTER_DEADLINE, again, anchors, ended};
 use super::{News, RunError, RunResult, Wish, order};
@@ -35,19 +40,31 @@ pub(super) async fn run(
     };
     news(News::Stored { run, order: digest });
     let parcel = Parcel { order: sealed, dispatch, attestation: None, approvals: Vec::new() };
-    let heard = session.submit(&parcel, &mut |event| news(News::Event(event))).await;
     let limit = wish.script.manifest.limit_seconds.saturating_add(AFTER_DEADLINE);
     let ended_by = order.not_after.plus(limit);
-    match heard {
+    let unknown = |source| RunError::Unknown { run, ended_by, source };
+    // Whatever the desk says or keeps to itself: by then there is nothing left to wait for.
+    let longest = Duration::from_secs(ended_by.since(now()));
+    let mut hear = |event: &Event| news(News::Event(event));
+    let heard = session.submit(&parcel, &mut hear);
+    match timeout(longest, heard).await.unwrap_or(Err(LinkError::Silent.into())) {
         Ok(returned) => take(agent, (run, digest), papers, returned),
         Err(SessionError::Desk(no)) if no.code != sorry::RUN_UNKNOWN => {
-            Err(RunError::NotSent(SessionError::Desk(no)))
+            let expires = trust::seal::peek::<Dispatch>(&parcel.dispatch);
+            let expires = expires.map_or(order.not_after, |dispatch| dispatch.not_after);
+            Err(RunError::NotPassed { run, no, expires })
         }
-        Err(source @ SessionError::Desk(_)) => Err(RunError::Unknown { run, ended_by, source }),
+        // A desk that does not take a question's answer up will not take up the next one either.
+        Err(
+            source @ (SessionError::Desk(_)
+            | SessionError::Line(LinkError::Late | LinkError::Silent)),
+        ) => Err(unknown(source)),
         Err(source) => {
             news(News::Lost(&source));
-            let lost = RunError::Unknown { run, ended_by, source };
-            again(desk, agent, &wish.endpoint, (run, digest), now, news, lost).await
+            let lost = unknown(source);
+            let asked = again(desk, agent, &wish.endpoint, (run, digest), now, news, lost);
+            let silent = |_| Err(unknown(LinkError::Silent.into()));
+            timeout(longest, asked).await.unwrap_or_else(silent)
         }
     }
 }

@@ -95,7 +95,8 @@ impl Seat {
             dispatch: write(&parcel.dispatch)?,
             approvals: parcel.approvals.iter().map(write).collect::<Result<_, _>>()?,
         };
-        hear(ask(&self.connection, &submit).await?, on_event).await
+        // It is stored or declined at once; how long it runs there is another matter.
+        hear(ask(&self.connection, &submit).await?, Some(ANSWER_TIME_MAX), on_event).await
     }
 
     pub(super) async fn follow(
@@ -103,7 +104,7 @@ impl Seat {
         run: RunId,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<Returned, SessionError> {
-        hear(ask(&self.connection, &DeskAsk::Follow { run }).await?, on_event).await
+        hear(ask(&self.connection, &DeskAsk::Follow { run }).await?, None, on_event).await
     }
 
     pub(super) async fn recall(&self, recall: &Envelope) -> Result<bool, SessionError> {
@@ -133,14 +134,20 @@ async fn met(connection: &Connection, to: &EndpointRow) -> Result<Met, SessionEr
     }
 }
 
-/// Hears one run out as the desk passes it on: it ends when the record is filed there.
+/// Hears one run out as the desk passes it on: it ends when the record is filed there. `first`: how
+/// long the first answer may take.
 async fn hear(
     mut stream: Stream,
+    first: Option<Duration>,
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<Returned, SessionError> {
     let mut heard = Hearing::default();
     let mut stored = false;
-    while let Some(answer) = stream.recv::<DeskAnswer>().await? {
+    let mut next = match first {
+        Some(time) => stream.recv_within(time).await?,
+        None => stream.recv().await?,
+    };
+    while let Some(answer) = next {
         match answer {
             DeskAnswer::Stored { .. } if !stored => stored = true,
             DeskAnswer::Endpoint { frame } => {
@@ -158,6 +165,7 @@ async fn hear(
             DeskAnswer::Sorry { code, sentence, next } => return Err(said(&code, sentence, next)),
             _ => return Err(SessionError::Unexpected),
         }
+        next = stream.recv().await?;
     }
     Err(LinkError::Ended.into())
 }

@@ -4,7 +4,7 @@ use protocol::documents::{
     Card, Decision, Dispatch, Head, Order, PREDICATE_TYPE, Record, STATEMENT_TYPE,
 };
 use protocol::error_chain::ErrorChain;
-use protocol::{Digest, Envelope, PublicKey};
+use protocol::{Digest, Envelope, PublicKey, RunId};
 use trust::{Verified, chain, seal};
 
 use super::{About, Anchors, Judged, KnownAgent, Line, Papers, Report, Standing, names_secret};
@@ -21,6 +21,18 @@ fn absent(about: About, words: impl Into<String>) -> Line {
 
 fn envelope(about: About, bytes: &[u8]) -> Result<Envelope, Line> {
     Envelope::read(bytes).map_err(|e| bad(about, ErrorChain(&e).to_string()))
+}
+
+/// Verifies the papers that somebody says are this run's: another run's good record is no answer.
+#[must_use]
+pub fn verify_run(run: &RunId, papers: &Papers, anchors: &Anchors) -> Report {
+    let report = verify_record(papers, anchors);
+    if report.run.is_none_or(|named| named == *run) {
+        return report;
+    }
+    let mut lines = report.lines;
+    lines.insert(0, bad(About::Record, format!("it is not that of run {}", run.short())));
+    Report::of(report.run, report.record, lines)
 }
 
 /// Verifies one run from its papers.

