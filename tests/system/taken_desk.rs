@@ -10,7 +10,6 @@
 //! `tests/sim/narrowing.rs`).
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -174,47 +173,54 @@ fn a_taken_desk_runs_nothing_on_an_endpoint() {
     assert_eq!(taken.pc.entries().started, after.started);
 }
 
-/// One lie to a console: its name, what the console did before under it, what it does, its exit code,
-/// and what it has to say.
-type Told = (&'static str, Option<&'static str>, &'static str, i32, &'static str);
+/// One lie to a console: its name, what the console did before under it (commands between `;`), what it
+/// does, its exit code, and what it has to say.
+type Told = (&'static str, &'static str, &'static str, i32, &'static str);
 
 const CHECK: &str = "check health.check --on pc";
+const ELSEWHERE: &str = "check health.check --on other";
+const COUNT: &str = "run lab.count --ticket 1 --identified callback --yes --arg nonce=1";
 
+/// 3: not verified. 4: refused by the endpoint, by name. 5: the line to the desk. 6: no answer of this
+/// protocol. 7: unknown. The one 0 that a lie ends in is a list, which is the desk's word and says so.
 const TO_A_CONSOLE: &[Told] = &[
-    ("record-key", None, CHECK, 6, "x"),
-    ("record-outcome", None, CHECK, 6, "x"),
-    ("record-effects", None, CHECK, 6, "x"),
-    ("effects-file", None, CHECK, 6, "x"),
-    ("record-again", Some(CHECK), CHECK, 6, "x"),
-    ("record-again", Some("check health.check --on other"), CHECK, 6, "x"),
-    ("record-none", None, CHECK, 6, "x"),
-    ("endpoint-garbage", None, CHECK, 7, "x"),
-    ("effects-endless", None, CHECK, 7, "x"),
-    ("card-again", Some("check health.check --on other"), CHECK, 6, "x"),
-    ("hello-again", Some("check health.check --on other"), CHECK, 6, "x"),
-    ("challenge-again", Some(CHECK), CHECK, 4, "x"),
-    ("silent", None, CHECK, 7, "x"),
-    ("stored-only", None, CHECK, 7, "x"),
-    ("denied", None, CHECK, 5, "x"),
-    ("catalogue-old", None, CHECK, 6, "x"),
-    ("catalogue-script", None, CHECK, 6, "x"),
-    ("catalogue-policy", None, CHECK, 6, "x"),
-    ("catalogue-mixed", None, CHECK, 6, "x"),
-    ("catalogue-root", None, CHECK, 6, "x"),
-    ("rows-escapes", None, "tickets list", 0, "x"),
-    ("rows-escapes", None, "runs list", 0, "x"),
-    ("rows-endless", None, "runs list", 5, "x"),
-    ("rows-unended", None, "runs list", 5, "x"),
-    ("rows-count", None, "runs list", 5, "x"),
-    ("rows-garbage", None, "runs list", 5, "x"),
-    (
-        "escrow-again",
-        Some("run lab.count --ticket 1 --identified callback --yes --arg nonce=1"),
-        "run lab.count --ticket 1 --identified callback --yes --arg nonce=2",
-        6,
-        "x",
-    ),
+    ("record-key", "", CHECK, 3, "NOT VERIFIED  record: it is not what pc signed"),
+    ("record-outcome", "", CHECK, 3, "NOT VERIFIED  record: it is not what pc signed"),
+    ("record-effects", "", CHECK, 3, "NOT VERIFIED  record: it is not what pc signed"),
+    ("effects-file", "", CHECK, 3, "effects: the file has 1 line, the endpoint signed 0"),
+    ("record-again", CHECK, CHECK, 3, "order: it is not the order that the record names"),
+    ("record-again", ELSEWHERE, CHECK, 3, "card: it is not the card that the record names"),
+    ("record-none", "", CHECK, 3, "what came back for pc is no record"),
+    ("endpoint-garbage", "", CHECK, 7, "UNKNOWN  the order was sent to pc"),
+    ("effects-endless", "", CHECK, 7, "UNKNOWN  the order was sent to pc"),
+    ("card-again", ELSEWHERE, CHECK, 3, "its card is that of other"),
+    ("hello-again", ELSEWHERE, CHECK, 3, "its hello is not signed as it must be"),
+    ("challenge-again", CHECK, CHECK, 4, "this dispatch was sent before"),
+    ("silent", "", CHECK, 7, "UNKNOWN  the order was sent to pc"),
+    ("stored-only", "", CHECK, 7, "UNKNOWN  the order was sent to pc"),
+    ("denied", "", CHECK, 7, "UNKNOWN  the desk says: no disk\\u{1b}[2J; the order did not run"),
+    ("catalogue-old", "", CHECK, 3, "that the desk brings is not taken"),
+    ("catalogue-script", "", CHECK, 3, "threshold not met for role risk-low"),
+    ("catalogue-policy", "", CHECK, 3, "threshold not met for role policy"),
+    ("catalogue-root", "", CHECK, 3, "threshold not met for role root"),
+    ("catalogue-mixed", "", CHECK, 3, "sha256 mismatch"),
+    ("rows-machine", ELSEWHERE, CHECK, 2, "no endpoint `pc`"),
+    ("rows-verified", "", "runs show last", 3, "NOT VERIFIED: record: it is not what pc signed"),
+    ("rows-verified", "", "verify last", 3, "NOT VERIFIED: record: it is not what pc signed"),
+    ("rows-verified", "", "runs list", 0, "that is the desk's word"),
+    ("rows-record-again", AGAIN, "runs show last", 3, "record: it is not that of run"),
+    ("rows-record-again", AGAIN, "verify last", 3, "is another run's record"),
+    ("rows-unsent", "", "runs show last", 7, "nobody signed that"),
+    ("rows-escapes", "", "tickets list", 0, "\\u{1b}]0;x\\u{7} full"),
+    ("rows-endless", "", "runs list", 5, "bad frame"),
+    ("rows-garbage", "", "runs list", 5, "frame is not a known message"),
+    ("rows-unended", "", "runs list", 6, "answered with something else"),
+    ("rows-count", "", "runs list", 6, "answered with something else"),
+    ("honest", "", COUNT, 0, "the desk says: note and record added"),
+    ("escrow-again", COUNT, COUNT, 3, "secret: the sealed bytes are not those that the record"),
 ];
+
+const AGAIN: &str = "runs show last;check health.check --on pc";
 
 #[test]
 fn a_taken_desk_makes_a_console_believe_nothing() {
@@ -238,33 +244,21 @@ fn a_taken_desk_makes_a_console_believe_nothing() {
     bench::ticket(colleague, "Laptop full", "pc");
     colleague.salve(&CHECK.split(' ').collect::<Vec<_>>()).expect(0);
     double.kill();
+    let run = |line: &str| colleague.salve(&line.split(' ').collect::<Vec<_>>());
     let mut wrong = Vec::new();
     for (lie, before, command, code, words) in TO_A_CONSOLE {
         let double = stand(lie);
-        let words_of = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let run = |line: &str| {
-            let line = words_of(line);
-            colleague.salve(&line.iter().map(String::as_str).collect::<Vec<_>>())
-        };
-        if let Some(before) = before {
-            let done = run(before);
-            eprintln!("BEFORE {lie} {} {}", done.code, done.err);
-        }
+        before.split(';').filter(|line| !line.is_empty()).for_each(|line| drop(run(line)));
         let done = run(command);
         let all = format!("{}{}", done.out, done.err);
-        if done.code != *code
-            || !all.contains(words)
-            || all.contains('\u{1b}')
-            || all.contains('\u{7}')
-        {
-            wrong.push(format!(
-                "{lie}: {command}: {}\n{all}\n--- double\n{}",
-                done.code,
-                double.err()
-            ));
+        let inert = all.chars().all(|c| c == '\n' || !c.is_control());
+        // What the desk would have people type is never said as if it were our own advice.
+        let advice = !all.contains("curl") || all.contains("the desk's advice:  curl");
+        if done.code != *code || !all.contains(words) || !inert || !advice {
+            let heard = double.err();
+            wrong.push(format!("{lie}: {command}: {}\n{all}\n--- double\n{heard}", done.code));
         }
         double.kill();
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n=====\n"));
-    let _ = fs::metadata(&taken.home);
 }

@@ -16,7 +16,7 @@ use crate::books::Line;
 use crate::org::Desk;
 use crate::outbox::Filing;
 use crate::session::{Agent, Parcel, Returned, Session, SessionError};
-use crate::verify::{self, Papers};
+use crate::verify::{self, Anchors, Papers, Report};
 
 /// Seals an order, has the desk store and send it, and waits for its record.
 pub(super) async fn run(
@@ -48,7 +48,13 @@ pub(super) async fn run(
     let mut hear = |event: &Event| news(News::Event(event));
     let heard = session.submit(&parcel, &mut hear);
     match timeout(longest, heard).await.unwrap_or(Err(LinkError::Silent.into())) {
-        Ok(returned) => take(agent, (run, digest), papers, returned),
+        Ok(returned) => {
+            // Held to our own order; an order that is refused again has a record of another run.
+            let judge = |_: &RunId, papers: &Papers, anchors: &Anchors| {
+                verify::verify_record(papers, anchors)
+            };
+            take(agent, (run, digest), papers, returned, judge)
+        }
         Err(SessionError::Desk(no)) if no.code != sorry::RUN_UNKNOWN => {
             let expires = trust::seal::peek::<Dispatch>(&parcel.dispatch);
             let expires = expires.map_or(order.not_after, |dispatch| dispatch.not_after);
@@ -85,7 +91,7 @@ pub(super) async fn resume(
         source => RunError::Unknown { run, ended_by: now(), source },
     })?;
     let papers = verify::papers_of(&desk.store, &run)?.unwrap_or_default();
-    take(agent, (run, order), papers, returned)
+    take(agent, (run, order), papers, returned, verify::verify_run)
 }
 
 /// Judges what came back, by our own policy.
@@ -94,6 +100,7 @@ fn take(
     (run, order): (RunId, Digest),
     papers: Papers,
     returned: Returned,
+    judge: impl Fn(&RunId, &Papers, &Anchors) -> Report,
 ) -> Result<RunResult, RunError> {
     let papers = Papers {
         record: returned.record.clone(),
@@ -102,7 +109,7 @@ fn take(
         escrow: returned.escrow.clone(),
         ..papers
     };
-    let report = verify::verify_record(&papers, &anchors(agent, &papers.record));
+    let report = judge(&run, &papers, &anchors(agent, &papers.record));
     let filed = returned.filing.as_ref().map_or(Filed::New, filed);
     ended((run, order), &returned, Filing { filed, report })
 }
