@@ -177,8 +177,8 @@ fn a_taken_desk_runs_nothing_on_an_endpoint() {
 /// does, its exit code, and what it has to say.
 type Told = (&'static str, &'static str, &'static str, i32, &'static str);
 
-const CHECK: &str = "check health.check --on pc";
-const ELSEWHERE: &str = "check health.check --on other";
+const CHECK: &str = "check lab.nothing --on pc";
+const ELSEWHERE: &str = "check lab.nothing --on other";
 const COUNT: &str = "run lab.count --ticket 1 --identified callback --yes --arg nonce=1";
 
 /// 3: not verified. 4: refused by the endpoint, by name. 5: the line to the desk. 6: no answer of this
@@ -220,7 +220,7 @@ const TO_A_CONSOLE: &[Told] = &[
     ("escrow-again", COUNT, COUNT, 3, "secret: the sealed bytes are not those that the record"),
 ];
 
-const AGAIN: &str = "runs show last;check health.check --on pc";
+const AGAIN: &str = "runs show last;check lab.nothing --on pc";
 
 #[test]
 fn a_taken_desk_makes_a_console_believe_nothing() {
