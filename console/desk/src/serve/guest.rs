@@ -29,7 +29,9 @@ pub(super) async fn endpoint(server: Arc<Server>, connection: Connection) {
         return connection.close(Stop::Withdrawn);
     };
     let who = row.name.clone();
-    let Some(line) = meet(&server, connection, &row, DeskPath::Kept).await else { return };
+    // What meeting takes is given back: a line is held for weeks, and there are thousands.
+    let met = Box::pin(meet(&server, connection, &row, DeskPath::Kept)).await;
+    let Some(line) = met else { return };
     server.line(&format!("{who} is here, from {}", line.connection.address()));
     let end = line.connection.closed().await;
     let in_order = leaves(&server, row.id, &line, &end);

@@ -132,6 +132,12 @@ impl Deframer {
             return Err(FrameError::Empty);
         }
         let Some(frame) = rest.get(..len) else { return Ok(None) };
+        if rest.len() == len {
+            // Nothing is held between frames: lines are many, and idle.
+            let mut frame = std::mem::take(&mut self.buffer);
+            frame.drain(..4);
+            return Ok(Some(frame));
+        }
         let frame = frame.to_vec();
         self.buffer.drain(..4 + len);
         Ok(Some(frame))
