@@ -11,7 +11,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use desk::home::{Home, Online};
@@ -153,13 +153,18 @@ async fn hold(crowd: Arc<Crowd>, one: Arc<One>, n: usize) {
         let dialled = crowd.dialler.dial(crowd.desk, &one.identity, &crowd.trust).await;
         drop(place);
         if let Ok(connection) = dialled {
+            let was_here = AtomicBool::new(false);
             one.serve(&connection, || {
+                was_here.store(true, Ordering::SeqCst);
                 crowd.present.fetch_add(1, Ordering::SeqCst);
                 let _ = crowd.news.send(());
             })
             .await;
-            crowd.present.fetch_sub(1, Ordering::SeqCst);
-            let _ = crowd.news.send(());
+            // A desk that answered and did not ask in time: nobody was there.
+            if was_here.load(Ordering::SeqCst) {
+                crowd.present.fetch_sub(1, Ordering::SeqCst);
+                let _ = crowd.news.send(());
+            }
             most = limits::REDIAL_SPREAD_SECONDS;
         } else {
             most = (most * 2).min(limits::REDIAL_SECONDS_MAX);
