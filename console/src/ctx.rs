@@ -7,6 +7,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use desk::catalogue::Refreshed;
 use desk::home::{Held, Home};
 use desk::org::Desk;
 use protocol::{AgentName, Time};
@@ -96,7 +97,17 @@ impl Ctx {
     /// An empty home, an interrupted set-up, damage, a desk that is away: each with its next step.
     pub fn desk(&self) -> Result<Desk, Failure> {
         let desk = Desk::open(Home::new(&self.home))?;
-        desk::catalogue::refresh(&desk, self.now())?;
+        match desk::catalogue::refresh(&desk, self.now())? {
+            Refreshed::Same | Refreshed::Brought => {}
+            Refreshed::GivenBack => {
+                self.note("The desk had an older catalogue and took ours again.");
+            }
+            Refreshed::NotTaken { role, there, here } => self.note(format!(
+                "The desk has an older catalogue and did not take ours: {role} {there} there, {here} \
+                 here. Orders may be refused as catalogue behind until whoever runs the desk has seen to \
+                 it:  salve status"
+            )),
+        }
         Ok(desk)
     }
 

@@ -14,7 +14,7 @@ use crate::exit::{Exit, Failure};
 use crate::view::safe;
 
 /// The words of the first error in a chain; the rest becomes the cause.
-fn first<E: std::error::Error + Send + Sync + 'static>(exit: Exit, error: E) -> Failure {
+pub(crate) fn first<E: std::error::Error + Send + Sync + 'static>(exit: Exit, error: E) -> Failure {
     let exit = if busy(&error) { Exit::Unreachable } else { exit };
     let mut failure = Failure::new(exit, error.to_string());
     // A transparent error prints its source's words itself; only what lies deeper is the cause.

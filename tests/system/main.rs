@@ -1,10 +1,12 @@
 //! The promises, each in a file of its own, against the real programs in a throw-away overlay.
 
+mod backup;
 mod bad_input;
 mod behind_nat;
 mod bench;
 mod clock;
 mod crash;
+mod desk_package;
 mod enrol_desk;
 mod full_disk;
 mod held_line;

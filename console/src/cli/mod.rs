@@ -4,6 +4,7 @@
 //! `pub async fn run(ctx: &Ctx, args: XArgs) -> Result<Exit, Failure>`.
 
 pub mod agents;
+pub mod backup;
 pub mod cancel;
 pub mod check;
 pub mod desk;
@@ -91,6 +92,10 @@ pub enum Command {
     Desk(desk::DeskArgs),
     /// Be the shared desk: endpoints behind NAT and colleagues' consoles dial it
     Serve(serve::ServeArgs),
+    /// Copy the desk to one file, also while it serves
+    Backup(backup::BackupArgs),
+    /// Put a desk back from its backup, into an empty home
+    Restore(backup::RestoreArgs),
 }
 
 /// Runs one command.
@@ -111,6 +116,8 @@ pub async fn run(ctx: &Ctx, command: Option<Command>) -> Result<Exit, Failure> {
         Some(Command::Secrets(args)) => secrets::run(ctx, args),
         Some(Command::Desk(args)) => desk::run(ctx, &args),
         Some(Command::Serve(args)) => serve::run(ctx, args).await,
+        Some(Command::Backup(args)) => backup::make(ctx, &args),
+        Some(Command::Restore(args)) => backup::restore(ctx, &args),
         Some(Command::Init(args)) => init::run(ctx, args).await,
         Some(Command::Join(args)) => join::run(ctx, args).await,
         Some(Command::Agents(args)) => agents::run(ctx, args).await,

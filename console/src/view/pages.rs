@@ -331,6 +331,8 @@ fn a_status() -> Status {
             encrypted: true,
         }],
         endpoints: 2,
+        ahead: Vec::new(),
+        restored: None,
         behind: vec![Behind {
             endpoint: "lt-4411".parse().unwrap(),
             role: "policy".to_owned(),

@@ -41,6 +41,12 @@ fn endpoints(out: &mut String, status: &Status) {
         }
         out.push('\n');
     }
+    if let Some(restored) = status.restored {
+        out.push_str(&format!(
+            "  this desk was put back {}, from a copy made {}\n",
+            restored.restored, restored.made
+        ));
+    }
     for behind in status.behind.iter().take(10) {
         out.push_str(&format!(
             "  {} is behind: {} {} there, {} here; the next command brings it\n",

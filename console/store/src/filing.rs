@@ -96,9 +96,11 @@ impl Store {
             settle(db, &new.order.to_string(), now)?;
             if let Some((key, ticket, payload)) = &new.reply {
                 db.execute(
+                    // In a store that was put back a reply may have been posted before.
                     "INSERT INTO outbox (key, ticket, kind, payload, state, next_try,
-                                         order_digest, created)
-                     VALUES (?1, ?2, 'reply', ?3, 'due', ?5, ?4, ?5)
+                                         order_digest, created, tries)
+                     VALUES (?1, ?2, 'reply', ?3, 'due', ?5, ?4, ?5,
+                             (SELECT count(*) FROM counters WHERE name = 'restored'))
                      ON CONFLICT (key) DO NOTHING",
                     (key, ticket.as_str(), payload, new.order.to_string(), row::stamp(now)),
                 )?;

@@ -4,6 +4,7 @@
 //! reads a clock: every time is an argument. Envelopes are kept byte for byte.
 #![forbid(unsafe_code)]
 
+mod copy;
 mod endpoints;
 mod error;
 mod escrow;

@@ -115,3 +115,11 @@ pub(crate) fn catalogue(bytes: &[u8]) {
         );
     }
 }
+
+/// What stands at the head of a backup.
+pub(crate) fn backup(bytes: &[u8]) {
+    let mut rest = bytes;
+    let Ok(manifest) = desk::backup::read_manifest(&mut rest) else { return };
+    let plain = |path: &str| !path.starts_with('/') && path.split('/').all(|part| part != "..");
+    assert!(manifest.files.iter().all(|part| plain(&part.path)), "a file outside the home");
+}

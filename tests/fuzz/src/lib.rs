@@ -33,4 +33,5 @@ pub const TARGETS: &[Target] = &[
     ("policy", documents::policy),
     ("about", documents::about),
     ("catalogue", documents::catalogue),
+    ("backup", documents::backup),
 ];

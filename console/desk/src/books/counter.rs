@@ -155,7 +155,7 @@ impl Publication {
         if self.open.is_some() || self.files.is_empty() {
             return Err(Sorry::new(sorry::STATE, "the publication is not complete"));
         }
-        catalogue::adopt(home, &self.files, Some(base), now).map_err(|trouble| match trouble {
+        catalogue::take(home, &self.files, base, now).map_err(|trouble| match trouble {
             CatalogueTrouble::Repository(RepositoryError::OutOfDate { .. }) => {
                 let words = "somebody else published in between; nothing was changed";
                 Sorry::new(sorry::MOVED, words).next("run the command again")

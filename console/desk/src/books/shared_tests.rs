@@ -10,7 +10,7 @@ use store::{Store, TicketFilter};
 
 use super::*;
 use crate::catalogue::tests::a_script;
-use crate::catalogue::{self, CatalogueTrouble};
+use crate::catalogue::{self, CatalogueTrouble, Refreshed};
 use crate::home::{Held, Home, SharedDesk};
 use crate::org::Desk;
 use crate::org::tests::{PASSPHRASE, founding};
@@ -33,6 +33,10 @@ fn organisation() -> (Home, tempfile::TempDir) {
 
 fn served() -> Served {
     let (home, dir) = organisation();
+    served_over(home, dir)
+}
+
+fn served_over(home: Home, dir: tempfile::TempDir) -> Served {
     let policy = catalogue::policy(&home, now()).unwrap();
     let trust = Trust {
         cas: policy.file().cas.people.iter().map(|der| der.0.clone()).collect(),
@@ -112,9 +116,13 @@ fn copy(from: &Path, to: &Path) {
 
 /// A console of the same agent on another machine: the organisation's files and keys, no store.
 fn console(desk: &Served) -> (Desk, tempfile::TempDir) {
+    console_from(desk.home.path(), desk)
+}
+
+fn console_from(organisation: &Path, desk: &Served) -> (Desk, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::new(dir.path().join("console"));
-    copy(desk.home.path(), home.path());
+    copy(organisation, home.path());
     SharedDesk { address: desk.address.clone(), key: None }.write(&home).unwrap();
     let opened = Desk::open(home).unwrap();
     let line = SharedDesk { address: desk.address.clone(), key: None }.line_over(
@@ -144,12 +152,12 @@ fn a_console_works_on_the_shared_store_and_opens_none_of_its_own() {
 fn the_catalogue_comes_from_the_desk_and_changes_go_through_it() {
     let desk = served();
     let (console, _dir) = console(&desk);
-    assert!(!catalogue::refresh(&console, now()).unwrap());
+    assert_eq!(catalogue::refresh(&console, now()).unwrap(), Refreshed::Same);
     let me = "a.kaya".parse().unwrap();
     let vetter = desk.home.held_key(Held::Vetter, &me, PASSPHRASE).unwrap();
     catalogue::sign(&desk.home, &[a_script("net.look")], &vetter, now()).unwrap();
     catalogue::publish(&desk.home, now()).unwrap();
-    assert!(catalogue::refresh(&console, now()).unwrap());
+    assert_eq!(catalogue::refresh(&console, now()).unwrap(), Refreshed::Brought);
     let versions = |home: &Home| catalogue::open(home, now()).unwrap().versions();
     assert_eq!(versions(&console.home), versions(&desk.home));
 
@@ -172,6 +180,29 @@ fn the_catalogue_comes_from_the_desk_and_changes_go_through_it() {
     forged.take("timestamp.json", b"{}", true).unwrap();
     let refused = forged.end(&desk.home, versions(&desk.home), now()).unwrap_err();
     assert_eq!(refused.code, sorry::CATALOGUE);
+}
+
+#[test]
+fn a_desk_that_was_put_back_gets_what_was_published_since_from_whoever_has_it() {
+    let (original, dir) = organisation();
+    let file = dir.path().join("desk.backup");
+    crate::backup::backup(&Desk::open(original.clone()).unwrap(), &file, now()).unwrap();
+    let me = "a.kaya".parse().unwrap();
+    let vetter = original.held_key(Held::Vetter, &me, PASSPHRASE).unwrap();
+    catalogue::sign(&original, &[a_script("net.look")], &vetter, now()).unwrap();
+    catalogue::publish(&original, now()).unwrap();
+    let home = Home::new(dir.path().join("back"));
+    crate::backup::restore(&home, &file, now()).unwrap();
+
+    let versions = |home: &Home| catalogue::open(home, now()).unwrap().versions();
+    let wanted = versions(&original);
+    let desk = served_over(home, dir);
+    assert!(versions(&desk.home).lists().behind(&wanted.lists()).is_some());
+    let (console, _dir) = console_from(original.path(), &desk);
+    assert_eq!(catalogue::refresh(&console, now()).unwrap(), Refreshed::GivenBack);
+    assert_eq!(versions(&desk.home).lists(), wanted.lists());
+    assert_eq!(versions(&console.home), versions(&desk.home));
+    assert_eq!(catalogue::refresh(&console, now()).unwrap(), Refreshed::Same);
 }
 
 #[test]
@@ -228,7 +259,7 @@ fn a_home_without_a_desk_has_no_line_and_a_damaged_setting_is_not_none() {
     let (home, _dir) = organisation();
     let own = Desk::open(home.clone()).unwrap();
     assert!(own.store.line().is_none() && own.store.here().is_ok());
-    assert!(!catalogue::refresh(&own, now()).unwrap());
+    assert_eq!(catalogue::refresh(&own, now()).unwrap(), Refreshed::Same);
     drop(own);
     SharedDesk { address: "desk.example:7433".into(), key: None }.write(&home).unwrap();
     let shared = Desk::open(home.clone()).unwrap();

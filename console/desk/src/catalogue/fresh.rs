@@ -1,10 +1,13 @@
 //! Freshness without a server: timestamp and snapshot renewed by whoever talks to endpoints.
 
+use protocol::documents::CatalogueVersions;
 use protocol::{Risk, Time};
 use trust::{Signer, SigningKey};
 
 use super::{CatalogueTrouble, POLICY, enough_signers, open, repository};
+use crate::books::BookError;
 use crate::home::{Home, Online, is_there};
+use crate::org::Desk;
 
 /// Renews timestamp and snapshot where they are older than a day; says whether it did. Does
 /// nothing in a home without the online key, or with a shared desk: that renews its own.
@@ -19,6 +22,29 @@ pub fn renew_if_old(home: &Home, now: Time) -> Result<bool, CatalogueTrouble> {
     let key = home.online_key(Online::SnapshotTimestamp)?;
     let _lock = home.lock()?;
     Ok(repository(home)?.renew_online(&key, now)?)
+}
+
+/// At a desk that was put back from a copy: makes snapshot and timestamp anew behind those that its
+/// endpoints have seen, so that they take its word again; says whether it did.
+///
+/// # Errors
+/// [`CatalogueTrouble`].
+pub fn catch_up(desk: &Desk, now: Time) -> Result<bool, CatalogueTrouble> {
+    let home = &desk.home;
+    let Ok(store) = desk.store.here() else { return Ok(false) };
+    let online = home.online(Online::SnapshotTimestamp);
+    if !is_there(&home.restored_file()) || !is_there(&online) {
+        return Ok(false);
+    }
+    let rows = store.endpoints().map_err(|error| Box::new(BookError::from(error)))?;
+    let mut seen = CatalogueVersions::default();
+    for versions in rows.iter().filter_map(|row| row.versions) {
+        seen.snapshot = seen.snapshot.max(versions.snapshot);
+        seen.timestamp = seen.timestamp.max(versions.timestamp);
+    }
+    let key = home.online_key(Online::SnapshotTimestamp)?;
+    let _lock = home.lock()?;
+    Ok(repository(home)?.catch_up(seen, &key, now)?)
 }
 
 /// Gives the policy and the lists of scripts a new end, as they are. `signers` are administrators

@@ -13,11 +13,11 @@ mod trouble;
 use policy::{Policy, PolicyFile};
 use protocol::Time;
 use protocol::documents::CatalogueVersions;
-use trust::catalogue::{Catalogue, Files, Repository};
+use trust::catalogue::{Catalogue, Files, Repository, RepositoryError};
 
-use crate::home::Home;
+use crate::home::{Home, Online, is_there};
 
-pub use fresh::{renew_if_old, renew_lists};
+pub use fresh::{catch_up, renew_if_old, renew_lists};
 pub use publish::{POLICY, enough_signers, policy_text, publish_policy};
 pub use review::{Added, Proposal, proposals};
 pub use scripts::{
@@ -25,7 +25,7 @@ pub use scripts::{
 };
 pub(crate) use scripts::{publish_locked, sign_locked};
 pub use search::{Hit, search};
-pub use shared::{change, refresh};
+pub use shared::{Refreshed, change, refresh};
 pub use trouble::CatalogueTrouble;
 
 fn repository(home: &Home) -> Result<Repository, CatalogueTrouble> {
@@ -60,6 +60,40 @@ pub fn adopt(
 ) -> Result<Catalogue, CatalogueTrouble> {
     let _lock = home.lock()?;
     Ok(repository(home)?.adopt(new, base, now)?)
+}
+
+/// The same at a desk that was put back from a copy: what was published since is joined to what it
+/// has published since. See [`Repository::rejoin`].
+fn rejoin(
+    home: &Home,
+    new: &Files,
+    base: CatalogueVersions,
+    now: Time,
+) -> Result<Catalogue, CatalogueTrouble> {
+    let online = home.online_key(Online::SnapshotTimestamp)?;
+    let _lock = home.lock()?;
+    Ok(repository(home)?.rejoin(new, base, &online, now)?)
+}
+
+/// Takes a publication that came over a line: as [`adopt`] does; only a desk that was put back from
+/// a copy joins what does not follow on its own.
+///
+/// # Errors
+/// [`CatalogueTrouble`]; nothing has changed then.
+pub(crate) fn take(
+    home: &Home,
+    new: &Files,
+    base: CatalogueVersions,
+    now: Time,
+) -> Result<Catalogue, CatalogueTrouble> {
+    match adopt(home, new, Some(base), now) {
+        Err(CatalogueTrouble::Repository(refused @ RepositoryError::Refused(_)))
+            if is_there(&home.restored_file()) =>
+        {
+            rejoin(home, new, base, now).map_err(|_| refused.into())
+        }
+        other => other,
+    }
 }
 
 /// The policy in force.

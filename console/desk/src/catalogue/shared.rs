@@ -16,31 +16,63 @@ use crate::books::{BookError, Line, in_parts};
 use crate::home::{self, FileError, Home};
 use crate::org::Desk;
 
-/// Brings what the shared desk has and this home lacks; says whether there was something. Without
-/// a shared desk there is nothing to do.
+/// How a home's catalogue stands to the shared desk's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refreshed {
+    /// They are the same, or there is no shared desk.
+    Same,
+    /// The desk had something newer; the home has it now.
+    Brought,
+    /// The desk had gone back, as one restored from a copy, and has taken the newer lists again.
+    GivenBack,
+    /// The desk has older lists than this home and did not take ours.
+    NotTaken {
+        /// The first role that is older there.
+        role: &'static str,
+        /// Its version at the desk.
+        there: u64,
+        /// Its version here.
+        here: u64,
+    },
+}
+
+/// Brings what the shared desk has and this home lacks. A desk that lacks lists which this home has
+/// was put back from a copy: it gets them again.
 ///
 /// # Errors
 /// [`CatalogueTrouble`]; the home's catalogue is what it was.
-pub fn refresh(desk: &Desk, now: Time) -> Result<bool, CatalogueTrouble> {
-    let Some(line) = desk.store.line() else { return Ok(false) };
+pub fn refresh(desk: &Desk, now: Time) -> Result<Refreshed, CatalogueTrouble> {
+    let Some(line) = desk.store.line() else { return Ok(Refreshed::Same) };
     let have = open(&desk.home, now)?.versions();
-    let new = fetch(line, have).map_err(Box::new)?;
+    let (mut new, theirs) = fetch(line, have).map_err(Box::new)?;
+    let mut refreshed = Refreshed::Brought;
+    if let Some((role, there, here)) = theirs.lists().behind(&have.lists()) {
+        // Snapshot and timestamp of any version: the desk's own may have gone on since.
+        let all = delta(theirs.lists(), &files(&desk.home)?);
+        match publish(line, &all, theirs) {
+            Ok(()) => {}
+            Err(BookError::Desk(_)) => return Ok(Refreshed::NotTaken { role, there, here }),
+            Err(error) => return Err(Box::new(error).into()),
+        }
+        (new, _) = fetch(line, have).map_err(Box::new)?;
+        refreshed = Refreshed::GivenBack;
+    }
     if new.is_empty() {
-        return Ok(false);
+        return Ok(if refreshed == Refreshed::Brought { Refreshed::Same } else { refreshed });
     }
     let adopted = adopt(&desk.home, &new, None, now);
     adopted.map_err(|error| CatalogueTrouble::Brought(Box::new(error)))?;
-    Ok(true)
+    Ok(refreshed)
 }
 
-/// The files that the desk has beyond these versions.
-fn fetch(line: &Line, have: CatalogueVersions) -> Result<Files, BookError> {
+/// The files that the desk has beyond these versions, and what it has.
+fn fetch(line: &Line, have: CatalogueVersions) -> Result<(Files, CatalogueVersions), BookError> {
     let mut new = Files::new();
     let mut open: Option<(String, Vec<u8>)> = None;
-    let mut ended = false;
+    let mut ended = None;
     for answer in line.ask(vec![DeskAsk::Catalogue { have }])? {
         match answer {
-            DeskAnswer::CatalogueFile { name, part, last } if !ended => {
+            DeskAnswer::CatalogueFile { name, part, last } if ended.is_none() => {
                 let (held, mut bytes) = open.take().unwrap_or_else(|| (name.clone(), Vec::new()));
                 let all = new.bytes().saturating_add(bytes.len()).saturating_add(part.0.len());
                 if held != name || all > limits::CATALOGUE_BYTES_MAX {
@@ -53,11 +85,13 @@ fn fetch(line: &Line, have: CatalogueVersions) -> Result<Files, BookError> {
                     open = Some((held, bytes));
                 }
             }
-            DeskAnswer::CatalogueEnd { .. } if open.is_none() && !ended => ended = true,
+            DeskAnswer::CatalogueEnd { versions } if open.is_none() && ended.is_none() => {
+                ended = Some(versions);
+            }
             _ => return Err(line.unexpected()),
         }
     }
-    if ended { Ok(new) } else { Err(line.unexpected()) }
+    ended.map(|versions| (new, versions)).ok_or_else(|| line.unexpected())
 }
 
 /// Changes the organisation's catalogue: `work` publishes in the home that it is given. With a

@@ -183,6 +183,11 @@ impl Home {
     pub fn init_marker(&self) -> PathBuf {
         self.root.join("init.toml")
     }
+    /// Says that this home was put back from a copy, and since when.
+    #[must_use]
+    pub fn restored_file(&self) -> PathBuf {
+        self.root.join("restored.json")
+    }
     /// Whether an organisation is complete here.
     #[must_use]
     pub fn is_ready(&self) -> bool {

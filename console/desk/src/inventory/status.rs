@@ -7,8 +7,8 @@ use protocol::{AgentName, EndpointName, Envelope, RunId, TicketId, Time};
 use serde::Serialize;
 use store::{EndpointState, OutboxKind, OutboxState, RunFilter};
 
+use crate::backup::Restored;
 use crate::books::BookError;
-
 use crate::catalogue::{self, CatalogueTrouble};
 use crate::home::{Held, Home, Online};
 use crate::org::Desk;
@@ -110,6 +110,10 @@ pub struct Status {
     pub endpoints: usize,
     /// Those with an older catalogue; the update travels with the next command.
     pub behind: Vec<Behind>,
+    /// Those with a newer catalogue: this desk was put back from a copy.
+    pub ahead: Vec<Behind>,
+    /// When this home was put back from a copy, and when that was made.
+    pub restored: Option<Restored>,
     /// Those not seen for 30 days, or never.
     pub stale: Vec<EndpointName>,
     /// What tickets were not told yet.
@@ -163,6 +167,8 @@ pub fn status(desk: &Desk, now: Time) -> Result<Status, StatusError> {
         keys: keys(&desk.home),
         endpoints: 0,
         behind: Vec::new(),
+        ahead: Vec::new(),
+        restored: Restored::of(&desk.home),
         stale: Vec::new(),
         undelivered: Vec::new(),
         unanswered: Vec::new(),
@@ -301,7 +307,12 @@ fn endpoints(desk: &Desk, now: Time, status: &mut Status) -> Result<(), BookErro
             endpoint.versions.and_then(|versions| versions.behind(&status.catalogue))
         {
             let role = role.to_owned();
-            status.behind.push(Behind { endpoint: endpoint.name, role, have, want });
+            status.behind.push(Behind { endpoint: endpoint.name.clone(), role, have, want });
+        }
+        let theirs = endpoint.versions.unwrap_or_default().lists();
+        if let Some((role, want, have)) = status.catalogue.lists().behind(&theirs) {
+            let role = role.to_owned();
+            status.ahead.push(Behind { endpoint: endpoint.name, role, have, want });
         }
     }
     Ok(())
@@ -343,6 +354,14 @@ fn needs(status: &Status, listed: bool, now: Time) -> Vec<String> {
         needs.push(format!(
             "{} {verb} {}: renewed by {}",
             ending.what, ending.ends, ending.renewed_by
+        ));
+    }
+    if let Some(Behind { endpoint, role, have, want }) = status.ahead.first() {
+        needs.push(format!(
+            "{} of {} endpoints have a newer catalogue ({endpoint}: {role} {have}, here {want}): have \
+             whoever published it run any command at this desk, and publish nothing before that",
+            status.ahead.len(),
+            status.endpoints
         ));
     }
     for key in status.keys.iter().filter(|key| key.kind == Held::Root.word()) {

@@ -526,3 +526,34 @@ fn only_a_secret_that_the_record_names_is_kept_and_it_may_come_later() {
     assert_eq!((whole.filed, whole.report.verified), (Filed::Again, true));
     assert_eq!(kept().as_deref(), Some(ours));
 }
+
+#[test]
+fn what_was_posted_after_a_copy_was_made_is_looked_up_and_not_posted_again() {
+    // The copy is made at each point: while it runs, with its note due, with all posted.
+    for stage in 0..3 {
+        let room = room();
+        let order = room.f.order();
+        let copy = room._folder.path().join("copy.db");
+        room.send(&order);
+        if stage == 0 {
+            room.store.copy_to(&copy).unwrap();
+        }
+        room.answer(&order, Outcome::Succeeded);
+        if stage == 1 {
+            room.store.copy_to(&copy).unwrap();
+        }
+        assert_eq!(room.deliver(NOW), Delivery::Done { posted: 3 });
+        if stage == 2 {
+            room.store.copy_to(&copy).unwrap();
+        }
+        let seen = room.seen();
+        Store::put_back(&copy, NOW).unwrap();
+        let room = Room { store: Store::open(&copy).unwrap(), ..room };
+        // The endpoint offers its record to the desk that does not know it any more.
+        room.answer(&order, Outcome::Succeeded);
+        room.deliver(NOW.plus(60));
+        assert!(room.store.outbox_todo().unwrap().is_empty());
+        assert_eq!(room.seen(), seen, "stage {stage}");
+        assert_eq!(room.seen().len(), 2);
+    }
+}

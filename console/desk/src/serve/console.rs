@@ -9,6 +9,7 @@ use protocol::{Bytes, EndpointId, RunId, limits};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::known::Known;
 use super::live::Follower;
 use super::{Server, drive, file, guest, submit};
 use crate::books::{Counter, Peer, Publication, Sorry};
@@ -19,8 +20,15 @@ const QUESTION_TIME_MAX: Duration = Duration::from_secs(limits::IDLE_SECONDS_MAX
 /// Answers a console until it leaves. What it ordered goes on without it.
 pub(super) async fn console(server: Arc<Server>, connection: Connection) {
     let mut questions = JoinSet::new();
+    let mut judged = server.judged.subscribe();
     loop {
         tokio::select! {
+            // The sender lives as long as the server does.
+            Ok(()) = judged.changed() => if peer(&server, &server.known(), &connection).is_none() {
+                server.line(&format!("the line of {} ended: withdrawn", id(&connection)));
+                connection.close(Stop::Withdrawn);
+                break;
+            },
             stream = connection.accept() => match stream {
                 Ok(stream) => {
                     let (sending, receiving) = stream.split();
@@ -35,6 +43,16 @@ pub(super) async fn console(server: Arc<Server>, connection: Connection) {
     questions.shutdown().await;
 }
 
+/// The name that a console's certificate says.
+fn id(connection: &Connection) -> String {
+    connection.peer().map(|peer| peer.id.clone()).unwrap_or_default()
+}
+
+/// The person at a console, as long as policy counts them.
+fn peer(server: &Server, known: &Known, connection: &Connection) -> Option<Peer> {
+    Peer::of(&known.policy, &id(connection), (server.now)())
+}
+
 async fn question(
     server: Arc<Server>,
     connection: Connection,
@@ -45,8 +63,7 @@ async fn question(
     let Ok(Ok(Some(bytes))) = asked else { return };
     // A policy that came since then counts for the next question of the same line.
     let known = server.current();
-    let name = connection.peer().map(|peer| peer.id.clone()).unwrap_or_default();
-    let Some(peer) = Peer::of(&known.policy, &name, (server.now)()) else {
+    let Some(peer) = peer(&server, &known, &connection) else {
         return connection.close(Stop::Withdrawn);
     };
     let answered = match decode::<DeskAsk>(&bytes) {

@@ -15,6 +15,7 @@ use super::live::Live;
 use super::{Server, file, guest};
 use crate::outbox;
 use crate::session::{Hearing, Returned, SessionError};
+use crate::verify::peek_record;
 
 /// Room after a run's own deadline for stopping it and signing its record, seconds.
 const AFTER_DEADLINE: u64 = 60;
@@ -156,6 +157,26 @@ async fn hear(
         live.push(DeskAnswer::Endpoint { frame: Bytes(bytes) });
     }
     heard.end()
+}
+
+/// Brings home a record of a run that a store which was put back does not know. Without its order it
+/// is kept as not verified, and the endpoint is not told that it may forget it.
+pub(super) async fn fetch(
+    server: Arc<Server>,
+    line: Arc<HeldLine>,
+    endpoint: EndpointId,
+    run: RunId,
+) {
+    let heard = hear(&line, &Ask::Fetch { run }, run, &Live::default(), &server).await;
+    // Offered and not given: with the next line.
+    let Ok(returned) = heard else { return };
+    let named = peek_record(&returned.record).and_then(|(record, _)| {
+        let subject = record.subject.into_iter().find(|subject| subject.name == "order")?;
+        subject.digest.get("sha256").copied()
+    });
+    let Some(order) = named else { return };
+    server.line(&format!("{}: record of run {} came home", line.card.name, run.short()));
+    file::file(&server, &line, Which { run, order, endpoint }, returned).await;
 }
 
 impl Server {

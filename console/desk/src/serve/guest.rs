@@ -16,6 +16,7 @@ use super::line::HeldLine;
 use super::lines::Left;
 use crate::books::{BookError, Sorry};
 use crate::enrol::renewed_certificate;
+use crate::home::is_there;
 use crate::session;
 
 /// How long a line that the desk dialled is kept without use, at least.
@@ -72,6 +73,14 @@ pub(super) async fn meet(
         }
         Some(Err(error)) => server.line(&ErrorChain(&error).to_string()),
         _ => {}
+    }
+    let theirs = line.with_seen(|seen| seen.versions.lists()).await;
+    if let Some((role, here, there)) = known.catalogue.versions().lists().behind(&theirs) {
+        server.line(&format!(
+            "{}: it has a newer catalogue than this desk, {role} {there} and not {here}; whoever has \
+             published it brings it back with any command at this desk",
+            row.name
+        ));
     }
     if let Err(error) = line.bring_up_to_date(&known).await {
         // It is here all the same: what it lacks shows in its answers.
@@ -130,8 +139,15 @@ async fn collect(server: &Arc<Server>, id: EndpointId, line: &Arc<HeldLine>) {
             server.begin(drive::drive(Arc::clone(server), live, which, None));
         }
     }
+    let restored = is_there(&server.desk.home.restored_file());
     for run in &line.unfiled {
-        let Ok(Some(row)) = store.run(run) else { continue };
+        let Ok(found) = store.run(run) else { continue };
+        let Some(row) = found else {
+            if restored {
+                server.begin(drive::fetch(Arc::clone(server), Arc::clone(line), id, *run));
+            }
+            continue;
+        };
         if let (Some(true), Some(record)) = (row.verified, row.record_hash) {
             line.filed(record).await;
         }

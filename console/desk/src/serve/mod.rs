@@ -27,7 +27,7 @@ use protocol::error_chain::ErrorChain;
 use protocol::frames::Stop;
 use protocol::{EndpointId, Time};
 use store::Store;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -85,6 +85,8 @@ pub struct Server {
     named: Vec<String>,
     /// Whom we admit, or what we show, may be another one.
     news: Notify,
+    /// Counts the times when somebody who was let in may have to go.
+    judged: watch::Sender<u64>,
     now: fn() -> Time,
     say: Box<dyn Fn(Said<'_>) + Send + Sync>,
 }
@@ -108,12 +110,16 @@ impl Server {
         say: impl Fn(Said<'_>) + Send + Sync + 'static,
     ) -> Result<Arc<Self>, ServeError> {
         desk.store.here()?;
+        catalogue::catch_up(&desk, now())?;
         catalogue::renew_if_old(&desk.home, now())?;
         let known = RwLock::new(Arc::new(Known::read(&desk.home, now())?));
         let (lines, runs, say) = (Lines::default(), Runs::default(), Box::new(say));
         let (tasks, news) = (Mutex::default(), Notify::new());
         let (desk, newcomers) = (Arc::new(desk), Semaphore::new(newcomer::AT_ONCE_MAX));
-        Ok(Arc::new(Self { desk, known, lines, runs, tasks, newcomers, named, news, now, say }))
+        let judged = watch::Sender::default();
+        Ok(Arc::new(Self {
+            desk, known, lines, runs, tasks, newcomers, named, news, judged, now, say,
+        }))
     }
 
     /// Serves on `address` (UDP) until `stop` is ready, then takes leave of everybody.
@@ -191,7 +197,9 @@ impl Server {
         let server = Arc::clone(self);
         let looked = tokio::task::spawn_blocking(move || {
             let now = (server.now)();
-            if let Err(error) = catalogue::renew_if_old(&server.desk.home, now) {
+            let fresh = catalogue::catch_up(&server.desk, now)
+                .and_then(|_| catalogue::renew_if_old(&server.desk.home, now));
+            if let Err(error) = fresh {
                 server.line(&ErrorChain(&error).to_string());
             }
             server.deliver_due(now);
@@ -200,6 +208,8 @@ impl Server {
                 server.news.notify_one();
             }
             server.current();
+            // A person's time may be over, without a new policy.
+            server.judged.send_modify(|count| *count = count.wrapping_add(1));
         });
         // A round that panicked is over; the next one comes.
         let _ = looked.await;
@@ -241,6 +251,7 @@ impl Server {
                 *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&new);
                 if before.catalogue.versions() != new.catalogue.versions() {
                     self.news.notify_one();
+                    self.judged.send_modify(|count| *count = count.wrapping_add(1));
                     self.lines.withdraw(|serial| new.policy.is_denied_card(serial));
                     self.push_catalogue();
                 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::mpsc::sync_channel;
 
-use link::{Connection, Expect, Protocol, Role};
+use link::{Connection, Expect, LinkError, Protocol, Role};
 use protocol::documents::{Dispatch, Hello};
 use protocol::frames::{Answer, DeskAnswer, DeskAsk, DeskPath, NoteStage, decode, sorry};
 use protocol::{Bytes, Envelope, Mode, RunId, limits};
@@ -268,6 +268,77 @@ async fn what_no_agent_sealed_goes_nowhere_and_who_is_away_is_said() {
             );
             assert!(scene.house.desk.store.runs(&RunFilter::default()).unwrap().is_empty());
             assert!(scene.house.desk.store.run(run).unwrap().is_none());
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_desk_that_was_put_back_fetches_the_records_that_endpoints_still_offer() {
+    play(Quirk::OffersAgain, true, |scene| {
+        Box::pin(async move {
+            // A run that the store forgot: it was ordered behind the desk's back.
+            let agent = &scene.house.agent;
+            let session =
+                crate::session::Session::open(agent, &scene.house.row, now()).await.unwrap();
+            let hello = trust::seal::seal(session.hello().get(), &[&agent.signing]).unwrap();
+            let (submit, run) = scene.submission(&hello.write().unwrap(), 1);
+            let DeskAsk::Submit { order, dispatch, .. } = submit else { panic!() };
+            let parcel = crate::session::Parcel {
+                order: Envelope::read(&order.0).unwrap(),
+                dispatch: Envelope::read(&dispatch.0).unwrap(),
+                attestation: None,
+                approvals: Vec::new(),
+            };
+            session.submit(&parcel, &mut |_| ()).await.unwrap_err();
+            let store = scene.house.desk.store.here().unwrap();
+            assert!(store.run(&run).unwrap().is_none());
+
+            crate::home::write_public(&scene.house.desk.home.restored_file(), b"{}").unwrap();
+            let console = scene.console().await;
+            let endpoint = scene.house.row.id;
+            let met = ask(&console, &DeskAsk::Meet { endpoint }).await;
+            assert!(matches!(&met[..], [DeskAnswer::Met { .. }]), "{met:?}");
+            let came = async {
+                loop {
+                    if let Some(row) = store.run(&run).unwrap() {
+                        break row;
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                }
+            };
+            let row = tokio::time::timeout(std::time::Duration::from_secs(20), came).await.unwrap();
+            assert_eq!((row.state, row.verified), (RunState::Ended, Some(false)), "{row:?}");
+            assert!(scene.house.seen.lock().unwrap().filed.is_empty(), "it was told to forget it");
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_idle_line_of_an_agent_who_was_withdrawn_ends_when_the_policy_is_taken_up() {
+    play(Quirk::None, false, |scene| {
+        Box::pin(async move {
+            let (idle, other) = (scene.console().await, scene.console().await);
+            let hello = DeskAsk::Hello { min: 1, max: 1 };
+            for console in [&idle, &other] {
+                let said = ask(console, &hello).await;
+                assert!(matches!(&said[..], [DeskAnswer::Hello { .. }]), "{said:?}");
+            }
+            let home = &scene.house.desk.home;
+            let me = &scene.house.desk.organisation.me;
+            let passphrase = crate::org::tests::PASSPHRASE;
+            let admin = home.held_key(crate::home::Held::Admin, me, passphrase).unwrap();
+            let mut file = catalogue::policy(home, now()).unwrap().file().clone();
+            (file.people[0].signing_key, file.people[0].sealing_key) = (None, None);
+            let text = catalogue::policy_text(&file).unwrap();
+            catalogue::publish_policy(home, &text, &[admin], now()).unwrap();
+            // Somebody else's question has the desk take it up.
+            let mut stream = other.open().await.unwrap();
+            stream.send(&hello).await.unwrap();
+            let ended = tokio::time::timeout(std::time::Duration::from_secs(5), idle.closed());
+            let ended = ended.await.expect("the idle line goes on");
+            assert_eq!(ended, LinkError::Stopped(Stop::Withdrawn));
         })
     })
     .await;

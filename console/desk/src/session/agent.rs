@@ -78,7 +78,8 @@ impl Agent {
         let due = now.since(issued) >= FRESH_SECONDS
             // By a clock that was ahead: endpoints would take their time from it.
             || issued.since(now) > protocol::limits::CLOCK_SKEW_SECONDS;
-        if due && catalogue::renew_if_old(&desk.home, now)? {
+        let behind = catalogue::catch_up(desk, now)?;
+        if behind || due && catalogue::renew_if_old(&desk.home, now)? {
             files = catalogue::files(&desk.home)?;
             catalogue = read(&files, now)?;
         }

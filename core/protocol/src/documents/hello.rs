@@ -60,6 +60,11 @@ impl CatalogueVersions {
             ("risk-high", self.risk_high),
         ]
     }
+    /// What people sign for: without snapshot and timestamp, which are the desk's own.
+    #[must_use]
+    pub const fn lists(self) -> Self {
+        Self { snapshot: 0, timestamp: 0, ..self }
+    }
     /// The first role in which `self` is older than `wanted`: role, version here, version wanted.
     #[must_use]
     pub fn behind(&self, wanted: &Self) -> Option<(&'static str, u64, u64)> {

@@ -17,6 +17,7 @@ mod plan;
 mod provider;
 mod publish;
 mod read;
+mod rejoin;
 mod repository;
 mod store;
 mod then;

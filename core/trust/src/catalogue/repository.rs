@@ -26,7 +26,7 @@ use crate::keys::Signer;
 /// A catalogue's folder at the desk.
 #[derive(Debug)]
 pub struct Repository {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     pub(super) lifetimes: Lifetimes,
 }
 
@@ -320,7 +320,7 @@ impl Repository {
     }
 
     /// One writer at a time, also between processes; released when dropped.
-    fn lock(&self) -> Result<File, RepositoryError> {
+    pub(super) fn lock(&self) -> Result<File, RepositoryError> {
         let path = self.folder.join(LOCK);
         let lock = || {
             let file = File::options().create(true).truncate(false).write(true).open(&path)?;

@@ -1,0 +1,113 @@
+//! A desk is copied while it serves, dies, and comes back elsewhere: same machine, same ticket, no note
+//! twice, and what was published in between is there again.
+
+use std::fs;
+
+use support::{Going, Lab, free_port, wait_for};
+
+use crate::bench::{self, COUNTER};
+
+fn serve(lab: &Lab, address: &str) -> Going {
+    let going = lab.start(&["serve", "--listen", address]);
+    says(&going, &format!("listening on {address}"));
+    going
+}
+
+/// Shows the desk's journal where a test fails.
+struct Journal<'a>(&'a Going);
+
+impl Drop for Journal<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the desk's journal:\n{}", self.0.err());
+        }
+    }
+}
+
+#[track_caller]
+fn says(desk: &Going, words: &str) {
+    let _shown = Journal(desk);
+    wait_for(words, 30, || {
+        let said = desk.err();
+        assert!(!said.contains("panicked"), "{said}");
+        said.contains(words).then_some(())
+    });
+}
+
+#[test]
+fn a_desk_that_died_comes_back_from_its_copy_and_repeats_nothing() {
+    let lab = Lab::solo();
+    bench::make_unit();
+    let colleague = lab.colleague("m.ruiz");
+    let port = free_port();
+    let address = format!("127.0.0.1:{port}");
+    let mut pc = lab.endpoint("pc");
+    pc.stop();
+    pc.configure(&format!("desk = \"{address}\""));
+    lab.salve(&["endpoints", "set", "pc", "--at", "127.0.0.1:9"]).expect(0);
+    let desk = serve(&lab, &address);
+    pc.start();
+    says(&desk, "pc is here");
+    colleague.salve(&["desk", "set", &address]).expect(0);
+
+    let ticket = bench::ticket(&colleague, "count it", "pc");
+    let copy = lab.folder().join("desk.backup");
+    let copy = copy.to_str().expect("UTF-8");
+    let made = lab.salve(&["backup", copy]).expect(0);
+    assert!(made.out.contains("! KEYS") && made.out.contains("Not in it"), "{}", made.out);
+
+    // After the copy: a script is published, and run for the ticket; its note is posted.
+    lab.publish(COUNTER);
+    let args = ["--json", "run", "lab.count", "--ticket", &ticket, "--arg", "nonce=1"];
+    let mut fix = colleague.command(&args);
+    fix.args(["--identified", "callback", "--yes"]);
+    let done = Going::start(&mut fix).end().expect(0).json();
+    assert_eq!(done["outcome"], "succeeded", "{done}");
+    let counted = bench::executions();
+
+    // The desk's disk is gone. Its keys of people lie elsewhere, as they should.
+    desk.kill();
+    // An idle line is noticed as dead after a minute or two; nobody waits for that here.
+    pc.stop();
+    let (home, old) = (lab.home(), lab.folder().join("old"));
+    let cut = lab.folder().join("cut");
+    let bytes = fs::read(copy).expect("read");
+    fs::write(&cut, &bytes[..bytes.len() - 1]).expect("written");
+    let full = lab.salve(&["restore", copy]).expect(2);
+    assert!(full.err.contains("is not empty"), "{}", full.err);
+    fs::rename(&home, &old).expect("moved");
+    let damaged = lab.salve(&["restore", cut.to_str().expect("UTF-8")]).expect(3);
+    assert!(damaged.err.contains("it is cut off"), "{}", damaged.err);
+    assert!(!home.exists(), "a damaged copy left something");
+    lab.salve(&["restore", copy]).expect(0).says("is back in");
+    for kept in ["agents", "keys/root", "keys/admin", "keys/vetter"] {
+        fs::rename(old.join(kept), home.join(kept)).expect("put back");
+    }
+
+    let desk = serve(&lab, &address);
+    pc.start();
+    says(&desk, "pc is here");
+    says(&desk, "it has a newer catalogue than this desk");
+    let status = lab.salve(&["--json", "status"]).expect(1).json();
+    assert_eq!(status["ahead"][0]["endpoint"], "pc", "{status}");
+    // The colleague has what was published; any command brings it back.
+    let listed = colleague.salve(&["tickets", "list"]).expect(0);
+    assert!(listed.err.contains("took ours again"), "{}", listed.err);
+    let status = lab.salve(&["--json", "status"]).json();
+    assert_eq!(status["ahead"], serde_json::json!([]), "{status}");
+    // The run is not in the store any more; its script runs again when somebody says so, and once.
+    assert_eq!(bench::executions(), counted);
+    let again = ["--json", "run", "lab.count", "--ticket", &ticket, "--arg", "nonce=2"];
+    let mut fix = colleague.command(&again);
+    fix.args(["--identified", "callback", "--yes"]);
+    let done = Going::start(&mut fix).end().expect(0).json();
+    assert_eq!(
+        (&done["outcome"], &done["verified"]),
+        (&"succeeded".into(), &true.into()),
+        "{done}"
+    );
+    assert_eq!(bench::executions(), counted + 1);
+    let shown = bench::delivered(&colleague, &ticket);
+    let notes = shown["notes"].as_array().expect("notes");
+    assert_eq!(notes.iter().filter(|note| note["public"] == false).count(), 1, "{shown}");
+}
