@@ -17,6 +17,7 @@ from checks import Checks
 from google.protobuf import json_format
 from in_toto_attestation.v1 import statement_pb2
 from in_toto_attestation.v1.statement import Statement
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from read_by_tuf import check_catalogue
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import UnverifiedSignatureError, VerificationError
@@ -67,6 +68,31 @@ def check_documents(checks, keys):
         checks.that(refused, f"{name}: not as another kind")
         if envelope.payload_type == IN_TOTO:
             check_statement(checks, name, envelope.payload)
+
+
+def check_metrics(checks):
+    text = (VECTORS / "metrics.txt").read_text()
+    try:
+        families = {family.name: family for family in text_string_to_metric_families(text)}
+    except ValueError as error:
+        checks.that(False, f"metrics: not OpenMetrics: {error}")
+        return
+    checks.that(len(families) == text.count("# TYPE "), "metrics: every family once")
+    for name, family in families.items():
+        checks.that(family.documentation != "", f"metrics: {name} says what it is")
+        unit = family.unit
+        checks.that(unit == "" or name.endswith(unit), f"metrics: {name} ends in its unit")
+    outcomes = {s.labels["outcome"]: s.value for s in families["salve_runs"].samples}
+    checks.that(outcomes["succeeded"] == 2, "metrics: runs by outcome")
+    labels = {key for f in families.values() for s in f.samples for key in s.labels}
+    known = {"outcome", "state", "role", "reason"}
+    checks.that(labels == known, f"metrics: labels {labels}")
+    for bad in [text.replace("# EOF\n", ""), text.replace(" 40000", " x"), text + "x 1\n"]:
+        try:
+            list(text_string_to_metric_families(bad))
+            checks.that(False, "metrics: the parser takes anything")
+        except ValueError:
+            checks.that(True, "metrics: the parser is strict")
 
 
 def check_statement(checks, name, payload):
@@ -124,6 +150,7 @@ def main():
     keys = {name: key_of(key["public"]) for name, key in listed.items()}
     for name, key in keys.items():
         checks.that(key.keyid == listed[name]["keyid"], f"key id of {name}")
+    check_metrics(checks)
     check_documents(checks, keys)
     differ = check_odd_envelopes(checks, keys)
     unlike = check_odd_signatures(checks)

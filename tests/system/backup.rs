@@ -2,13 +2,15 @@
 //! twice, and what was published in between is there again.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 
 use support::{Going, Lab, free_port, wait_for};
 
 use crate::bench::{self, COUNTER};
 
 fn serve(lab: &Lab, address: &str) -> Going {
-    let going = lab.start(&["serve", "--listen", address]);
+    let going = lab.start(&["serve", "--listen", address, "--metrics", "127.0.0.1:0"]);
     says(&going, &format!("listening on {address}"));
     going
 }
@@ -32,6 +34,18 @@ fn says(desk: &Going, words: &str) {
         assert!(!said.contains("panicked"), "{said}");
         said.contains(words).then_some(())
     });
+}
+
+/// What the desk answers a monitor.
+fn scraped(desk: &Going) -> String {
+    let said = desk.err();
+    let url = said.lines().find_map(|line| line.strip_prefix("metrics on http://"));
+    let address = url.and_then(|url| url.strip_suffix("/metrics")).expect("where it answers");
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: desk\r\n\r\n").expect("asked");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("answered");
+    text
 }
 
 #[test]
@@ -64,6 +78,14 @@ fn a_desk_that_died_comes_back_from_its_copy_and_repeats_nothing() {
     let done = Going::start(&mut fix).end().expect(0).json();
     assert_eq!(done["outcome"], "succeeded", "{done}");
     let counted = bench::executions();
+    let numbers = scraped(&desk);
+    for sample in
+        ["salve_endpoints_held 1\n", "{outcome=\"succeeded\"} ", "_resident_memory_bytes "]
+    {
+        assert!(numbers.contains(sample), "{sample} in {numbers}");
+    }
+    let others = lab.salve(&["serve", "--metrics", "0.0.0.0:0"]).expect(2);
+    assert!(others.err.contains("--metrics-to-others"), "{}", others.err);
 
     // The desk's disk is gone. Its keys of people lie elsewhere, as they should.
     desk.kill();

@@ -1,11 +1,14 @@
 //! `salve serve`: the shared desk, in front, until it is asked to end. Its journal goes to stderr.
 
+use std::net::SocketAddr;
 use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram};
+use std::sync::Arc;
 
 use clap::Args;
 use desk::serve::{Said, Server};
 use protocol::limits;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::enroll::address;
@@ -23,6 +26,12 @@ pub struct ServeArgs {
     /// found this desk]
     #[arg(long = "named", value_name = "HOST:PORT", value_parser = address)]
     pub named: Vec<String>,
+    /// Answer GET /metrics there (TCP; OpenMetrics), on this machine only
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub metrics: Option<SocketAddr>,
+    /// Answer GET /metrics to other machines too: nothing there asks who they are
+    #[arg(long, requires = "metrics")]
+    pub metrics_to_others: bool,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -49,8 +58,33 @@ pub async fn run(ctx: &Ctx, args: ServeArgs) -> Result<Exit, Failure> {
         }
         notify(ctx, "STOPPING=1");
     };
-    server.serve(&args.listen, stop).await?;
+    let Some(address) = args.metrics else {
+        server.serve(&args.listen, stop).await?;
+        return Ok(Exit::Fine);
+    };
+    let listener = metrics(address, args.metrics_to_others).await?;
+    if let Ok(bound) = listener.local_addr() {
+        ctx.note(format!("metrics on http://{bound}/metrics"));
+    }
+    tokio::select! {
+        served = Arc::clone(&server).serve(&args.listen, stop) => served?,
+        () = Arc::clone(&server).metrics(listener) => {}
+    }
     Ok(Exit::Fine)
+}
+
+async fn metrics(address: SocketAddr, to_others: bool) -> Result<TcpListener, Failure> {
+    if !address.ip().is_loopback() && !to_others {
+        let sentence = format!("{address} can be reached from other machines");
+        return Err(Failure::usage(sentence).next(
+            "as in  salve serve --metrics 127.0.0.1:9435;  or say that you want it:  \
+             --metrics-to-others",
+        ));
+    }
+    TcpListener::bind(address).await.map_err(|error| {
+        let failure = Failure::unreachable(format!("could not listen on {address} (TCP)"));
+        failure.because(error).next("who has it?  ss -tlpn;  or choose another port")
+    })
 }
 
 /// Tells systemd how it stands: one datagram, where it asked for one.
@@ -58,8 +92,8 @@ fn notify(ctx: &Ctx, state: &str) {
     #[expect(clippy::disallowed_methods, reason = "systemd names its socket in the environment")]
     let Ok(name) = std::env::var("NOTIFY_SOCKET") else { return };
     let address = match name.strip_prefix('@') {
-        Some(hidden) => SocketAddr::from_abstract_name(hidden),
-        None => SocketAddr::from_pathname(&name),
+        Some(hidden) => UnixAddress::from_abstract_name(hidden),
+        None => UnixAddress::from_pathname(&name),
     };
     let sent = address
         .and_then(|to| UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &to).map(|_| ()));

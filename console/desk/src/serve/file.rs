@@ -26,6 +26,9 @@ pub(super) async fn file(
     let filed = tokio::task::spawn_blocking(move || filed(&at, &card, which, &returned)).await;
     match filed {
         Ok(Ok(filing)) => {
+            if filing.filed == FiledAs::New {
+                server.tally.filed(filing.outcome);
+            }
             if filing.verified {
                 line.filed(filing.record).await;
             }

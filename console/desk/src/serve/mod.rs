@@ -8,10 +8,12 @@ mod console;
 mod drive;
 mod file;
 mod guest;
+mod http;
 mod known;
 mod line;
 mod lines;
 mod live;
+mod metrics;
 mod newcomer;
 mod submit;
 #[cfg(test)]
@@ -38,6 +40,7 @@ use crate::org::{Desk, renew_desk_certificate};
 use known::Known;
 use lines::Lines;
 use live::Runs;
+use metrics::Tally;
 
 pub use link::ListenError;
 
@@ -87,6 +90,7 @@ pub struct Server {
     news: Notify,
     /// Counts the times when somebody who was let in may have to go.
     judged: watch::Sender<u64>,
+    tally: Tally,
     now: fn() -> Time,
     say: Box<dyn Fn(Said<'_>) + Send + Sync>,
 }
@@ -116,9 +120,9 @@ impl Server {
         let (lines, runs, say) = (Lines::default(), Runs::default(), Box::new(say));
         let (tasks, news) = (Mutex::default(), Notify::new());
         let (desk, newcomers) = (Arc::new(desk), Semaphore::new(newcomer::AT_ONCE_MAX));
-        let judged = watch::Sender::default();
+        let (judged, tally) = (watch::Sender::default(), Tally::default());
         Ok(Arc::new(Self {
-            desk, known, lines, runs, tasks, newcomers, named, news, judged, now, say,
+            desk, known, lines, runs, tasks, newcomers, named, news, judged, tally, now, say,
         }))
     }
 
@@ -152,9 +156,12 @@ impl Server {
             tokio::select! {
                 came = listener.accept() => match came {
                     Some(Ok(connection)) => self.admit(connection, &mut guests),
-                    Some(Err(rejected)) => if let Some(fault) = rejected.fault {
-                        self.line(&format!("turned {} away: {fault}", rejected.address));
-                    },
+                    Some(Err(rejected)) => {
+                        self.tally.refused(&rejected);
+                        if let Some(fault) = rejected.fault {
+                            self.line(&format!("turned {} away: {fault}", rejected.address));
+                        }
+                    }
                     None => break,
                 },
                 Some(_) = guests.join_next(), if !guests.is_empty() => {}
