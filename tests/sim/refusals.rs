@@ -415,6 +415,19 @@ fn an_update_that_rests_on_a_withdrawn_administrator_is_refused() {
 }
 
 #[test]
+fn a_long_weekend_without_the_desk_stops_nothing() {
+    const DAY_MS: u64 = 86_400_000;
+    let mut world = World::new();
+    // The timestamp was a day old, and about to be renewed, when the desk went away.
+    world.wait(DAY_MS);
+    for day in 0..=4 {
+        assert_eq!(code_of(&mut world, Mode::Fix, "a.kaya", |_| {}), None, "day {day}");
+        world.wait(DAY_MS);
+    }
+    world.settle_and_check();
+}
+
+#[test]
 fn an_expired_catalogue_runs_nothing_and_an_update_brings_it_back() {
     let mut world = World::new();
     world.wait(8 * 86_400_000);

@@ -348,6 +348,7 @@ fn a_status() -> Status {
             tries: 2,
             last_error: Some("no answer".to_owned()),
         }],
+        unknown: Vec::new(),
         unanswered: vec![RunId([0x22; 16])],
         secrets: vec![Unopened { run: RunId([0x22; 16]), until: NOW.plus(60) }],
         tokens: vec![OpenToken { name: "pc-9".to_owned(), until: NOW.plus(60) }],

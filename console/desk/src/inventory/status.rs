@@ -16,6 +16,8 @@ use crate::org::Desk;
 const DAY: u64 = 86_400;
 /// Endpoints not seen for so long are listed: a month of holidays and drawers.
 const STALE: u64 = 30 * DAY;
+/// A run without a record for so long is unknown: its time and its dispatch are over.
+const UNKNOWN: u64 = protocol::limits::RUN_SECONDS_MAX + 3600;
 
 /// Something that ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -120,6 +122,8 @@ pub struct Status {
     pub undelivered: Vec<Undelivered>,
     /// Runs without a record.
     pub unanswered: Vec<RunId>,
+    /// Those of them whose time is long over: nobody knows what became of them.
+    pub unknown: Vec<RunId>,
     /// Secrets that nobody opened.
     pub secrets: Vec<Unopened>,
     /// Tokens that can be used.
@@ -149,8 +153,9 @@ pub fn status(desk: &Desk, now: Time) -> Result<Status, StatusError> {
     let catalogue = catalogue::open(&desk.home, now)?;
     let policy = catalogue::policy(&desk.home, now)?;
     let mut endings = Vec::new();
-    roles(&desk.home, &catalogue, now, &mut endings);
+    roles(desk, &catalogue, now, &mut endings);
     certificates(desk, now, &mut endings);
+    authorities(&policy, now, &mut endings);
     let mine = policy.person(&desk.organisation.me);
     if let Some(until) = mine.and_then(|person| person.valid_until) {
         let renewed_by = "an administrator, in the policy".to_owned();
@@ -172,6 +177,7 @@ pub fn status(desk: &Desk, now: Time) -> Result<Status, StatusError> {
         stale: Vec::new(),
         undelivered: Vec::new(),
         unanswered: Vec::new(),
+        unknown: Vec::new(),
         secrets: Vec::new(),
         tokens: Vec::new(),
         weaknesses,
@@ -189,16 +195,18 @@ fn ending(what: String, ends: Time, renewed_by: String, days: u64, now: Time) ->
 }
 
 fn roles(
-    home: &Home,
+    desk: &Desk,
     catalogue: &trust::catalogue::Catalogue,
     now: Time,
     endings: &mut Vec<Ending>,
 ) {
-    let online = crate::home::is_there(&home.online(Online::SnapshotTimestamp));
+    let online = crate::home::is_there(&desk.home.online(Online::SnapshotTimestamp));
+    let shared = desk.store.line().is_some();
     for (role, _) in catalogue.versions().named() {
         let Some(ends) = catalogue.end_of(role) else { continue };
         let (by, days) = match role {
             // Any command that talks to an endpoint renews these from a home with the online key.
+            "timestamp" | "snapshot" if shared => ("the shared desk, by itself".to_owned(), 3),
             "timestamp" | "snapshot" if online => ("the next command, by itself".to_owned(), 0),
             "timestamp" | "snapshot" => ("a home that has the online key".to_owned(), 3),
             "root" => ("the holders of the root keys".to_owned(), 60),
@@ -214,23 +222,34 @@ fn certificates(desk: &Desk, now: Time, endings: &mut Vec<Ending>) {
     let home = &desk.home;
     let me = &desk.organisation.me;
     let by_itself = crate::home::is_there(&home.online(Online::PeopleCa));
-    let mut one = |what: &str, path: &Path, own: bool| {
+    let mut one = |what: &str, path: &Path| {
         let first = crate::home::read_text(path)
             .ok()
             .and_then(|pem| certs::from_pem(&pem).ok())
             .and_then(|chain| certs::read(chain.first()?).ok());
         let Some(facts) = first else { return };
-        let (by, days) = match (own, by_itself) {
-            (true, true) => ("the next command, by itself".to_owned(), 0),
-            (true, false) => ("a colleague: salve agents invite".to_owned(), 7),
-            (false, _) => ("an administrator".to_owned(), 60),
+        let (by, days) = if by_itself {
+            ("the next command, by itself".to_owned(), 0)
+        } else {
+            ("a colleague: salve agents invite".to_owned(), 7)
         };
         endings.push(ending(what.to_owned(), facts.not_after, by, days, now));
     };
-    one("your certificate", &home.agent_certificate(me), true);
-    one("the desk's certificate", &home.online_certificate(Online::DeskTls), true);
-    one("the CA of people", &home.online_certificate(Online::PeopleCa), false);
-    one("the CA of endpoints", &home.online_certificate(Online::EndpointsCa), false);
+    one("your certificate", &home.agent_certificate(me));
+    one("the desk's certificate", &home.online_certificate(Online::DeskTls));
+}
+
+/// The CAs that the policy lists: at a colleague's console too, which holds neither.
+fn authorities(policy: &policy::Policy, now: Time, endings: &mut Vec<Ending>) {
+    let cas = &policy.file().cas;
+    for (what, listed) in
+        [("the CA of people", &cas.people), ("the CA of endpoints", &cas.endpoints)]
+    {
+        for facts in listed.iter().filter_map(|der| certs::read(&der.0).ok()) {
+            let by = "an administrator".to_owned();
+            endings.push(ending(what.to_owned(), facts.not_after, by, 60, now));
+        }
+    }
 }
 
 fn keys(home: &Home) -> Vec<KeyPlace> {
@@ -330,7 +349,12 @@ fn waiting(desk: &Desk, now: Time, status: &mut Status) -> Result<(), BookError>
         });
     }
     let unanswered = RunFilter { unanswered: true, ..RunFilter::default() };
-    status.unanswered = desk.store.runs(&unanswered)?.into_iter().map(|run| run.id).collect();
+    for run in desk.store.runs(&unanswered)? {
+        status.unanswered.push(run.id);
+        if run.created.plus(UNKNOWN) < now {
+            status.unknown.push(run.id);
+        }
+    }
     for secret in desk.store.unopened_escrows()? {
         if secret.not_after > now {
             status.secrets.push(Unopened { run: secret.run, until: secret.not_after });
@@ -376,6 +400,14 @@ fn needs(status: &Status, listed: bool, now: Time) -> Vec<String> {
         .filter(|k| !k.encrypted && Held::ALL.iter().any(|held| held.word() == k.kind))
     {
         needs.push(format!("{} is not protected by a passphrase", key.path.display()));
+    }
+    if let Some(first) = status.unknown.first() {
+        needs.push(format!(
+            "{} sent and without a record, their time is over: ask the machine again with  salve runs \
+             follow {}",
+            status.unknown.len(),
+            first.short()
+        ));
     }
     let failed = |u: &&Undelivered| u.state == OutboxState::Due && u.tries > 0;
     let failed = status.undelivered.iter().filter(failed).count();

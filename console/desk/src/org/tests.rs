@@ -211,6 +211,21 @@ fn old_timestamps_are_renewed_by_whoever_comes_and_others_are_left() {
 }
 
 #[test]
+fn a_desk_that_looks_every_hour_may_be_away_for_four_days_from_any_hour() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::new(dir.path().join("home"));
+    set_up(&home);
+    let mut renewed = 0;
+    for hour in 0..60 {
+        let now = NOW.plus(hour * 3600);
+        renewed += usize::from(catalogue::renew_if_old(&home, now).unwrap());
+        let gone = now.plus(4 * certs::DAY);
+        assert_eq!(catalogue::open(&home, now).unwrap().expired(gone), None, "hour {hour}");
+    }
+    assert_eq!(renewed, 2, "once a day");
+}
+
+#[test]
 fn certificates_are_renewed_near_their_end_and_not_before() {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::new(dir.path().join("home"));

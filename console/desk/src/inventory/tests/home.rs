@@ -228,3 +228,35 @@ fn a_ticket_typed_twice_is_two_tickets_and_mine() {
     let long = open_ticket(&room.desk, long, NOW);
     assert!(matches!(long, Err(TicketTrouble::TooLong { field: "subject", .. })));
 }
+
+#[test]
+fn a_run_whose_time_is_long_over_needs_a_person() {
+    let room = room();
+    enrol(&room.desk);
+    let (run, _) = order(&room.desk, "a.kaya");
+    let soon = status(&room.desk, NOW.plus(60)).unwrap();
+    assert_eq!((soon.unanswered, soon.unknown), (vec![run], Vec::new()));
+    let late = NOW.plus(protocol::limits::RUN_SECONDS_MAX + 3601);
+    let late = status(&room.desk, late).unwrap();
+    assert_eq!(late.unknown, [run]);
+    let asked = format!("salve runs follow {}", run.short());
+    assert!(late.needs_person.iter().any(|need| need.contains(&asked)), "{:?}", late.needs_person);
+}
+
+#[test]
+fn a_colleagues_console_says_when_the_cas_end_and_who_renews_what() {
+    let room = room();
+    let home = &room.desk.home;
+    crate::home::remove_folder(&home.path().join("keys/online")).unwrap();
+    let told = status(&room.desk, NOW).unwrap();
+    let of = |what: &str| told.endings.iter().find(|ending| ending.what == what);
+    for what in ["the CA of people", "the CA of endpoints", "your certificate"] {
+        assert!(of(what).is_some_and(|ending| ending.ends > NOW), "{what}");
+    }
+    assert!(of("the desk's certificate").is_none());
+    let shared = crate::home::SharedDesk { address: "127.0.0.1:9".into(), key: None };
+    shared.write(home).unwrap();
+    let desk = Desk::open(home.clone()).unwrap();
+    // The desk is away: that is an error, never an empty status.
+    assert!(matches!(status(&desk, NOW), Err(StatusError::Store(_))));
+}
