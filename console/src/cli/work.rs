@@ -440,6 +440,22 @@ mod tests {
     }
 
     #[test]
+    fn a_desk_that_says_no_to_an_order_that_it_holds_is_quoted_and_not_believed() {
+        for code in ["not-sent", "limit", "a-later-code"] {
+            let no = Sorry::new(code, "nothing ran.\u{1b}").next("rm -rf x\nsalve init");
+            let (run, expires) = (RunId([2; 16]), Time(1000 + 45 * 60));
+            let failure = of_run(RunError::NotPassed { run, no, expires }, &row(), &ctx());
+            assert_eq!(failure.exit, Exit::Unknown);
+            let words = failure.for_people();
+            let said = "UNKNOWN  the desk says: nothing ran.\\u{1b}. Nothing runs on lt-4411 as far \
+                        as known; it expires at 01:01:40Z.\n";
+            assert!(words.starts_with(said), "{words}");
+            assert!(words.contains("the desk's advice:  rm -rf x\\u{a}salve init\n"), "{words}");
+            assert!(words.contains("ask again after that:  salve runs follow "), "{words}");
+        }
+    }
+
+    #[test]
     fn each_kind_of_failure_has_its_exit_code() {
         let session = |error| of_session(error, &row(), &ctx()).exit;
         let name = row().name;

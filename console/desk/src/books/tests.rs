@@ -358,6 +358,28 @@ fn answers_that_are_none_are_not_believed() {
 }
 
 #[test]
+fn another_row_than_was_asked_for_is_no_answer() {
+    use crate::inventory::{Unclear, find_endpoint, find_run, find_ticket};
+    fn told<T: minicbor::Encode<()>>(row: &T) -> Vec<DeskAnswer> {
+        vec![DeskAnswer::Book { answer: Bytes(minicbor::to_vec(row).unwrap()), last: true }]
+    }
+    let (store, _folder) = seeded();
+    let nothing = told(&Vec::<()>::new());
+    // Said from the last to the first.
+    let books = |said: Vec<Vec<DeskAnswer>>| Books::from(Line::new(Taken(Mutex::new(said))));
+
+    let machine = store.endpoint(&ENDPOINT).unwrap();
+    let found = find_endpoint(&books(vec![nothing.clone(), told(&machine)]), "pc-9");
+    assert!(matches!(found, Err(Unclear::None { kind: "endpoint" })), "{found:?}");
+    let rows = vec![store.run(&samples::run()).unwrap().unwrap()];
+    let found = find_run(&books(vec![nothing.clone(), told(&rows)]), "zzzzzzzz");
+    assert!(matches!(found, Err(Unclear::None { kind: "run" })), "{found:?}");
+    let ticket = store.ticket(1).unwrap();
+    let found = find_ticket(&books(vec![nothing, told(&ticket), told(&Some(2u64))]), "2");
+    assert!(matches!(found, Err(Unclear::Unknown { kind: "ticket", .. })), "{found:?}");
+}
+
+#[test]
 fn every_operation_is_its_vector() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::create(&folder.path().join("desk.db")).unwrap();

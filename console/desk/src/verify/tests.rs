@@ -40,6 +40,10 @@ fn a_good_run_verifies_line_by_line() {
     assert!(report.verified, "{report:#?}");
     assert!(report.lines.iter().all(|line| line.standing == Standing::Good), "{report:#?}");
     assert_eq!(report.verdict(), "VERIFIED.");
+    let run = report.run.unwrap();
+    assert_eq!(verify_run(&run, &papers(&f), &f.anchors()), report);
+    let other = verify_run(&protocol::RunId([1; 16]), &papers(&f), &f.anchors());
+    assert!(only_fault(&other).1.starts_with("it is not that of run"), "{other:#?}");
     let about: Vec<_> = report.lines.iter().map(|l| l.about.word()).collect();
     assert_eq!(
         about,
