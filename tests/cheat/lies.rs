@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use desk::books::{BookAsk, Paper};
 use desk::home::Online;
 use desk::inventory::{RunRow, RunState};
-use protocol::documents::Record;
+use protocol::documents::{Card, Hello, Record};
 use protocol::frames::{Answer, DeskAnswer, DeskAsk, NoteStage, decode, sorry};
 use protocol::{Bytes, Envelope, Outcome, RunId, limits};
 use serde_json::Value;
@@ -35,6 +35,8 @@ struct Seen {
 struct Told {
     lie: String,
     key: SigningKey,
+    /// Signs cards: it lies on the desk's host.
+    enroller: SigningKey,
     /// The catalogue that it shows instead.
     files: Files,
     seen: Mutex<Seen>,
@@ -75,6 +77,33 @@ fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 }
 
 impl Told {
+    /// A card for the same machine that names a record key of ours.
+    fn card(&self, real: &[u8]) -> Envelope {
+        let real = Envelope::read(real).expect("a card");
+        let mut card: Card = trust::seal::peek(&real).expect("a card");
+        card.record_key = self.key.public_key();
+        trust::seal::seal(&card, &[&self.enroller as &dyn Signer]).expect("sealed")
+    }
+
+    /// The machine's hello, as if it had that card.
+    fn hello(&self, real: &[u8], card: &Envelope) -> Bytes {
+        let real = Envelope::read(real).expect("a hello");
+        let mut hello: Hello = trust::seal::peek(&real).expect("a hello");
+        hello.card = card.digest();
+        let sealed = trust::seal::seal(&hello, &[&self.key as &dyn Signer]).expect("sealed");
+        Bytes(sealed.write().expect("written"))
+    }
+
+    /// The machine's record, with other words, as if it had that card.
+    fn vouched(&self, record: &Bytes, card: &Envelope) -> Bytes {
+        let envelope = Envelope::read(&record.0).expect("an envelope");
+        let mut record: Record = trust::seal::peek(&envelope).expect("a record");
+        record.predicate.summary = "as the desk would have it".to_owned();
+        record.predicate.endpoint.card = card.digest();
+        let sealed = trust::seal::seal(&record, &[&self.key as &dyn Signer]).expect("sealed");
+        Bytes(sealed.write().expect("written"))
+    }
+
     /// A record with another outcome, under its old signature or one of our own.
     fn record(&self, bytes: &Bytes, ours: bool) -> Bytes {
         let envelope = Envelope::read(&bytes.0).expect("an envelope");
@@ -106,6 +135,10 @@ impl Told {
             }
             ("record-again", Answer::Record { record }) => {
                 vec![Answer::Record { record: seen.record.get_or_insert(record).clone() }]
+            }
+            ("card-made", Answer::Record { record }) => {
+                let Some(DeskAnswer::Met { card, .. }) = &seen.met else { panic!("not met") };
+                vec![Answer::Record { record: self.vouched(&record, &self.card(&card.0)) }]
             }
             ("record-none", Answer::Record { .. }) => {
                 vec![Answer::Record { record: Bytes(b"{}".to_vec()) }]
@@ -216,10 +249,17 @@ impl Lie for Told {
                 else {
                     panic!("not met")
                 };
-                let (hello, card) = (hello.clone(), card.clone());
+                let (mut hello, mut card) = (hello.clone(), card.clone());
+                if lie == "card-made" {
+                    let made = self.card(&card.0);
+                    hello = self.hello(&hello.0, &made);
+                    card = Bytes(made.write().expect("written"));
+                }
                 Then::Say(vec![match lie {
                     "card-again" | "challenge-again" => first,
-                    "hello-again" => DeskAnswer::Met { hello, card, number, path, since },
+                    "hello-again" | "card-made" => {
+                        DeskAnswer::Met { hello, card, number, path, since }
+                    }
                     _ => honest,
                 }])
             }
@@ -257,7 +297,8 @@ pub(crate) async fn between(
         Some(what) => forge::forged(what, cheat.files(), &old, &key),
         None => Files::new(),
     };
-    let told = Told { lie: lie.to_owned(), key, files, seen: Mutex::default() };
+    let enroller = cheat.desk.home.online_key(Online::Enroller).expect("the enroller's key");
+    let told = Told { lie: lie.to_owned(), key, enroller, files, seen: Mutex::default() };
     let (send, mut endpoints) = unbounded_channel();
     let listener = between::listener(&cheat, port);
     println!("it stands between");

@@ -217,6 +217,8 @@ const TO_A_CONSOLE: &[Told] = &[
     ("rows-unended", "", "runs list", 6, "answered with something else"),
     ("rows-count", "", "runs list", 6, "answered with something else"),
     ("honest", "", COUNT, 0, "the desk says: note and record added"),
+    // What it can do still: its host holds the enroller's key (decision 0022).
+    ("card-made", "", CHECK, 0, "as the desk would have it"),
     ("escrow-again", COUNT, COUNT, 3, "secret: the sealed bytes are not those that the record"),
 ];
 
