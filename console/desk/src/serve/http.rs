@@ -160,7 +160,7 @@ mod tests {
     async fn a_scraper_gets_numbers_and_no_names_and_whoever_dawdles_holds_nobody_up() {
         let (house, _machine) = house(Quirk::None);
         let desk = crate::org::Desk::open(house.desk.home.clone()).unwrap();
-        let server = Server::new(desk, now, |_| ()).unwrap();
+        let server = Server::new(desk, Vec::new(), now, |_| ()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let scraped = async {
