@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
+use serde_json::Value;
 use support::{Going, Lab, free_port, wait_for};
 
 use crate::bench::{self, COUNTER};
@@ -48,6 +49,15 @@ fn scraped(desk: &Going) -> String {
     text
 }
 
+/// A repair by this console; what it says of its run.
+fn fix(console: &Lab, ticket: &str, nonce: u8) -> Value {
+    let nonce = format!("nonce={nonce}");
+    let args = ["--json", "run", "lab.count", "--ticket", ticket, "--arg", &nonce];
+    let mut fix = console.command(&args);
+    fix.args(["--identified", "callback", "--yes"]);
+    Going::start(&mut fix).end().expect(0).json()
+}
+
 #[test]
 fn a_desk_that_died_comes_back_from_its_copy_and_repeats_nothing() {
     let lab = Lab::solo();
@@ -72,10 +82,7 @@ fn a_desk_that_died_comes_back_from_its_copy_and_repeats_nothing() {
 
     // After the copy: a script is published, and run for the ticket; its note is posted.
     lab.publish(COUNTER);
-    let args = ["--json", "run", "lab.count", "--ticket", &ticket, "--arg", "nonce=1"];
-    let mut fix = colleague.command(&args);
-    fix.args(["--identified", "callback", "--yes"]);
-    let done = Going::start(&mut fix).end().expect(0).json();
+    let done = fix(&colleague, &ticket, 1);
     assert_eq!(done["outcome"], "succeeded", "{done}");
     let counted = bench::executions();
     let numbers = scraped(&desk);
@@ -119,10 +126,7 @@ fn a_desk_that_died_comes_back_from_its_copy_and_repeats_nothing() {
     assert_eq!(status["ahead"], serde_json::json!([]), "{status}");
     // The run is not in the store any more; its script runs again when somebody says so, and once.
     assert_eq!(bench::executions(), counted);
-    let again = ["--json", "run", "lab.count", "--ticket", &ticket, "--arg", "nonce=2"];
-    let mut fix = colleague.command(&again);
-    fix.args(["--identified", "callback", "--yes"]);
-    let done = Going::start(&mut fix).end().expect(0).json();
+    let done = fix(&colleague, &ticket, 2);
     assert_eq!(
         (&done["outcome"], &done["verified"]),
         (&"succeeded".into(), &true.into()),

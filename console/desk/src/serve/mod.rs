@@ -122,7 +122,18 @@ impl Server {
         let (desk, newcomers) = (Arc::new(desk), Semaphore::new(newcomer::AT_ONCE_MAX));
         let (judged, tally) = (watch::Sender::default(), Tally::default());
         Ok(Arc::new(Self {
-            desk, known, lines, runs, tasks, newcomers, named, news, judged, tally, now, say,
+            desk,
+            known,
+            lines,
+            runs,
+            tasks,
+            newcomers,
+            named,
+            news,
+            judged,
+            tally,
+            now,
+            say,
         }))
     }
 
