@@ -3,7 +3,7 @@
 use clap::Args;
 use desk::inventory::find_run;
 use desk::runs::recall;
-use desk::session::SessionError;
+use desk::session::{Session, SessionError};
 use protocol::frames::Stop;
 
 use crate::cli::follow::home;
@@ -35,6 +35,20 @@ pub async fn run(ctx: &Ctx, args: CancelArgs) -> Result<Exit, Failure> {
     let endpoint = endpoint_of(&work, &row)?;
     let signed = recall(&work.agent, row.order, &args.reason, ctx.now())
         .map_err(|e| Failure::broken("could not sign the recall").because(e))?;
+    if let (Some(line), Some(_)) = (work.desk.store.line(), work.desk.store.waiting_run(row.id)?) {
+        let taken = Session::recall_at_desk(line, &endpoint, &signed).await;
+        if !taken.map_err(|error| of_session(error, &endpoint, ctx))? {
+            ctx.note(format!(
+                "run {} waited for {}; it will never be sent",
+                row.id.short(),
+                endpoint.name
+            ));
+            return Ok(Exit::Fine);
+        }
+        // It left in between.
+        ctx.note(format!("cancelling on {} ...", endpoint.name));
+        return home(ctx, &work, &row).await;
+    }
     let session = work.meet(ctx, &endpoint).await?;
     let taken = session.recall(&signed).await;
     session.leave().await;

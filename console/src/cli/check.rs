@@ -3,6 +3,7 @@
 use protocol::Mode;
 
 use crate::cli::look::{Job, Named, catch_up, exit_of, foresee, go};
+use crate::cli::wait;
 use crate::cli::watch::{Watched, left};
 use crate::cli::work::{Work, of_run};
 use crate::ctx::Ctx;
@@ -22,7 +23,9 @@ pub(super) async fn look(ctx: &Ctx, named: &Named, mode: Mode) -> Result<Exit, F
     let job = Job::find(&work, named)?;
     let wish = job.wish(mode, None, None, None);
     foresee(ctx, &work, &wish)?;
-    let session = work.meet(ctx, &job.endpoint).await?;
+    let Some(session) = wait::meet(ctx, &work, &job, named, mode.word()).await? else {
+        return wait::leave(ctx, &work, &wish, named).await;
+    };
     let name = job.endpoint.name.to_string();
     let by = job.ticket.as_ref().filter(|_| named.on.is_none()).map(|(id, _)| id.clone());
     if !ctx.json {

@@ -94,7 +94,10 @@ pub struct ReplaceArgs {
 }
 
 /// `30m`, `8h`, `7d` as seconds.
-fn seconds(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+/// It is no such time, or none at all.
+pub fn seconds(text: &str) -> Result<u64, String> {
     let expected = || "expected a number and m, h or d, as in 7d".to_owned();
     let unit = text.chars().last().ok_or_else(expected)?;
     let number =

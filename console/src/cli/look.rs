@@ -8,6 +8,7 @@ use desk::session::Session;
 use protocol::documents::{ConsentStatement, Identified, RecordPredicate};
 use protocol::{Digest, Mode, Outcome, Params, Refusal, TicketId};
 
+use crate::cli::enroll::seconds;
 use crate::cli::run::tell_ticket;
 use crate::cli::watch::{Watch, Watched};
 use crate::cli::work::Work;
@@ -47,6 +48,10 @@ pub struct Named {
     /// Why, in a few words, for the record
     #[arg(long, value_name = "WORDS")]
     pub reason: Option<String>,
+    /// Where the machine is away: leave the order at the desk for so long, as in 8h; it runs once,
+    /// when the machine is back
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub wait: Option<u64>,
 }
 
 /// `NAME=VALUE`. What has no `=` may be a value in the wrong place: it is not repeated.

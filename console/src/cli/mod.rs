@@ -14,6 +14,7 @@ pub mod follow;
 pub mod init;
 pub mod join;
 pub mod look;
+pub mod orders;
 pub mod plan;
 pub mod run;
 pub mod runs;
@@ -25,6 +26,7 @@ pub mod start;
 pub mod status;
 pub mod tickets;
 pub mod verify;
+pub mod wait;
 pub mod watch;
 pub mod work;
 
@@ -82,6 +84,8 @@ pub enum Command {
     Endpoints(endpoints::EndpointsArgs),
     /// Scripts: vet, publish, find
     Scripts(scripts::ScriptsArgs),
+    /// Orders that wait for their machines: list, take one back
+    Orders(orders::OrdersArgs),
     /// Runs: list, show, follow, export
     Runs(runs::RunsArgs),
     /// Tickets: open, list, show, close, reopen
@@ -111,6 +115,7 @@ pub async fn run(ctx: &Ctx, command: Option<Command>) -> Result<Exit, Failure> {
         Some(Command::Cancel(args)) => cancel::run(ctx, args).await,
         Some(Command::Verify(args)) => verify::run(ctx, args),
         Some(Command::Status(args)) => status::run(ctx, args),
+        Some(Command::Orders(args)) => orders::run(ctx, args).await,
         Some(Command::Runs(args)) => runs::run(ctx, args).await,
         Some(Command::Tickets(args)) => tickets::run(ctx, args),
         Some(Command::Secrets(args)) => secrets::run(ctx, args),

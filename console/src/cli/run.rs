@@ -7,6 +7,7 @@ use protocol::documents::{ConsentAnswer, ConsentStatement, Identified};
 use protocol::{Consent, Digest, Mode, Outcome, TicketId};
 
 use crate::cli::look::{Job, Named, catch_up, exit_of, foresee, go};
+use crate::cli::wait;
 use crate::cli::watch::{Watched, confirm, left};
 use crate::cli::work::{Work, of_run};
 use crate::ctx::Ctx;
@@ -57,11 +58,28 @@ pub async fn run(ctx: &Ctx, args: RunArgs) -> Result<Exit, Failure> {
     let hope = job.wish(Mode::Fix, args.identified.clone(), hoped, Some(Digest([0; 32])));
     foresee(ctx, &work, &hope)?;
     foresee(ctx, &work, &job.wish(Mode::Plan, args.identified.clone(), None, None))?;
-    let session = work.meet(ctx, &job.endpoint).await?;
+    let Some(session) = wait::meet(ctx, &work, &job, &args.named, "run").await? else {
+        return unseen(ctx, &work, &job, &args).await;
+    };
     let exit = over(ctx, &work, &session, &job, &args).await;
     catch_up(ctx, &work, &session).await;
     session.leave().await;
     exit
+}
+
+/// The fix of a machine that is away: nobody has seen a plan, and whoever leaves it is told so.
+async fn unseen(ctx: &Ctx, work: &Work, job: &Job, args: &RunArgs) -> Result<Exit, Failure> {
+    let identified = args.identified.clone();
+    let hoped = job.wish(Mode::Fix, identified.clone(), consent_of(job, true), None);
+    wait::foresee(ctx, work, &hoped, &args.named)?;
+    ctx.note(format!(
+        "  {} is away, so no plan was seen: it may do all that {} declares.   salve scripts show {}",
+        job.endpoint.name, args.named.script, args.named.script
+    ));
+    let Some(consent) = agree(ctx, job, args, "Leave it until the machine is back?").await? else {
+        return Ok(Exit::NeedsPerson);
+    };
+    wait::leave(ctx, work, &job.wish(Mode::Fix, identified, consent, None), &args.named).await
 }
 
 async fn over(
@@ -102,7 +120,9 @@ async fn over(
             return Ok(exit_of(&planned));
         }
     };
-    let Some(consent) = agree(ctx, job, args).await? else { return Ok(Exit::NeedsPerson) };
+    let Some(consent) = agree(ctx, job, args, "Go?").await? else {
+        return Ok(Exit::NeedsPerson);
+    };
     let fix = job.wish(Mode::Fix, args.identified.clone(), consent, Some(digest));
     match go(ctx, work, session, &fix).await? {
         Watched::Ended(result) => conclude(ctx, work, job, &result, &name),
@@ -121,11 +141,12 @@ fn consent_of(job: &Job, said_yes: bool) -> Option<ConsentStatement> {
     })
 }
 
-/// Asks the person's question, or "go?". `None`: nobody said go, and nothing was changed.
+/// Asks the person's question, or the agent `question`. `None`: nobody said go, and nothing was changed.
 async fn agree(
     ctx: &Ctx,
     job: &Job,
     args: &RunArgs,
+    question: &str,
 ) -> Result<Option<Option<ConsentStatement>>, Failure> {
     let statement = consent_of(job, true);
     match &statement {
@@ -143,7 +164,7 @@ async fn agree(
         }
         _ if args.yes => {}
         _ => {
-            if !confirm(ctx, "Go?").await {
+            if !confirm(ctx, question).await {
                 ctx.note("Nothing was changed. To go without being asked:  add --yes");
                 return Ok(None);
             }

@@ -113,11 +113,18 @@ impl Work {
     /// # Errors
     /// In words: away, not itself, or not willing.
     pub async fn meet(&self, ctx: &Ctx, to: &EndpointRow) -> Result<Session, Failure> {
-        let opened = match self.desk.store.line() {
+        self.session(ctx, to).await.map_err(|error| of_session(error, to, ctx))
+    }
+
+    /// As [`Self::meet`], for whoever has something of their own to say where it is away.
+    ///
+    /// # Errors
+    /// As they come.
+    pub async fn session(&self, ctx: &Ctx, to: &EndpointRow) -> Result<Session, SessionError> {
+        match self.desk.store.line() {
             None => Session::open(&self.agent, to, ctx.now()).await,
             Some(line) => Session::open_at_desk(line, &self.agent, to, ctx.now()).await,
-        };
-        opened.map_err(|error| of_session(error, to, ctx))
+        }
     }
 }
 

@@ -75,6 +75,12 @@ pub enum StoreError {
         /// As in "ticket `7`".
         what: String,
     },
+    /// As many are there as are taken.
+    #[error("there are too many {what} already")]
+    TooMany {
+        /// As in "orders that wait for this endpoint".
+        what: &'static str,
+    },
     /// A token that may not be used (any more).
     #[error("the token is unknown, used or expired")]
     Token,

@@ -18,6 +18,7 @@ mod row;
 mod runs;
 mod tickets;
 mod tokens;
+mod waiting;
 
 pub use endpoints::{EndpointPlace, EndpointRow, EndpointState, HeadChange, NewEndpoint, Seen};
 pub use error::StoreError;
@@ -31,3 +32,4 @@ pub use people::{AgentRow, AgentState};
 pub use runs::{RunFilter, RunRow, RunState, Stray};
 pub use tickets::{NewTicketRow, TicketFilter, TicketRow};
 pub use tokens::{Enrolment, HeldRow, TokenKind, TokenRow};
+pub use waiting::{WAITING_MAX, WaitingRow};

@@ -17,7 +17,8 @@ const APPLICATION_ID: i64 = 0x7361_6c76;
 /// Pages that the write-ahead log holds before it is emptied into the file: some ten commands.
 const LOG_PAGES: i64 = 400;
 /// What brings a file of version n to version n + 1.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 /// A writer holds the file for milliseconds; five seconds is a stuck one.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -167,6 +168,14 @@ impl Store {
         run().map_err(|fault| fault.named(doing, &self.path))
     }
 
+    /// Empties the write-ahead log into the file, so that what was erased is in neither. Where
+    /// another process reads at this moment, the log is emptied with a later write.
+    pub(crate) fn empty_log(&self) -> Result<(), StoreError> {
+        self.read("empty the store's log", |db| {
+            Ok(db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+        })
+    }
+
     /// The next number of a counter that starts at 1 and never gives one out twice.
     ///
     /// # Errors
@@ -215,6 +224,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
         // NORMAL could lose the last commits at a power cut, and P6 rests on them.
         db.pragma_update(None, "synchronous", "FULL")?;
         db.pragma_update(None, "foreign_keys", true)?;
+        // A one-order key that was used or recalled leaves no bytes in the file.
+        db.pragma_update(None, "secure_delete", true)?;
         db.pragma_update(None, "trusted_schema", false)?;
         db.pragma_update(None, "cell_size_check", true)?;
         let synchronous = db.pragma_query_value(None, "synchronous", |row| row.get(0))?;

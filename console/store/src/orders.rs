@@ -174,7 +174,11 @@ impl Store {
     }
 }
 
-fn add(db: &Transaction<'_>, new: &NewOrder<'_>, now: Time) -> Result<Vec<RunId>, Fault> {
+pub(crate) fn add(
+    db: &Transaction<'_>,
+    new: &NewOrder<'_>,
+    now: Time,
+) -> Result<Vec<RunId>, Fault> {
     db.execute(
         "INSERT INTO orders (digest, id, script, version, mode, agent, ticket, envelope,
                              support, state, created)

@@ -11,6 +11,7 @@ use protocol::{Digest, EndpointId, Mode, OrderId, Outcome, RunId, Time};
 use store::*;
 
 mod tokens;
+mod waiting;
 
 const NOW: Time = Time(1_795_344_000);
 const HEAD: Head = Head { epoch: Digest([9; 32]), counter: 1, hash: Digest([8; 32]) };

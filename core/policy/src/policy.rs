@@ -47,6 +47,13 @@ impl Policy {
             || self.file.denied.people.contains(&person.name)
             || person.valid_until.is_some_and(|until| now > until)
     }
+    /// Whether this person may recall an order of that agent: its agent, a lead or an administrator.
+    #[must_use]
+    pub fn may_recall(&self, by: &AgentName, agent: &AgentName, now: Time) -> bool {
+        let Some(person) = self.person(by) else { return false };
+        let others = || person.roles.iter().any(|r| matches!(r.as_str(), "lead" | "administrator"));
+        !self.is_withdrawn(person, now) && (by == agent || others())
+    }
     /// Whether a signature by this key counts towards a role of the catalogue at this time: it is not
     /// denied, nor was its owner withdrawn. A key of nobody is nobody's to withdraw.
     #[must_use]

@@ -132,6 +132,7 @@ pub fn desk_asks() -> Vec<DeskAsk> {
         },
         DeskAsk::Follow { run: RUN },
         DeskAsk::Recall { endpoint: ENDPOINT, recall: bytes("recall") },
+        DeskAsk::Wait { endpoint: ENDPOINT, order: bytes("order"), seed: Bytes(vec![7; 32]) },
     ]
 }
 
@@ -181,6 +182,7 @@ pub fn desk_answers() -> Vec<DeskAnswer> {
         DeskAnswer::Lost { sentence: "the line broke".into() },
         DeskAnswer::Done { filing: filing(FiledAs::New, Some(NoteStage::Posted)) },
         DeskAnswer::Recalled { was_running: true },
+        DeskAnswer::Waits { run: RUN, until: Time(1_795_000_000) },
         DeskAnswer::Done { filing: filing(FiledAs::Again, Some(NoteStage::Due)) },
         DeskAnswer::Done { filing: filing(FiledAs::Replaced, Some(NoteStage::Waiting)) },
         DeskAnswer::Done {

@@ -165,6 +165,7 @@ impl BookError {
             Self::Store(StoreError::Token) => sorry::TOKEN,
             Self::Store(StoreError::Opened { .. }) => sorry::OPENED,
             Self::Beyond { .. }
+            | Self::Store(StoreError::TooMany { .. })
             | Self::Ticket(TicketError::TooLarge { .. } | TicketError::Invalid { .. }) => {
                 sorry::LIMIT
             }

@@ -22,7 +22,7 @@ mod transport;
 use protocol::{RunId, limits};
 use store::{
     AgentRow, EndpointRow, EscrowRow, FileRow, NoteRow, OutboxRow, RunFilter, RunRow, Store, Stray,
-    TicketFilter, TicketRow, TokenRow,
+    TicketFilter, TicketRow, TokenRow, WaitingRow,
 };
 
 pub use answer::answer;
@@ -235,6 +235,14 @@ impl Books {
                 |after, limit| self.tokens_page(after, limit),
             ),
         }
+    }
+
+    /// Orders that wait for their endpoints, by run.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn waiting(&self) -> Result<Vec<WaitingRow>, BookError> {
+        all(PAGE, |row: &WaitingRow| row.run, |after, limit| self.waiting_page(after, limit))
     }
 
     /// All agents by name.

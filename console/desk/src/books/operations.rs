@@ -9,7 +9,7 @@ use protocol::{AgentName, Bytes, Digest, EndpointId, EndpointName, NamePatterns,
 use store::{
     AgentRow, AgentState, EndpointPlace, EndpointRow, EndpointState, Enrolment, EscrowRow, FileRow,
     HeldRow, NewEndpoint, NewTicketRow, NoteRow, OrderRow, OutboxRow, RunFilter, RunRow, Store,
-    Stray, TicketFilter, TicketRow, TokenKind, TokenRow,
+    Stray, TicketFilter, TicketRow, TokenKind, TokenRow, WaitingRow,
 };
 
 use super::error::BookError;
@@ -270,6 +270,12 @@ operations! {
     /// A person has decided about one of them; says whether it was held.
     43 ForgetHeld Administrator fn forget_held(0 name: EndpointName) -> bool
         = |store| store.forget_held(&name);
+    /// A page of the orders that wait for their endpoints, by run; never their keys.
+    70 Waiting Agent fn waiting_page(0 after: Option<RunId>, 1 limit: usize) -> Vec<WaitingRow>
+        = |store| store.waiting_page(None, after.as_ref(), limit);
+    /// One order that waits, by its run.
+    71 WaitingRun Agent fn waiting_run(0 run: RunId) -> Option<WaitingRow>
+        = |store| store.waiting(&run);
 }
 
 fn bytes(given: &Option<Bytes>) -> Option<&[u8]> {

@@ -30,6 +30,15 @@ pub fn run() -> RunId {
     RunId::of(&ORDER, &ENDPOINT, 0)
 }
 
+/// The order that waits.
+const WAITS: Digest = Digest([7; 32]);
+
+/// The run that waits.
+#[must_use]
+pub fn waiting_run() -> RunId {
+    RunId::of(&WAITS, &ENDPOINT, 0)
+}
+
 /// Whose order it is.
 ///
 /// # Panics
@@ -134,6 +143,9 @@ pub fn seed(store: &Store) {
         file_key: Some("file"),
     };
     store.add_order(&order, NOW).unwrap();
+    let (note_key, file_key) = (Some("note-2"), Some("file-2"));
+    let waits = NewOrder { digest: WAITS, id: OrderId([6; 16]), note_key, file_key, ..order };
+    store.add_waiting(&waits, (&ENDPOINT, &[7; 32]), NOW.plus(3600), NOW).unwrap();
     store.run_sent(&run(), b"dispatch", &seen.head).unwrap();
     store.file_record(&record(1), NOW).unwrap();
     store.file_record(&record(2), NOW).unwrap();
@@ -219,7 +231,9 @@ pub fn asks() -> Vec<BookAsk> {
         BookAsk::FileBytes { key: "f".into() },
         BookAsk::OutboxTodo { after: None, limit },
     ];
-    [first, enrolment()].concat()
+    let waiting =
+        vec![BookAsk::Waiting { after: None, limit }, BookAsk::WaitingRun { run: waiting_run() }];
+    [first, enrolment(), waiting].concat()
 }
 
 /// Those of enrolment at the desk.

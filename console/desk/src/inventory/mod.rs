@@ -18,7 +18,7 @@ pub use ticket::{Draft, TicketTrouble, assign_ticket, move_ticket, open_ticket};
 // The rows that faces show; they reach the store through the desk only.
 pub use store::{
     EndpointRow, EscrowRow, FileRow, NoteRow, OrderRow, OutboxKind, OutboxRow, OutboxState,
-    RunFilter, RunRow, RunState, Stray, TicketFilter as Tickets, TicketRow,
+    RunFilter, RunRow, RunState, Stray, TicketFilter as Tickets, TicketRow, WaitingRow,
 };
 
 pub use tickets::{TicketError, TicketKind};

@@ -12,7 +12,7 @@ use super::{Absent, Sheet, Told, inert, loud};
 fn rank(told: &Told) -> u8 {
     match (&told.absent, told.unverified.is_some(), told.outcome()) {
         (Some(Absent::NotTaken(_)), ..) => 1,
-        (Some(Absent::NotSent), ..) => 5,
+        (Some(Absent::NotSent | Absent::NotRun(_)), ..) => 5,
         (None, true, _) | (None, _, None) => 0,
         (.., Some(Outcome::Interrupted)) => 2,
         (.., Some(Outcome::Partial)) => 3,

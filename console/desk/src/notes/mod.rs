@@ -27,6 +27,8 @@ pub const NOTE_CHARS: usize = 1500;
 pub enum Absent {
     /// It never left this desk: nothing ran.
     NotSent,
+    /// It waited and never left, and why: nothing ran.
+    NotRun(String),
     /// The endpoint's door says that it never took it, which is not signed; and what that rests on.
     NotTaken(String),
 }
@@ -36,6 +38,7 @@ impl Absent {
     const fn loud(&self) -> &'static str {
         match self {
             Self::NotSent => "NOT SENT",
+            Self::NotRun(_) => "NOT RUN",
             Self::NotTaken(_) => "NOT TAKEN",
         }
     }
@@ -43,7 +46,7 @@ impl Absent {
     fn words(&self) -> String {
         match self {
             Self::NotSent => "it never left this desk; nothing ran".to_owned(),
-            Self::NotTaken(why) => inert(why, 160),
+            Self::NotRun(why) | Self::NotTaken(why) => inert(why, 160),
         }
     }
 }

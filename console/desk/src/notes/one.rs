@@ -222,7 +222,7 @@ fn without(key: &Key, order: &Order, told: &Told, absent: &Absent) -> String {
         sheet.may(format!("        reason: {}", inert(&order.reason, 120)));
     }
     let (change, next, proof) = match absent {
-        Absent::NotSent => (
+        Absent::NotSent | Absent::NotRun(_) => (
             "nothing",
             format!(
                 "order it again if it is still wanted; run {} will not start",

@@ -184,7 +184,7 @@ pub fn told_of(store: &Store, order: &Digest) -> Result<Vec<Told>, StoreError> {
     let mut told = Vec::new();
     for run in store.runs(&filter)?.into_iter().rev() {
         let absent = match run.state {
-            RunState::NotSent => Some(Absent::NotSent),
+            RunState::NotSent => Some(run.reason.clone().map_or(Absent::NotSent, Absent::NotRun)),
             RunState::NotTaken => Some(Absent::NotTaken(run.reason.clone().unwrap_or_default())),
             _ if run.verified.is_none() => continue,
             _ => None,

@@ -63,6 +63,21 @@ pub fn promise_sent(
     stored(order, sealed, support, |new| store.add_order_sent(new, &dispatch, hello, now))
 }
 
+/// As [`promise`], for an order with one target that waits for it; `seed` is that of the key which
+/// signs its dispatch, made for this order alone.
+///
+/// # Errors
+/// [`PromiseError`]; then nothing was stored.
+pub fn promise_waiting(
+    store: &Store,
+    (order, sealed): (&Order, &Envelope),
+    (endpoint, seed): (&EndpointId, &[u8; 32]),
+    now: Time,
+) -> Result<RunId, PromiseError> {
+    let until = order.not_after;
+    stored(order, sealed, None, |new| store.add_waiting(new, (endpoint, seed), until, now))
+}
+
 fn stored<T>(
     order: &Order,
     sealed: &Envelope,

@@ -58,7 +58,9 @@ pub fn sweep(store: &Store, now: Time) -> Result<usize, StoreError> {
     let mut swept = 0usize;
     for run in store.runs(&unanswered)? {
         let old = run.created.plus(PREPARED_SECONDS) < now;
-        if run.state == store::RunState::Prepared && old {
+        // One that waits for its endpoint is not forgotten: it has an end of its own.
+        let forgotten = run.state == store::RunState::Prepared && old;
+        if forgotten && store.waiting(&run.id)?.is_none() {
             store.run_not_sent(&run.id, now)?;
             swept = swept.saturating_add(1);
         }

@@ -15,7 +15,10 @@ pub(crate) use doubt::settle;
 pub use error::RunError;
 pub use finish::{Live, News, RunResult, collect, resume, run, tell_ticket};
 pub(crate) use order::attest_ticket;
-pub use order::{Wish, attest, can_be_undone, forecast, order, parameters, recall};
+pub use order::{
+    Wish, attest, can_be_undone, forecast, forecast_waiting, longest, order, parameters, recall,
+    waiting_order,
+};
 pub use policy::Forecast;
 pub use store::{EndpointRow, RunRow, TicketRow};
 pub use trust::catalogue::ScriptEntry;

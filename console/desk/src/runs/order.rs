@@ -7,12 +7,13 @@ use protocol::documents::{
     ConsentStatement, Identified, Order, Recall, RecallScope, ScriptRef, TicketAttestation,
 };
 use protocol::{
-    Digest, EndpointId, Envelope, Manifest, Mode, OrderId, ParamKind, ParamValue, Params, Refusal,
-    TicketId, Time, limits,
+    Digest, EndpointId, Envelope, Manifest, Mode, OrderId, ParamKind, ParamValue, Params,
+    PublicKey, Refusal, TicketId, Time, limits,
 };
 use store::{EndpointRow, TicketRow};
-use trust::Signer as _;
 use trust::catalogue::ScriptEntry;
+use trust::{Signer as _, SigningKey};
+use zeroize::Zeroizing;
 
 use super::RunError;
 use crate::chance::fresh;
@@ -81,6 +82,14 @@ pub fn forecast(agent: &Agent, wish: &Wish, attested: bool) -> Forecast {
     policy::forecast(&facts(agent, wish, attested), &agent.policy)
 }
 
+/// As [`forecast`], for an order that waits: a key made for it signs its dispatch.
+#[must_use]
+pub fn forecast_waiting(agent: &Agent, wish: &Wish, attested: bool) -> Forecast {
+    let secrets = wish.script.manifest.permissions.contains_key("secret.one_time");
+    let facts = Facts { own_key: false, secrets, ..facts(agent, wish, attested) };
+    policy::forecast(&facts, &agent.policy)
+}
+
 /// Whether every change that the script may make can be taken back exactly; none where it may
 /// change nothing.
 #[must_use]
@@ -108,7 +117,7 @@ fn facts(agent: &Agent, wish: &Wish, attested: bool) -> Facts {
         answer: wish.consent.as_ref().map(|consent| consent.answer),
         planned: wish.plan.is_some(),
         approved_by: BTreeSet::new(),
-        // Every dispatch of this console is signed with the agent's own key.
+        // The dispatch of an order that does not wait is signed with the agent's own key.
         own_key: true,
         secrets: false,
     }
@@ -119,11 +128,43 @@ fn facts(agent: &Agent, wish: &Wish, attested: bool) -> Facts {
 /// # Errors
 /// [`RunError::Chance`], [`RunError::Seal`].
 pub fn order(agent: &Agent, wish: &Wish, now: Time) -> Result<(Order, Envelope), RunError> {
-    let longest = agent.policy.file().limits.order_seconds.min(limits::ORDER_SECONDS_MAX);
+    let seconds = ORDER_SECONDS.min(longest(agent));
+    sealed(agent, wish, agent.signing.public_key(), (now, seconds))
+}
+
+/// The longest life of an order that policy and protocol allow, seconds.
+#[must_use]
+pub fn longest(agent: &Agent) -> u64 {
+    agent.policy.file().limits.order_seconds.min(limits::ORDER_SECONDS_MAX)
+}
+
+/// An order that waits for `seconds`, and the seed of the key made for its dispatch: for the desk
+/// that keeps both.
+///
+/// # Errors
+/// As [`order`].
+pub fn waiting_order(
+    agent: &Agent,
+    wish: &Wish,
+    seconds: u64,
+    now: Time,
+) -> Result<(Envelope, Zeroizing<[u8; 32]>), RunError> {
+    let seed = Zeroizing::new(fresh::<32>()?);
+    let key = SigningKey::from_seed(*seed).public_key();
+    let (_, envelope) = sealed(agent, wish, key, (now, seconds.min(longest(agent))))?;
+    Ok((envelope, seed))
+}
+
+fn sealed(
+    agent: &Agent,
+    wish: &Wish,
+    dispatch_key: PublicKey,
+    (now, seconds): (Time, u64),
+) -> Result<(Order, Envelope), RunError> {
     let order = Order {
         id: OrderId(fresh()?),
         agent: agent.name.clone(),
-        dispatch_key: agent.signing.public_key(),
+        dispatch_key,
         script: ScriptRef {
             name: wish.script.manifest.name.clone(),
             version: wish.script.manifest.version,
@@ -139,7 +180,7 @@ pub fn order(agent: &Agent, wish: &Wish, now: Time) -> Result<(Order, Envelope),
         plan: wish.plan,
         catalogue: agent.catalogue.versions(),
         not_before: now,
-        not_after: now.plus(ORDER_SECONDS.min(longest)),
+        not_after: now.plus(seconds),
     };
     let envelope = trust::seal::seal(&order, &[&agent.signing])?;
     Ok((order, envelope))

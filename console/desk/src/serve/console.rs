@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::known::Known;
 use super::live::Follower;
-use super::{Server, drive, file, guest, submit};
+use super::{Server, drive, file, guest, submit, waiting};
 use crate::books::{Counter, Peer, Publication, Sorry};
 
 /// From a stream's beginning to the end of its question.
@@ -104,6 +104,12 @@ async fn answer(
             let parcel = submit::Parcel { endpoint, order, dispatch, approvals };
             match submit::submit(server, parcel).await {
                 Ok(follower) => pass(follower, sending).await.map(Ok),
+                Err(no) => Ok(Err(no)),
+            }
+        }
+        DeskAsk::Wait { endpoint, order, seed } => {
+            match waiting::put(server, endpoint, (order, seed)).await {
+                Ok(answer) => sending.send(&answer).await.map(Ok),
                 Err(no) => Ok(Err(no)),
             }
         }
@@ -266,6 +272,9 @@ async fn recalled(
     endpoint: &EndpointId,
     recall: Bytes,
 ) -> Result<DeskAnswer, Sorry> {
+    if let Some(answer) = waiting::recall(server, endpoint, &recall).await? {
+        return Ok(answer);
+    }
     let not_here = || {
         Sorry::new(sorry::NOT_SENT, "the endpoint is not connected; the recall was not sent")
             .next("try again when it is there")

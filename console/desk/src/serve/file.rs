@@ -119,6 +119,10 @@ pub(super) fn kept(server: &Server, run: &RunId) -> Result<Kept, Sorry> {
     let fail = |error| BookError::from(error).said();
     let none = || Sorry::new(sorry::NOT_FOUND, "the desk has no such run").next("salve runs list");
     let row = store.run(run).map_err(fail)?.ok_or_else(none)?;
+    if let Some(waits) = store.waiting(run).map_err(fail)? {
+        let words = format!("it waits for its machine, until {}", waits.until);
+        return Err(Sorry::new(sorry::STATE, words).next("salve orders list"));
+    }
     let Some(record) = store.run_record(run).map_err(fail)? else {
         return Ok(Kept::Open(Which { run: *run, order: row.order, endpoint: row.endpoint }));
     };

@@ -14,6 +14,7 @@ use super::Server;
 use super::drive;
 use super::line::HeldLine;
 use super::lines::Left;
+use super::waiting;
 use crate::books::{BookError, Sorry};
 use crate::enrol::renewed_certificate;
 use crate::home::is_there;
@@ -94,6 +95,7 @@ pub(super) async fn meet(
     }
     server.lines.put(row.id, Arc::clone(&line));
     collect(server, row.id, &line).await;
+    waiting::deliver(server, row.id, &line).await;
     Some(line)
 }
 

@@ -18,6 +18,7 @@ mod newcomer;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::future::Future;
 use std::pin::pin;
@@ -220,6 +221,7 @@ impl Server {
             if let Err(error) = fresh {
                 server.line(&ErrorChain(&error).to_string());
             }
+            waiting::expire(&server, now);
             server.deliver_due(now);
             server.here(&server.lines.ids());
             if server.renew_own(now) {
@@ -231,6 +233,7 @@ impl Server {
         });
         // A round that panicked is over; the next one comes.
         let _ = looked.await;
+        waiting::dial(self);
     }
 
     /// Notes in the address book who is here now.

@@ -26,12 +26,16 @@ pub(super) struct Parcel {
     pub(super) approvals: Vec<Bytes>,
 }
 
-fn not_sent(words: impl Into<String>) -> Sorry {
+pub(super) fn not_sent(words: impl Into<String>) -> Sorry {
     Sorry::new(sorry::NOT_SENT, words.into())
 }
 
 /// The order under its agent's key, as the policy lists it.
-fn opened(envelope: &Envelope, known: &Known, server: &Server) -> Result<Verified<Order>, Sorry> {
+pub(super) fn opened(
+    envelope: &Envelope,
+    known: &Known,
+    server: &Server,
+) -> Result<Verified<Order>, Sorry> {
     let unsealed = || not_sent("the order is not sealed by an agent that the policy lists");
     let claimed: Order = trust::seal::peek(envelope).map_err(|_| unsealed())?;
     let person = known.policy.person(&claimed.agent).ok_or_else(unsealed)?;
@@ -100,7 +104,7 @@ pub(super) async fn submit(server: &Arc<Server>, parcel: Parcel) -> Result<Follo
 }
 
 /// The ticket's attestation, where the order names one and the desk has the ticket key.
-async fn support(server: &Arc<Server>, order: &Order) -> Result<Option<Vec<u8>>, Sorry> {
+pub(super) async fn support(server: &Arc<Server>, order: &Order) -> Result<Option<Vec<u8>>, Sorry> {
     let Some(ticket) = order.ticket.clone() else { return Ok(None) };
     let at = Arc::clone(server);
     let made = tokio::task::spawn_blocking(move || {

@@ -154,6 +154,32 @@ impl Session {
         shared::Seat::at(line.connection()?, to).follow(run, on_event).await
     }
 
+    /// Leaves an order at the shared desk for an endpoint that is away, with the seed of its key; the
+    /// run, and until when it waits.
+    ///
+    /// # Errors
+    /// [`SessionError`]; the desk's no says what is wrong with it.
+    pub async fn wait_at_desk(
+        line: &Line,
+        to: &EndpointRow,
+        order: &Envelope,
+        seed: &[u8; 32],
+    ) -> Result<(RunId, Time), SessionError> {
+        shared::Seat::at(line.connection()?, to).wait(order, seed).await
+    }
+
+    /// Takes a run back at the shared desk, whether its endpoint is there or the order still waits.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub async fn recall_at_desk(
+        line: &Line,
+        to: &EndpointRow,
+        recall: &Envelope,
+    ) -> Result<bool, SessionError> {
+        shared::Seat::at(line.connection()?, to).recall(recall).await
+    }
+
     /// The endpoint's card, signed by an enroller that policy lists.
     #[must_use]
     pub fn card(&self) -> &Verified<Card> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use link::{Connection, LinkError, Stream};
 use protocol::documents::Hello;
 use protocol::frames::{Answer, DeskAnswer, DeskAsk, Event, decode, sorry};
-use protocol::{Bytes, Digest, EndpointId, Envelope, RunId, limits};
+use protocol::{Bytes, Digest, EndpointId, Envelope, RunId, Time, limits};
 use store::EndpointRow;
 use tokio::sync::Mutex;
 use trust::Verified;
@@ -105,6 +105,21 @@ impl Seat {
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<Returned, SessionError> {
         hear(ask(&self.connection, &DeskAsk::Follow { run }).await?, None, on_event).await
+    }
+
+    pub(super) async fn wait(
+        &self,
+        order: &Envelope,
+        seed: &[u8; 32],
+    ) -> Result<(RunId, Time), SessionError> {
+        let (order, seed) = (Bytes(order.write()?), Bytes(seed.to_vec()));
+        let wait = DeskAsk::Wait { endpoint: self.endpoint, order, seed };
+        match ask(&self.connection, &wait).await?.recv_within(ANSWER_TIME_MAX).await? {
+            Some(DeskAnswer::Waits { run, until }) => Ok((run, until)),
+            Some(DeskAnswer::Sorry { code, sentence, next }) => Err(said(&code, sentence, next)),
+            Some(_) => Err(SessionError::Unexpected),
+            None => Err(LinkError::Ended.into()),
+        }
     }
 
     pub(super) async fn recall(&self, recall: &Envelope) -> Result<bool, SessionError> {

@@ -101,6 +101,20 @@ pub enum DeskAsk {
         #[n(1)]
         recall: Bytes,
     },
+    /// An order for one endpoint that is away: the desk keeps it with the key of its dispatch, and
+    /// sends it once when the endpoint comes, within the order's life.
+    #[n(31)]
+    Wait {
+        /// Where.
+        #[n(0)]
+        endpoint: EndpointId,
+        /// The order, an envelope's bytes; its `dispatch_key` was made for it alone.
+        #[n(1)]
+        order: Bytes,
+        /// That key's seed, 32 bytes. Secret: never shown, logged or given out again.
+        #[n(2)]
+        seed: Bytes,
+    },
 }
 
 /// From the desk to an agent's console.
@@ -247,6 +261,16 @@ pub enum DeskAnswer {
         /// Whether a run was running or waiting.
         #[n(0)]
         was_running: bool,
+    },
+    /// Answers [`DeskAsk::Wait`]: the order is stored, its note promised; last.
+    #[n(31)]
+    Waits {
+        /// The run.
+        #[n(0)]
+        run: RunId,
+        /// Until when it waits.
+        #[n(1)]
+        until: Time,
     },
 }
 

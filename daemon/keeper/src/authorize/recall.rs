@@ -5,15 +5,10 @@ use protocol::documents::Recall;
 use protocol::{AgentName, Envelope, Time};
 use trust::{Verified, seal};
 
-/// Roles that may recall other people's orders.
-const ROLES: [&str; 2] = ["lead", "administrator"];
-
 /// Whether this person may recall an order of that agent.
 #[must_use]
 pub fn may_recall(by: &AgentName, agent: &AgentName, policy: &Policy, now: Time) -> bool {
-    let Some(person) = policy.person(by) else { return false };
-    !policy.is_withdrawn(person, now)
-        && (by == agent || person.roles.iter().any(|role| ROLES.contains(&role.as_str())))
+    policy.may_recall(by, agent, now)
 }
 
 /// A recall whose seal is by the person it names. Whether that person may is asked per order.

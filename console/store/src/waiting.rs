@@ -1,0 +1,234 @@
+//! Orders that wait for their endpoint, each with the one-order key that signs its dispatch.
+//!
+//! A key is read once, in the transaction that marks its run as sent and removes it: so an order is
+//! dispatched at most once, whenever the desk dies.
+
+use protocol::{AgentName, Digest, EndpointId, Mode, RunId, ScriptName, TicketId, Time};
+use rusqlite::{OptionalExtension as _, Row, Transaction};
+use serde::Serialize;
+
+use crate::endpoints::{self, Seen};
+use crate::error::{Fault, StoreError};
+use crate::open::Store;
+use crate::orders::{self, NewOrder, settle};
+use crate::row;
+use crate::runs;
+
+const MODES: [Mode; 4] = [Mode::Check, Mode::Plan, Mode::Fix, Mode::Undo];
+
+/// Waiting orders of one endpoint, at most: what comes back is not buried in them.
+pub const WAITING_MAX: usize = 16;
+
+/// An order that waits, without its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, minicbor::Encode, minicbor::Decode)]
+pub struct WaitingRow {
+    /// Its run.
+    #[n(0)]
+    pub run: RunId,
+    /// The order.
+    #[n(1)]
+    pub order: Digest,
+    /// For which endpoint.
+    #[n(2)]
+    pub endpoint: EndpointId,
+    /// That endpoint's name, if it is in the address book.
+    #[n(3)]
+    pub endpoint_name: Option<String>,
+    /// What will run.
+    #[n(4)]
+    pub script: ScriptName,
+    /// How.
+    #[n(5)]
+    pub mode: Mode,
+    /// Who ordered.
+    #[n(6)]
+    pub agent: AgentName,
+    /// For which ticket.
+    #[n(7)]
+    pub ticket: Option<TicketId>,
+    /// Since when it waits.
+    #[n(8)]
+    pub since: Time,
+    /// Until when; afterwards it is never sent.
+    #[n(9)]
+    pub until: Time,
+}
+
+const ROWS: &str = "SELECT w.run, w.order_digest, w.endpoint, e.name AS endpoint_name, o.script,
+                           o.mode, o.agent, o.ticket, o.created, w.not_after
+                    FROM waiting w JOIN orders o ON o.digest = w.order_digest
+                    LEFT JOIN endpoints e ON e.id = w.endpoint";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<WaitingRow> {
+    Ok(WaitingRow {
+        run: row::text(row, "run")?,
+        order: row::text(row, "order_digest")?,
+        endpoint: row::text(row, "endpoint")?,
+        endpoint_name: row.get("endpoint_name")?,
+        script: row::text(row, "script")?,
+        mode: row::word(row, "mode", &MODES, Mode::word)?,
+        agent: row::text(row, "agent")?,
+        ticket: row::text_opt(row, "ticket")?,
+        since: row::time(row, "created")?,
+        until: row::time(row, "not_after")?,
+    })
+}
+
+/// Removes the key; false where none waited.
+fn erase(db: &Transaction<'_>, run: &RunId) -> Result<bool, Fault> {
+    Ok(db.execute("DELETE FROM waiting WHERE run = ?1", [run.to_string()])? > 0)
+}
+
+impl Store {
+    /// Order, run, promise of its note and the key of its dispatch, in one transaction. `until` is
+    /// the order's own end.
+    ///
+    /// # Errors
+    /// [`StoreError::Duplicate`] for an order that exists, [`StoreError::TooMany`] where
+    /// [`WAITING_MAX`] wait for this endpoint already.
+    pub fn add_waiting(
+        &self,
+        new: &NewOrder<'_>,
+        (endpoint, seed): (&EndpointId, &[u8; 32]),
+        until: Time,
+        now: Time,
+    ) -> Result<RunId, StoreError> {
+        self.write("store an order that waits", |db| {
+            let sql = "SELECT count(*) FROM waiting WHERE endpoint = ?1";
+            let count: i64 = db.query_row(sql, [endpoint.to_string()], |row| row.get(0))?;
+            if usize::try_from(count).is_ok_and(|count| count >= WAITING_MAX) {
+                return Err(
+                    StoreError::TooMany { what: "orders that wait for this endpoint" }.into()
+                );
+            }
+            orders::add(db, new, now)?;
+            let run = RunId::of(&new.digest, endpoint, 0);
+            db.execute(
+                "INSERT INTO waiting (run, order_digest, endpoint, seed, not_after)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                (
+                    run.to_string(),
+                    new.digest.to_string(),
+                    endpoint.to_string(),
+                    seed.as_slice(),
+                    row::stamp(until),
+                ),
+            )?;
+            Ok(run)
+        })
+    }
+
+    /// A page of what waits, by run; for one endpoint or for all.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn waiting_page(
+        &self,
+        endpoint: Option<&EndpointId>,
+        after: Option<&RunId>,
+        limit: usize,
+    ) -> Result<Vec<WaitingRow>, StoreError> {
+        self.read("list what waits", |db| {
+            let sql = format!(
+                "{ROWS} WHERE (?1 IS NULL OR w.endpoint = ?1) AND (?2 IS NULL OR w.run > ?2)
+                 ORDER BY w.run LIMIT ?3"
+            );
+            let mut statement = db.prepare_cached(&sql)?;
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let given = (endpoint.map(EndpointId::to_string), after.map(RunId::to_string), limit);
+            Ok(statement.query_map(given, read)?.collect::<Result<_, _>>()?)
+        })
+    }
+
+    /// One order that waits, by its run.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn waiting(&self, run: &RunId) -> Result<Option<WaitingRow>, StoreError> {
+        self.read("look up what waits", |db| {
+            let sql = format!("{ROWS} WHERE w.run = ?1");
+            Ok(db.query_row(&sql, [run.to_string()], read).optional()?)
+        })
+    }
+
+    /// Has the key sign a dispatch, keeps that, marks the run as sent and erases the key, all in one
+    /// transaction. `None` where nothing waits any more, or its time is over. Call it before the
+    /// bytes leave.
+    ///
+    /// # Errors
+    /// The store's own; then the order waits as before.
+    pub fn send_waiting(
+        &self,
+        run: &RunId,
+        seen: &Seen<'_>,
+        support: Option<&[u8]>,
+        now: Time,
+        sign: impl FnOnce([u8; 32]) -> Option<Vec<u8>>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let sent = self.write("send an order that waited", |db| {
+            let sql = "SELECT seed, endpoint, order_digest FROM waiting
+                       WHERE run = ?1 AND not_after >= ?2";
+            let found = db
+                .query_row(sql, (run.to_string(), row::stamp(now)), |found| {
+                    let seed: [u8; 32] = found.get("seed")?;
+                    let endpoint: EndpointId = row::text(found, "endpoint")?;
+                    Ok((seed, endpoint, found.get::<_, String>("order_digest")?))
+                })
+                .optional()?;
+            let Some((seed, endpoint, order)) = found else { return Ok(None) };
+            let Some(dispatch) = sign(seed) else { return Ok(None) };
+            endpoints::seen(db, &endpoint, seen, now)?;
+            runs::sent(db, run, &dispatch, &seen.head)?;
+            db.execute("UPDATE orders SET support = ?2 WHERE digest = ?1", (order, support))?;
+            erase(db, run)?;
+            Ok(Some(dispatch))
+        })?;
+        if sent.is_some() {
+            self.empty_log()?;
+        }
+        Ok(sent)
+    }
+
+    /// Ends one that waits, so that it can never be sent: its key is erased and its note is due.
+    /// `why` is for people. False where nothing waits any more.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn end_waiting(&self, run: &RunId, why: &str, now: Time) -> Result<bool, StoreError> {
+        let ended = self.write("end an order that waits", |db| {
+            if !erase(db, run)? {
+                return Ok(false);
+            }
+            let sql = "UPDATE runs SET state = 'not_sent', reason = ?2
+                       WHERE id = ?1 AND state = 'prepared' RETURNING order_digest";
+            let order: Option<String> =
+                db.query_row(sql, (run.to_string(), why), |row| row.get(0)).optional()?;
+            if let Some(order) = order {
+                settle(db, &order, now)?;
+            }
+            Ok(true)
+        })?;
+        if ended {
+            self.empty_log()?;
+        }
+        Ok(ended)
+    }
+
+    /// Ends all whose time is over, and says so on their tickets. Gives how many there were.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn expire_waiting(&self, why: &str, now: Time) -> Result<usize, StoreError> {
+        let over: Vec<RunId> = self.read("look for what waited too long", |db| {
+            let mut statement =
+                db.prepare_cached("SELECT run FROM waiting WHERE not_after < ?1")?;
+            let rows = statement.query_map([row::stamp(now)], |found| row::text(found, "run"))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })?;
+        let mut ended = 0usize;
+        for run in over {
+            ended = ended.saturating_add(usize::from(self.end_waiting(&run, why, now)?));
+        }
+        Ok(ended)
+    }
+}

@@ -1,0 +1,104 @@
+//! What waits is sent once or never, its key is gone afterwards, and its ticket hears of it.
+
+use super::*;
+
+const SEED: [u8; 32] = *b"the seed of a key for one order.";
+
+fn seen() -> Seen<'static> {
+    Seen { versions: CatalogueVersions::default(), head: HEAD, daemon: "0.1.0" }
+}
+
+/// A room in which order 1 waits for endpoint 7 for an hour.
+fn waits() -> (Room, RunId) {
+    let room = room();
+    let target = EndpointId([7; 16]);
+    room.store.add_endpoint(&endpoint(7, "lt-4411"), NOW).unwrap();
+    let targets = [target];
+    let new = order(1, &targets, Some("note"));
+    let run = room.store.add_waiting(&new, (&target, &SEED), NOW.plus(3600), NOW).unwrap();
+    (room, run)
+}
+
+/// Whether the key's bytes lie anywhere in the store's files.
+fn lies_there(room: &Room) -> bool {
+    let log = PathBuf::from(format!("{}-wal", room.path.display()));
+    let has = |path: &PathBuf| {
+        fs::read(path).unwrap_or_default().windows(SEED.len()).any(|bytes| bytes == SEED)
+    };
+    has(&room.path) || has(&log)
+}
+
+fn note(room: &Room) -> OutboxState {
+    room.store.outbox_row("note").unwrap().unwrap().state
+}
+
+#[test]
+fn what_waits_is_signed_once_and_its_key_is_erased() {
+    let (room, run) = waits();
+    assert!(lies_there(&room), "the key waits with its order");
+    let store = Store::open(&room.path).unwrap();
+    let row = store.waiting(&run).unwrap().unwrap();
+    assert_eq!((row.since, row.until), (NOW, NOW.plus(3600)));
+    assert_eq!(row.endpoint_name.as_deref(), Some("lt-4411"));
+
+    // A key that does not sign leaves everything as it was.
+    let none = store.send_waiting(&run, &seen(), None, NOW, |_| None).unwrap();
+    assert_eq!((none, store.waiting(&run).unwrap()), (None, Some(row)));
+
+    let sign = |seed: [u8; 32]| (seed == SEED).then(|| b"dispatch".to_vec());
+    let sent = store.send_waiting(&run, &seen(), Some(b"word"), NOW, sign).unwrap();
+    assert_eq!(sent.as_deref(), Some(b"dispatch".as_slice()));
+    let again = store.send_waiting(&run, &seen(), None, NOW, |_| panic!("a second signature"));
+    assert_eq!(again.unwrap(), None);
+    assert_eq!(store.run(&run).unwrap().unwrap().state, RunState::Sent);
+    assert_eq!(store.run_dispatch(&run).unwrap().as_deref(), Some(b"dispatch".as_slice()));
+    let support = store.order(&Digest([1; 32])).unwrap().unwrap().support;
+    assert_eq!(support.as_deref(), Some(b"word".as_slice()));
+    assert!(!store.end_waiting(&run, "too late", NOW).unwrap(), "it has left");
+    assert_eq!(note(&room), OutboxState::Waiting);
+    assert!(!lies_there(&room), "the key was used");
+}
+
+#[test]
+fn what_is_taken_back_or_over_is_never_signed_and_its_note_is_due_once() {
+    let (room, run) = waits();
+    assert!(room.store.end_waiting(&run, "taken back by m.ruiz", NOW).unwrap());
+    assert!(!room.store.end_waiting(&run, "again", NOW).unwrap());
+    let row = room.store.run(&run).unwrap().unwrap();
+    assert_eq!(row.state, RunState::NotSent);
+    assert_eq!(row.reason.as_deref(), Some("taken back by m.ruiz"));
+    assert_eq!(note(&room), OutboxState::Due);
+    assert!(!lies_there(&room), "the key was erased");
+
+    let (room, run) = waits();
+    let end = NOW.plus(3600);
+    assert_eq!(room.store.expire_waiting("over", end).unwrap(), 0);
+    // Not sent in the second after its end, whoever looks first.
+    let late = end.plus(1);
+    let sent = room.store.send_waiting(&run, &seen(), None, late, |_| panic!("it is over"));
+    assert_eq!(sent.unwrap(), None);
+    assert_eq!(room.store.expire_waiting("over", late).unwrap(), 1);
+    assert_eq!(room.store.expire_waiting("over", late).unwrap(), 0);
+    assert_eq!(note(&room), OutboxState::Due);
+    assert!(!lies_there(&room), "the key was erased");
+}
+
+#[test]
+fn an_endpoint_has_so_many_waiting_and_they_are_paged() {
+    let (room, _) = waits();
+    let target = EndpointId([7; 16]);
+    let targets = [target];
+    let max = u8::try_from(WAITING_MAX).unwrap();
+    for n in 2..=max {
+        let new = order(n, &targets, None);
+        room.store.add_waiting(&new, (&target, &SEED), NOW.plus(60), NOW).unwrap();
+    }
+    let one_more = order(max + 1, &targets, None);
+    let error = room.store.add_waiting(&one_more, (&target, &SEED), NOW, NOW).unwrap_err();
+    assert!(matches!(error, StoreError::TooMany { .. }), "{error}");
+    assert!(room.store.order(&one_more.digest).unwrap().is_none(), "whole or not at all");
+    let first = room.store.waiting_page(Some(&target), None, 10).unwrap();
+    let rest = room.store.waiting_page(None, first.last().map(|row| &row.run), 10).unwrap();
+    assert_eq!((first.len(), rest.len()), (10, WAITING_MAX - 10));
+    assert!(room.store.waiting_page(Some(&EndpointId([8; 16])), None, 10).unwrap().is_empty());
+}
