@@ -74,7 +74,8 @@ fn within_limits(ask: &BookAsk) -> Result<(), Sorry> {
         | BookAsk::Tokens { limit, .. }
         | BookAsk::Notes { limit, .. }
         | BookAsk::Files { limit, .. }
-        | BookAsk::OutboxTodo { limit, .. } => Some(*limit),
+        | BookAsk::OutboxTodo { limit, .. }
+        | BookAsk::Waiting { limit, .. } => Some(*limit),
         _ => None,
     };
     if rows.is_some_and(|rows| !(1..=limits::BOOK_ROWS_MAX).contains(&rows)) {

@@ -143,7 +143,7 @@ pub fn seed(store: &Store) {
         file_key: Some("file"),
     };
     store.add_order(&order, NOW).unwrap();
-    let (note_key, file_key) = (Some("note-2"), Some("file-2"));
+    let (note_key, file_key) = (None, None);
     let waits = NewOrder { digest: WAITS, id: OrderId([6; 16]), note_key, file_key, ..order };
     store.add_waiting(&waits, (&ENDPOINT, &[7; 32]), NOW.plus(3600), NOW).unwrap();
     store.run_sent(&run(), b"dispatch", &seen.head).unwrap();

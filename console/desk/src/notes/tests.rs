@@ -235,6 +235,9 @@ Proof:  none; the order stayed here
             key().marker()
         )
     );
+    let waited = note(&absent(Absent::NotRun("machine did not come back".to_owned())));
+    assert!(waited.starts_with("NOT RUN: cache.clear on lt-4411: machine did not come back\n"));
+    assert!(waited.contains("Change: nothing\n"), "{waited}");
     let not_taken = note(&absent(Absent::NotTaken("its door says so; not signed".to_owned())));
     let first = "NOT TAKEN: cache.clear on lt-4411: its door says so; not signed\n";
     assert!(not_taken.starts_with(first), "{not_taken}");

@@ -343,3 +343,5 @@ async fn the_idle_line_of_an_agent_who_was_withdrawn_ends_when_the_policy_is_tak
     })
     .await;
 }
+
+mod waiting;

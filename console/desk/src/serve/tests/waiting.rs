@@ -1,0 +1,134 @@
+//! What waits leaves once, when its machine is there; never for another one, and not after a recall.
+
+use super::*;
+use crate::runs::{recall, waiting_order};
+
+fn wish(scene: &Scene) -> Wish {
+    let agent = &scene.house.agent;
+    let script = agent.catalogue.scripts().next().unwrap().clone();
+    Wish {
+        parameters: parameters(&script.manifest, &[], &agent.policy).unwrap(),
+        script,
+        mode: Mode::Plan,
+        endpoint: scene.house.row.clone(),
+        ticket: None,
+        ticket_row: None,
+        reason: "a test".into(),
+        identified: None,
+        consent: None,
+        plan: None,
+    }
+}
+
+/// The question that leaves an order waiting, and its envelope.
+fn waits(scene: &Scene) -> (DeskAsk, Envelope) {
+    let agent = &scene.house.agent;
+    let (sealed, seed) = waiting_order(agent, &wish(scene), 600, now()).unwrap();
+    let (order, seed) = (Bytes(sealed.write().unwrap()), Bytes(seed.to_vec()));
+    (DeskAsk::Wait { endpoint: scene.house.row.id, order, seed }, sealed)
+}
+
+fn no(answers: &[DeskAnswer]) -> (&str, &str) {
+    match answers {
+        [DeskAnswer::Sorry { code, sentence, .. }] => (code, sentence),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_waits_leaves_once_when_its_machine_is_met_and_its_record_comes_home() {
+    play(Quirk::None, true, |scene| {
+        Box::pin(async move {
+            let console = scene.console().await;
+            let (wait, sealed) = waits(scene);
+            let answers = ask(&console, &wait).await;
+            let [DeskAnswer::Waits { run, .. }] = answers[..] else { panic!("{answers:?}") };
+            assert_eq!(run, RunId::of(&sealed.digest(), &scene.house.row.id, 0));
+            // The same again is not kept twice.
+            assert_eq!(no(&ask(&console, &wait).await).0, sorry::DUPLICATE);
+
+            let store = &scene.house.desk.store;
+            assert_eq!(store.waiting().unwrap().len(), 1);
+            assert!(scene.house.seen.lock().unwrap().orders.is_empty());
+            // Whoever meets the machine has the desk dial it, and what waits goes first.
+            scene.met(&console).await;
+            let home = async {
+                while store.run(run).unwrap().unwrap().state != RunState::Ended {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(10), home).await.unwrap();
+            assert_eq!(store.run(run).unwrap().unwrap().verified, Some(true));
+            assert!(store.waiting().unwrap().is_empty());
+            assert_eq!(scene.house.seen.lock().unwrap().orders.len(), 1);
+            let followed = ask(&console, &DeskAsk::Follow { run }).await;
+            assert!(matches!(followed.last(), Some(DeskAnswer::Done { .. })), "{followed:?}");
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_the_orders_own_is_not_kept() {
+    play(Quirk::None, false, |scene| {
+        Box::pin(async move {
+            let console = scene.console().await;
+            let endpoint = scene.house.row.id;
+            let (wait, _) = waits(scene);
+            let DeskAsk::Wait { order: bytes, .. } = wait.clone() else { panic!() };
+            for (endpoint, seed, words) in [
+                (endpoint, vec![1; 32], "not one made for it"),
+                (endpoint, vec![1; 31], "key is none"),
+                (EndpointId([9; 16]), vec![1; 32], "not for this endpoint alone"),
+            ] {
+                let ask_it = DeskAsk::Wait { endpoint, order: bytes.clone(), seed: Bytes(seed) };
+                let answers = ask(&console, &ask_it).await;
+                let (code, sentence) = no(&answers);
+                assert!(code == sorry::NOT_SENT && sentence.contains(words), "{sentence}");
+            }
+            // An order that its agent's own key dispatches has no business with a desk's key.
+            let (_, own) = order(&scene.house.agent, &wish(scene), now()).unwrap();
+            let DeskAsk::Wait { seed, .. } = wait else { panic!() };
+            let order = Bytes(own.write().unwrap());
+            let answers = ask(&console, &DeskAsk::Wait { endpoint, order, seed }).await;
+            assert!(no(&answers).1.contains("not one made for it"), "{answers:?}");
+            assert!(scene.house.desk.store.runs(&RunFilter::default()).unwrap().is_empty());
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_waits_is_taken_back_by_its_agent_and_by_no_stranger() {
+    play(Quirk::None, false, |scene| {
+        Box::pin(async move {
+            let console = scene.console().await;
+            let endpoint = scene.house.row.id;
+            let (wait, sealed) = waits(scene);
+            let answers = ask(&console, &wait).await;
+            let [DeskAnswer::Waits { run, .. }] = answers[..] else { panic!("{answers:?}") };
+            let follow = ask(&console, &DeskAsk::Follow { run }).await;
+            assert!(no(&follow).1.contains("waits for its machine"), "{follow:?}");
+
+            let signed = recall(&scene.house.agent, sealed.digest(), "a test", now()).unwrap();
+            let mut forged = signed.clone();
+            forged.signatures[0].sig.0[0] ^= 1;
+            let asked = |recall: &Envelope| DeskAsk::Recall {
+                endpoint,
+                recall: Bytes(recall.write().unwrap()),
+            };
+            let store = &scene.house.desk.store;
+            assert_eq!(no(&ask(&console, &asked(&forged)).await).0, sorry::NOT_TAKEN);
+            assert_eq!(store.waiting().unwrap().len(), 1);
+            let taken = ask(&console, &asked(&signed)).await;
+            assert_eq!(taken, [DeskAnswer::Recalled { was_running: false }]);
+            assert!(store.waiting().unwrap().is_empty());
+            let row = store.run(run).unwrap().unwrap();
+            assert_eq!(row.state, RunState::NotSent);
+            assert!(row.reason.unwrap().starts_with("taken back by"));
+            // Nothing waits any more: it is an endpoint's recall now, and that is away.
+            assert_eq!(no(&ask(&console, &asked(&signed)).await).0, sorry::NOT_SENT);
+        })
+    })
+    .await;
+}
