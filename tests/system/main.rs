@@ -23,3 +23,4 @@ mod package;
 mod shared_desk;
 mod taken_desk;
 mod two_machines;
+mod waiting;

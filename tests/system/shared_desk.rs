@@ -9,13 +9,13 @@ use support::{Endpoint, Going, Lab, free_port, wait_for};
 use crate::bench::{self, COUNTER};
 
 /// `salve serve` over a lab's home.
-struct Served {
-    going: Going,
-    address: String,
+pub(crate) struct Served {
+    pub(crate) going: Going,
+    pub(crate) address: String,
 }
 
 impl Served {
-    fn start(lab: &Lab, port: u16) -> Self {
+    pub(crate) fn start(lab: &Lab, port: u16) -> Self {
         let address = format!("127.0.0.1:{port}");
         let going = lab.start(&["serve", "--listen", &address]);
         let mut served = Self { going, address };
@@ -26,7 +26,7 @@ impl Served {
 
     /// Waits until its journal has these words.
     #[track_caller]
-    fn says(&mut self, words: &str) {
+    pub(crate) fn says(&mut self, words: &str) {
         wait_for(words, 30, || {
             let (said, ended) = (self.going.err(), self.going.ended());
             assert!(!ended, "the desk ended without `{words}`: {said}");
@@ -38,9 +38,14 @@ impl Served {
 /// An organisation with a desk at this port, a machine that holds a line to it and listens where
 /// nobody finds it, and a colleague who knows the desk only.
 fn begun(port: u16) -> (Lab, Served, Endpoint, Lab) {
+    begun_with(port, COUNTER)
+}
+
+/// As [`begun`], with this script.
+pub(crate) fn begun_with(port: u16, script: &str) -> (Lab, Served, Endpoint, Lab) {
     let lab = Lab::solo();
     bench::make_unit();
-    lab.publish(COUNTER);
+    lab.publish(script);
     let colleague = lab.colleague("m.ruiz");
     let mut pc = lab.endpoint("pc");
     pc.stop();
@@ -62,7 +67,7 @@ fn fix(lab: &Lab, ticket: &str) -> Command {
     command
 }
 
-fn notes(shown: &Value) -> usize {
+pub(crate) fn notes(shown: &Value) -> usize {
     let all = shown["notes"].as_array().expect("notes");
     all.iter().filter(|note| note["public"] == false).count()
 }

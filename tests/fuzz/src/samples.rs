@@ -182,7 +182,6 @@ pub fn desk_answers() -> Vec<DeskAnswer> {
         DeskAnswer::Lost { sentence: "the line broke".into() },
         DeskAnswer::Done { filing: filing(FiledAs::New, Some(NoteStage::Posted)) },
         DeskAnswer::Recalled { was_running: true },
-        DeskAnswer::Waits { run: RUN, until: Time(1_795_000_000) },
         DeskAnswer::Done { filing: filing(FiledAs::Again, Some(NoteStage::Due)) },
         DeskAnswer::Done { filing: filing(FiledAs::Replaced, Some(NoteStage::Waiting)) },
         DeskAnswer::Done {
@@ -193,6 +192,7 @@ pub fn desk_answers() -> Vec<DeskAnswer> {
                 ..filing(FiledAs::Differs, None)
             },
         },
+        DeskAnswer::Waits { run: RUN, until: Time(1_795_000_000) },
     ]
 }
 
