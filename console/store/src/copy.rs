@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Fault, StoreError};
 use crate::open::Store;
-use crate::row;
+use crate::{row, waiting};
 
 /// Numbers of tickets that a restored store leaves out: those given out after the copy was made
 /// stand in signed orders and never mean another ticket.
@@ -60,6 +60,7 @@ impl Store {
                 [row::stamp(now)],
             )?;
             db.execute("UPDATE tokens SET used = ?1 WHERE used IS NULL", [row::stamp(now)])?;
+            waiting::put_back(db, now)?;
             // A row of this table is there from the first ticket on.
             db.execute(
                 "UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name = 'tickets'",

@@ -79,6 +79,21 @@ fn erase(db: &Transaction<'_>, run: &RunId) -> Result<bool, Fault> {
     Ok(db.execute("DELETE FROM waiting WHERE run = ?1", [run.to_string()])? > 0)
 }
 
+/// What waited when a copy was made may have run, or been taken back, since then: it is not sent from
+/// a store that was put back, and its ticket is told that nobody signed what became of it. A record
+/// that comes is filed all the same.
+pub(crate) fn put_back(db: &Transaction<'_>, now: Time) -> Result<(), Fault> {
+    let mut statement = db.prepare("DELETE FROM waiting RETURNING run, order_digest")?;
+    let rows = statement.query_map([], |row| Ok((row.get("run")?, row.get("order_digest")?)))?;
+    for (run, order) in rows.collect::<Result<Vec<(String, String)>, _>>()? {
+        let why = "the desk was put back from a copy in which it waited; it may have run since";
+        let sql = "UPDATE runs SET state = 'not_taken', reason = ?2 WHERE id = ?1";
+        db.execute(sql, (run, why))?;
+        settle(db, &order, now)?;
+    }
+    Ok(())
+}
+
 impl Store {
     /// Order, run, promise of its note and the key of its dispatch, in one transaction. `until` is
     /// the order's own end.

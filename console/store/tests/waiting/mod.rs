@@ -102,3 +102,18 @@ fn an_endpoint_has_so_many_waiting_and_they_are_paged() {
     assert_eq!((first.len(), rest.len()), (10, WAITING_MAX - 10));
     assert!(room.store.waiting_page(Some(&EndpointId([8; 16])), None, 10).unwrap().is_empty());
 }
+
+#[test]
+fn what_waited_in_a_copy_is_never_sent_from_a_store_that_was_put_back() {
+    let (room, run) = waits();
+    let copy = room.path.with_file_name("copy.db");
+    room.store.copy_to(&copy).unwrap();
+    Store::put_back(&copy, NOW).unwrap();
+    let store = Store::open(&copy).unwrap();
+    let sent = store.send_waiting(&run, &seen(), None, NOW, |_| panic!("it may have run"));
+    assert_eq!(sent.unwrap(), None);
+    assert_eq!(store.run(&run).unwrap().unwrap().state, RunState::NotTaken);
+    assert_eq!(store.outbox_row("note").unwrap().unwrap().state, OutboxState::Due);
+    let back = Room { store, path: copy, _folder: room._folder };
+    assert!(!lies_there(&back), "the key was erased");
+}
