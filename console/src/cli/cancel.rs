@@ -39,7 +39,7 @@ pub async fn run(ctx: &Ctx, args: CancelArgs) -> Result<Exit, Failure> {
         let taken = Session::recall_at_desk(line, &endpoint, &signed).await;
         if !taken.map_err(|error| of_session(error, &endpoint, ctx))? {
             ctx.note(format!(
-                "run {} waited for {}; it will never be sent",
+                "the desk says: run {} waited for {} and will not be sent; nobody signed that",
                 row.id.short(),
                 endpoint.name
             ));
