@@ -9,7 +9,7 @@ use crate::shared_desk::{Served, begun_with, notes};
 /// The script of [`bench`] with a risk that may wait, and without a secret.
 fn counter() -> String {
     COUNTER
-        .replace("risk: \"high\"", "risk: \"low\"")
+        .replace("risk: \"high\"", "risk: \"medium\"")
         .replace(", \"secret.one_time\": []", "")
         .replace("    let secret = secret::one_time(#{ length: 16, minutes: 10 });\n", "")
 }
@@ -76,7 +76,7 @@ fn an_order_waits_over_a_killed_desk_and_runs_once_when_its_machine_is_back() {
     desk.says("pc took leave");
     pc.start();
     let check = wait_for("pc to be back", 30, || {
-        let check = lab.salve(&["--json", "check", "health.check", "--on", "pc"]);
+        let check = colleague.salve(&["--json", "check", "health.check", "--on", "pc"]);
         (check.code != 5).then_some(check)
     });
     assert_eq!(check.json()["verified"], true);
