@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use desk::catalogue;
 use desk::enrol::{AgentGuest, Door, Place};
+use desk::inventory::AgentSeen;
 use desk::org::renew_certificates;
 use policy::{Person, Policy};
 use protocol::{AgentName, Label, Time};
@@ -14,7 +15,7 @@ use crate::cli::enroll::{Waiting, wait};
 use crate::cli::signers::Signers;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
-use crate::view::Table;
+use crate::view::{Table, ago};
 
 /// `salve agents`
 #[derive(Debug, Args)]
@@ -77,9 +78,14 @@ struct Line {
     administers: bool,
     state: &'static str,
     me: bool,
+    /// When the desk last had a console of theirs.
+    last_seen: Option<Time>,
+    /// Whether one is there at this moment.
+    here: bool,
 }
 
-fn line(policy: &Policy, person: &Person, me: &AgentName, now: Time) -> Line {
+fn line(policy: &Policy, person: &Person, me: &AgentName, seen: &[AgentSeen], now: Time) -> Line {
+    let seen = seen.iter().find(|seen| seen.name == person.name);
     Line {
         name: person.name.clone(),
         roles: person.roles.clone(),
@@ -92,6 +98,8 @@ fn line(policy: &Policy, person: &Person, me: &AgentName, now: Time) -> Line {
             None => "has not joined",
         },
         me: person.name == *me,
+        last_seen: seen.map(|seen| seen.seen),
+        here: person.name == *me || seen.is_some_and(|seen| seen.here),
     }
 }
 
@@ -100,13 +108,15 @@ fn list(ctx: &Ctx) -> Result<Exit, Failure> {
     let policy = catalogue::policy(&desk.home, ctx.now())?;
     let me = &desk.organisation.me;
     let people = policy.file().people.iter();
-    let lines: Vec<Line> = people.map(|person| line(&policy, person, me, ctx.now())).collect();
-    ctx.show(&lines, |lines| words(lines))?;
+    let now = ctx.now();
+    let seen = desk.store.agents_seen(now)?;
+    let lines: Vec<Line> = people.map(|person| line(&policy, person, me, &seen, now)).collect();
+    ctx.show(&lines, |lines| words(lines, now))?;
     Ok(Exit::Fine)
 }
 
-fn words(lines: &[Line]) -> String {
-    let mut table = Table::new(["NAME", "ROLES", "KEYS", "STATE"]);
+fn words(lines: &[Line], now: Time) -> String {
+    let mut table = Table::new(["NAME", "ROLES", "KEYS", "SEEN", "STATE"]);
     for line in lines {
         let roles: Vec<&str> = line.roles.iter().map(Label::as_str).collect();
         let mut keys = Vec::new();
@@ -114,7 +124,12 @@ fn words(lines: &[Line]) -> String {
         keys.extend(line.vets.then_some("vetter"));
         keys.extend(line.administers.then_some("admin"));
         let name = if line.me { format!("{} (you)", line.name) } else { line.name.to_string() };
-        table.row([&name, &roles.join(" "), &keys.join(" "), line.state]);
+        let seen = match line.last_seen {
+            _ if line.here => "now".to_owned(),
+            Some(seen) => ago(seen, now),
+            None => "never".to_owned(),
+        };
+        table.row([&name, &roles.join(" "), &keys.join(" "), &seen, line.state]);
     }
     table.render()
 }
@@ -216,17 +231,20 @@ mod tests {
             administers: vets,
             state: if name == "s.okafor" { "has not joined" } else { "may sign orders" },
             me,
+            last_seen: (name == "m.ruiz").then_some(Time(0)),
+            here: me,
         };
+        let lines = [
+            line("a.kaya", true, true),
+            line("m.ruiz", false, false),
+            line("s.okafor", true, false),
+        ];
         assert_eq!(
-            words(&[
-                line("a.kaya", true, true),
-                line("m.ruiz", false, false),
-                line("s.okafor", true, false)
-            ]),
-            "NAME          ROLES  KEYS                STATE\n\
-             a.kaya (you)  agent  agent vetter admin  may sign orders\n\
-             m.ruiz        agent  agent               may sign orders\n\
-             s.okafor      agent  vetter admin        has not joined\n"
+            words(&lines, Time(7200)),
+            "NAME          ROLES  KEYS                SEEN     STATE\n\
+             a.kaya (you)  agent  agent vetter admin  now      may sign orders\n\
+             m.ruiz        agent  agent               2 h ago  may sign orders\n\
+             s.okafor      agent  vetter admin        never    has not joined\n"
         );
     }
 }

@@ -2,17 +2,17 @@
 
 use clap::{Args, Subcommand};
 use desk::books::Books;
-use desk::inventory::{RunFilter, find_endpoint};
+use desk::inventory::{ListFilter, Listed, find_endpoint};
 use protocol::documents::Card;
 use protocol::{EndpointName, Envelope, Time};
 use serde::Serialize;
-use store::{EndpointRow, EndpointState};
+use store::EndpointRow;
 
 use crate::cli::enroll::{EnrollArgs, ReplaceArgs, enroll, held, replace, tokens};
 use crate::cli::signers::Signers;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
-use crate::view::{Table, ago, endpoints as view, safe};
+use crate::view::{ago, endpoints as view, safe};
 
 /// `salve endpoints`
 #[derive(Debug, Args)]
@@ -41,8 +41,12 @@ pub enum What {
     },
     /// A machine was set up anew: withdraws its old card and prints a line with its labels and owner
     Replace(ReplaceArgs),
-    /// Machines by name
-    List,
+    /// Machines by name, who is here now
+    List {
+        /// Only those that were not seen for so many days [30]
+        #[arg(long, value_name = "DAYS", num_args = 0..=1, default_missing_value = "30")]
+        stale: Option<u32>,
+    },
     /// Machines of a person, or by a part of their name
     Find {
         /// As in meyer
@@ -84,7 +88,7 @@ pub async fn run(ctx: &Ctx, args: EndpointsArgs) -> Result<Exit, Failure> {
         What::Tokens { withdraw } => tokens(ctx, withdraw.as_deref()),
         What::Held { forget } => held(ctx, forget.as_ref()),
         What::Replace(args) => replace(ctx, args).await,
-        What::List => list(ctx),
+        What::List { stale } => list(ctx, stale),
         What::Find { words } => find(ctx, &words),
         What::Show { name } => show(ctx, &name),
         What::Withdraw { name, signers } => withdraw(ctx, &name, &signers),
@@ -92,107 +96,48 @@ pub async fn run(ctx: &Ctx, args: EndpointsArgs) -> Result<Exit, Failure> {
     }
 }
 
-fn active(ctx: &Ctx) -> Result<Vec<EndpointRow>, Failure> {
-    let rows = ctx.desk()?.store.endpoints()?;
-    Ok(rows.into_iter().filter(|row| row.state == EndpointState::Active).collect())
-}
-
-fn list(ctx: &Ctx) -> Result<Exit, Failure> {
-    let rows = active(ctx)?;
+fn list(ctx: &Ctx, stale: Option<u32>) -> Result<Exit, Failure> {
+    let store = ctx.desk()?.store;
     let now = ctx.now();
-    ctx.show(&rows, |rows| {
-        if rows.is_empty() {
-            return "No endpoint has joined yet:  salve endpoints enroll NAME".to_owned();
-        }
-        table(rows, now)
+    let since = stale.map(|days| Time(now.0.saturating_sub(u64::from(days) * DAY_SECONDS)));
+    let rows = store.listed(since, now)?;
+    ctx.show(&rows, |rows| match (rows.is_empty(), stale) {
+        (true, None) => "No endpoint has joined yet:  salve endpoints enroll NAME".to_owned(),
+        (true, Some(days)) => format!("Every endpoint was seen within {days} days."),
+        (false, _) => view::listed(rows, desk_name(&store), now).trim_end().to_owned(),
     })?;
     Ok(Exit::Fine)
 }
 
-fn table(rows: &[EndpointRow], now: Time) -> String {
-    let mut table = Table::new(["NAME", "PERSON", "SEEN", "ADDRESS", "LABELS"]);
-    for row in rows {
-        let labels: Vec<String> = row.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        table.row([
-            row.name.as_str(),
-            row.person.as_deref().unwrap_or_default(),
-            &row.last_seen.map(|seen| ago(seen, now)).unwrap_or_default(),
-            row.address.as_deref().unwrap_or_default(),
-            &labels.join(" "),
-        ]);
-    }
-    table.render()
+const DAY_SECONDS: u64 = 86_400;
+/// Most that are found: whoever gets more says a longer word.
+const FOUND_MAX: usize = 50;
+
+/// The desk as its home names it, without the port.
+fn desk_name(store: &Books) -> &str {
+    let address = store.line().map_or("this desk", |line| line.desk());
+    address.rsplit_once(':').map_or(address, |(host, _)| host)
 }
 
 fn find(ctx: &Ctx, words: &str) -> Result<Exit, Failure> {
-    let found = matching(active(ctx)?, words);
+    let store = ctx.desk()?.store;
+    let now = ctx.now();
+    let found = store.search_endpoints(words.to_owned(), FOUND_MAX, now)?;
     if found.is_empty() {
         return Err(Failure::needs_person(format!("no endpoint of \"{words}\" is known")).next(
             "all of them:  salve endpoints list\nsay whose one is:  salve endpoints set \
                 NAME --owner PERSON",
         ));
     }
-    let now = ctx.now();
-    if ctx.json {
-        ctx.show(&found, |_| String::new())?;
-        return Ok(Exit::Fine);
-    }
-    let store = ctx.desk()?.store;
-    let with = |row: EndpointRow| Ok::<_, Failure>((health(&store, &row)?, row));
-    let rows: Vec<_> = found.into_iter().map(with).collect::<Result<_, _>>()?;
-    let rows: Vec<_> = rows.into_iter().map(|(health, row)| (row, health)).collect();
-    ctx.say(view::found(&rows, now).trim_end());
+    ctx.show(&found, |rows| view::found(rows, desk_name(&store), now).trim_end().to_owned())?;
     Ok(Exit::Fine)
-}
-
-/// What the last health check said whose record verified.
-fn health(store: &Books, row: &EndpointRow) -> Result<Option<view::Health>, Failure> {
-    let filter = RunFilter { endpoint: Some(row.id), limit: LOOK_BACK, ..RunFilter::default() };
-    for run in store.runs(&filter)? {
-        let looked = run.script.as_deref() == Some("health.check") && run.verified == Some(true);
-        let (true, Some(outcome)) = (looked, run.outcome) else { continue };
-        let record = store.run_record(run.id)?.and_then(|bytes| desk::verify::peek_record(&bytes));
-        let summary = record.map(|(record, _)| record.predicate.summary).unwrap_or_default();
-        return Ok(Some(view::Health { at: run.created, outcome, summary }));
-    }
-    Ok(None)
-}
-
-/// How many runs of a machine are looked through for its last health check.
-const LOOK_BACK: usize = 50;
-
-/// How alike a part of a name must be, hundredths.
-const ALIKE_MIN: f64 = 0.75;
-
-/// Endpoints whose person, name or host has a part like `words`; whole parts before parts of parts,
-/// parts before slips.
-fn matching(rows: Vec<EndpointRow>, words: &str) -> Vec<EndpointRow> {
-    let wanted = words.to_lowercase();
-    let rank = |row: &EndpointRow| -> Option<u32> {
-        let texts = [Some(row.name.as_str()), row.person.as_deref(), row.host.as_deref()];
-        let of = |text: &str| {
-            let text = text.to_lowercase();
-            let mut parts = text.split(['.', '-', '_', '@', ' ']);
-            if text == wanted || parts.clone().any(|part| part == wanted) {
-                return Some(0);
-            }
-            if text.contains(&wanted) {
-                return Some(1);
-            }
-            let alike = |part: &str| strsim::normalized_damerau_levenshtein(part, &wanted);
-            (wanted.len() > 3 && parts.any(|part| alike(part) >= ALIKE_MIN)).then_some(2)
-        };
-        texts.into_iter().flatten().filter_map(of).min()
-    };
-    let mut found: Vec<(u32, EndpointRow)> =
-        rows.into_iter().filter_map(|row| rank(&row).map(|rank| (rank, row))).collect();
-    found.sort_by_key(|(rank, _)| *rank);
-    found.into_iter().map(|(_, row)| row).collect()
 }
 
 #[derive(Debug, Serialize)]
 struct Shown {
     endpoint: EndpointRow,
+    /// Whether it is here, how, and how it was.
+    line: Option<Listed>,
     card: Option<Card>,
     /// What had its name before, the newest first.
     before: Vec<Before>,
@@ -215,15 +160,23 @@ fn show(ctx: &Ctx, name: &str) -> Result<Exit, Failure> {
     let all = desk.store.endpoints_named(endpoint.name.clone())?;
     let before = all.into_iter().filter(|row| row.id != endpoint.id);
     let before = before.map(|row| Before { id: row.id, joined: row.enrolled }).collect();
-    ctx.show(&Shown { endpoint, card, before }, |shown| show_words(shown, now))?;
+    let (prefix, limit) = (Some(endpoint.name.to_string()), 1);
+    let filter = ListFilter { prefix, limit, ..ListFilter::default() };
+    let mut listed = desk.store.listed_page(filter, now)?.into_iter();
+    let line = listed.find(|line| line.id == endpoint.id);
+    let shown = Shown { endpoint, line, card, before };
+    ctx.show(&shown, |shown| show_words(shown, desk_name(&desk.store), now))?;
     Ok(Exit::Fine)
 }
 
-fn show_words(shown: &Shown, now: Time) -> String {
+fn show_words(shown: &Shown, desk: &str, now: Time) -> String {
     let row = &shown.endpoint;
     let text = |value: Option<&str>| value.map_or_else(|| "-".to_owned(), safe);
     let labels: Vec<String> = row.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
-    let seen = row.last_seen.map_or_else(|| "never".to_owned(), |seen| ago(seen, now));
+    let seen = match &shown.line {
+        Some(line) => view::seen(line, now),
+        None => row.last_seen.map_or_else(|| "never".to_owned(), |seen| ago(seen, now)),
+    };
     let mut lines = vec![
         format!("{} ({})", row.name, row.id),
         format!("  Person     {}", text(row.person.as_deref())),
@@ -236,6 +189,10 @@ fn show_words(shown: &Shown, now: Time) -> String {
         format!("  Joined     {}", row.enrolled),
         format!("  Seen       {seen}"),
     ];
+    if let Some(line) = &shown.line {
+        lines.push(format!("  Path       {}", text(view::path(line, desk).as_deref())));
+        lines.push(format!("  Health     {}", safe(&view::health(line.health.as_ref(), now))));
+    }
     if let Some(daemon) = &row.daemon {
         lines.push(format!("  Daemon     salved {}", safe(daemon)));
     }
@@ -296,6 +253,8 @@ fn set(ctx: &Ctx, name: &str, at: Option<&str>, owner: Option<&str>) -> Result<E
 mod tests {
     use std::collections::BTreeMap;
 
+    use store::EndpointState;
+
     use super::*;
 
     fn row(name: &str, person: Option<&str>) -> EndpointRow {
@@ -318,38 +277,12 @@ mod tests {
     }
 
     #[test]
-    fn callers_are_found_by_their_name_and_by_a_slip_of_it() {
-        let rows = || {
-            vec![
-                row("lt-2093", Some("jo.meyer")),
-                row("lt-4411", Some("a.kaya")),
-                row("pc-1", None),
-            ]
-        };
-        let names = |words: &str| -> Vec<String> {
-            matching(rows(), words).iter().map(|row| row.name.to_string()).collect()
-        };
-        assert_eq!(names("meyer"), ["lt-2093"]);
-        assert_eq!(names("Meier"), ["lt-2093"]);
-        assert_eq!(names("mayer"), ["lt-2093"]);
-        assert_eq!(names("lt"), ["lt-2093", "lt-4411"]);
-        assert_eq!(names("4411"), ["lt-4411"]);
-        assert_eq!(names("nobody"), Vec::<String>::new());
-    }
-
-    #[test]
     fn lists_and_pages_read_as_promised() {
-        let rows = [row("lt-4411", Some("jo.meyer")), row("pc-1", None)];
-        assert_eq!(
-            table(&rows, Time(1_795_000_100)),
-            "NAME     PERSON    SEEN  ADDRESS         LABELS\n\
-             lt-4411  jo.meyer  -     192.0.2.7:7433  group=office\n\
-             pc-1     -         -     192.0.2.7:7433  group=office\n"
-        );
-        let [first, _] = rows;
+        let first = row("lt-4411", Some("jo.meyer"));
         assert_eq!(
             show_words(
-                &Shown { endpoint: first, card: None, before: Vec::new() },
+                &Shown { endpoint: first, line: None, card: None, before: Vec::new() },
+                "desk-1",
                 Time(1_795_000_100)
             ),
             "lt-4411 (0w1r1rf1ps70z3r3gf0w7r71ry)\n\

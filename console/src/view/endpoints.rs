@@ -1,50 +1,72 @@
 //! Machines as the help desk looks for them: whose, when seen, on which way, how they were last.
 
-use protocol::{Outcome, Time};
-use store::EndpointRow;
+use desk::inventory::{Health, Listed, Way};
+use protocol::Time;
 
 use crate::view::{Table, ago};
 
-/// How a machine was when `health.check` last looked, by a record that verified.
-#[derive(Debug, Clone)]
-pub struct Health {
-    /// When.
-    pub at: Time,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The script's sentence.
-    pub summary: String,
+/// Longest health in a table, characters.
+const HEALTH_CHARS: usize = 60;
+
+/// The worst of its last look, or `unknown`.
+#[must_use]
+pub fn health(health: Option<&Health>, now: Time) -> String {
+    let Some(last) = health else { return "unknown".to_owned() };
+    let words: String = last.words.chars().take(HEALTH_CHARS).collect();
+    format!("{words}, {}", ago(last.looked, now))
 }
 
-/// Longest first sentence of a health check that still fits a table, characters.
-const HEALTH_CHARS: usize = 48;
-
-fn health(health: Option<&Health>, now: Time) -> String {
-    let Some(last) = health else { return "unknown".to_owned() };
-    let when = ago(last.at, now);
-    let first = last.summary.split(". ").next().unwrap_or_default().trim_end_matches('.');
-    match last.outcome {
-        Outcome::Unchanged => format!("healthy, {when}"),
-        Outcome::Succeeded => {
-            let short: String = first.chars().take(HEALTH_CHARS).collect();
-            format!("{short}, {when}")
-        }
-        _ => "unknown".to_owned(),
+/// `now`, `41 d ago`, `never`.
+#[must_use]
+pub fn seen(row: &Listed, now: Time) -> String {
+    match row.last_seen {
+        _ if row.here => "now".to_owned(),
+        Some(seen) => ago(seen, now),
+        None => "never".to_owned(),
     }
+}
+
+/// How it is reached at this moment: over the line that it holds to a desk, or by dialling it;
+/// none where it would have to dial and has not.
+#[must_use]
+pub fn path(row: &Listed, desk: &str) -> Option<String> {
+    match row.way {
+        Some(Way::Kept) if row.here => Some(format!("dialled out to {desk}")),
+        Some(Way::Kept) => None,
+        _ if row.here || row.address.is_some() => Some("direct".to_owned()),
+        _ => None,
+    }
+}
+
+/// All machines, or those that were not seen for long.
+#[must_use]
+pub fn listed(rows: &[Listed], desk: &str, now: Time) -> String {
+    let mut table = Table::new(["NAME", "PERSON", "SEEN", "PATH", "LABELS"]);
+    for row in rows {
+        let labels: Vec<String> = row.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        table.row([
+            row.name.as_str(),
+            row.person.as_deref().unwrap_or_default(),
+            &seen(row, now),
+            &path(row, desk).unwrap_or_default(),
+            &labels.join(" "),
+        ]);
+    }
+    table.render()
 }
 
 /// The machines that were found.
 #[must_use]
-pub fn found(rows: &[(EndpointRow, Option<Health>)], now: Time) -> String {
+pub fn found(rows: &[Listed], desk: &str, now: Time) -> String {
     let mut table = Table::new(["NAME", "PERSON", "SEEN", "PATH", "HEALTH"]);
-    for (row, last) in rows {
+    for row in rows {
         let person = row.person.as_ref().map(|person| format!("{person} (owner)"));
         table.row([
             row.name.as_str(),
             &person.unwrap_or_default(),
-            &row.last_seen.map(|seen| ago(seen, now)).unwrap_or_default(),
-            &row.address.as_ref().map(|at| format!("dialled at {at}")).unwrap_or_default(),
-            &health(last.as_ref(), now),
+            &seen(row, now),
+            &path(row, desk).unwrap_or_default(),
+            &health(row.health.as_ref(), now),
         ]);
     }
     table.render()
@@ -52,17 +74,53 @@ pub fn found(rows: &[(EndpointRow, Option<Health>)], now: Time) -> String {
 
 #[cfg(test)]
 mod tests {
+    use desk::inventory::Level;
+
     use super::*;
 
+    fn row(name: &str, way: Option<Way>, here: bool) -> Listed {
+        Listed {
+            id: protocol::EndpointId([7; 16]),
+            name: name.parse().unwrap(),
+            person: Some("jo.meyer".to_owned()),
+            host: None,
+            address: Some("192.0.2.7:7433".to_owned()),
+            labels: [("group".parse().unwrap(), "office".parse().unwrap())].into(),
+            enrolled: Time(0),
+            last_seen: way.map(|_| Time(100)),
+            here,
+            way,
+            health: None,
+            state: store::EndpointState::Active,
+        }
+    }
+
     #[test]
-    fn health_is_the_last_verified_look_or_unknown() {
-        let at = |outcome, summary: &str| {
-            let last = Health { at: Time(0), outcome, summary: summary.to_owned() };
-            health(Some(&last), Time(7200))
-        };
-        assert_eq!(at(Outcome::Unchanged, "all good"), "healthy, 2 h ago");
-        assert_eq!(at(Outcome::Succeeded, "1 bad, 4 good. load: x"), "1 bad, 4 good, 2 h ago");
-        assert_eq!(at(Outcome::Refused, "busy"), "unknown");
-        assert_eq!(health(None, Time(0)), "unknown");
+    fn who_is_here_and_how_reads_as_promised() {
+        let rows = [
+            row("lt-1", Some(Way::Kept), true),
+            row("lt-2", Some(Way::Kept), false),
+            row("lt-3", Some(Way::Dialled), true),
+            row("lt-4", None, false),
+        ];
+        assert_eq!(
+            listed(&rows, "desk-1", Time(100 + 41 * 86_400)),
+            "NAME  PERSON    SEEN      PATH                   LABELS\n\
+             lt-1  jo.meyer  now       dialled out to desk-1  group=office\n\
+             lt-2  jo.meyer  41 d ago  -                      group=office\n\
+             lt-3  jo.meyer  now       direct                 group=office\n\
+             lt-4  jo.meyer  never     direct                 group=office\n"
+        );
+    }
+
+    #[test]
+    fn health_is_the_worst_of_the_last_look_or_unknown_and_escaped() {
+        let mut sick = row("lt-1", Some(Way::Kept), true);
+        let words = "disk space: / has 0 % free\u{1b}[2J".to_owned();
+        sick.health = Some(Health { looked: Time(0), level: Level::Bad, words });
+        let table = found(&[sick, row("lt-2", None, false)], "d", Time(7200));
+        assert!(table.contains("disk space: / has 0 % free\\u{1b}[2J, 2 h ago"), "{table}");
+        assert!(table.contains("jo.meyer (owner)"), "{table}");
+        assert!(table.lines().nth(2).unwrap().ends_with("unknown"), "{table}");
     }
 }

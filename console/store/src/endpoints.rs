@@ -83,7 +83,7 @@ pub struct EndpointRow {
     /// When it joined.
     #[n(8)]
     pub enrolled: Time,
-    /// Its last hello.
+    /// When the desk last heard of it.
     #[n(9)]
     pub last_seen: Option<Time>,
     /// The catalogue it trusted then.
@@ -153,7 +153,8 @@ pub enum HeadChange {
 }
 
 const COLUMNS: &str = "id, name, card, address, person, labels, host, platform, enrolled, \
-     last_seen, versions, head_epoch, head_counter, head_hash, daemon, state";
+     (SELECT seen FROM presence WHERE endpoint = endpoints.id) AS last_seen, \
+     versions, head_epoch, head_counter, head_hash, daemon, state";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<EndpointRow> {
     let head = match (
@@ -343,22 +344,6 @@ impl Store {
         })
     }
 
-    /// These endpoints are here at this moment: their lines are up. Told again within the minute, so
-    /// without a wait for the disk.
-    ///
-    /// # Errors
-    /// The store's own.
-    pub fn endpoints_here(&self, ids: &[EndpointId], now: Time) -> Result<(), StoreError> {
-        self.write_soon("note who is here", |db| {
-            let mut note =
-                db.prepare_cached("UPDATE endpoints SET last_seen = ?2 WHERE id = ?1")?;
-            for id in ids {
-                note.execute((id.to_string(), row::stamp(now)))?;
-            }
-            Ok(())
-        })
-    }
-
     /// Files a verified hello and says how its head stands to the one before (P2).
     ///
     /// # Errors
@@ -382,12 +367,11 @@ pub(crate) fn seen(
     let before =
         by_id(db, id)?.ok_or_else(|| StoreError::NotFound { what: format!("endpoint `{id}`") })?;
     db.execute(
-        "UPDATE endpoints SET last_seen = :now, versions = :versions, daemon = :daemon,
+        "UPDATE endpoints SET versions = :versions, daemon = :daemon,
              head_epoch = :epoch, head_counter = :counter, head_hash = :hash
          WHERE id = :id",
         named_params! {
             ":id": id.to_string(),
-            ":now": row::stamp(now),
             ":versions": to_json(&seen.versions),
             ":daemon": seen.daemon,
             ":epoch": seen.head.epoch.to_string(),
@@ -395,6 +379,7 @@ pub(crate) fn seen(
             ":hash": seen.head.hash.to_string(),
         },
     )?;
+    crate::presence::seen(db, id, now)?;
     Ok(head_change(before.head, seen.head))
 }
 

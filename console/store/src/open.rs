@@ -17,8 +17,12 @@ const APPLICATION_ID: i64 = 0x7361_6c76;
 /// Pages that the write-ahead log holds before it is emptied into the file: some ten commands.
 const LOG_PAGES: i64 = 400;
 /// What brings a file of version n to version n + 1.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 /// A writer holds the file for milliseconds; five seconds is a stuck one.
 const BUSY: Duration = Duration::from_secs(5);
 

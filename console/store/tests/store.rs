@@ -395,18 +395,6 @@ fn a_rewound_ledger_is_seen_at_the_next_hello() {
 }
 
 #[test]
-fn who_is_here_is_noted_and_nobody_else() {
-    let room = room();
-    room.store.add_endpoint(&endpoint(1, "lt-1"), NOW).unwrap();
-    room.store.add_endpoint(&endpoint(2, "lt-2"), NOW).unwrap();
-    let [here, unknown] = [EndpointId([1; 16]), EndpointId([9; 16])];
-    room.store.endpoints_here(&[here, unknown], NOW.plus(60)).unwrap();
-    let seen: Vec<_> =
-        room.store.endpoints().unwrap().into_iter().map(|row| row.last_seen).collect();
-    assert_eq!(seen, [Some(NOW.plus(60)), None]);
-}
-
-#[test]
 fn tickets_keep_their_times() {
     let room = room();
     let store = &room.store;

@@ -75,7 +75,12 @@ fn within_limits(ask: &BookAsk) -> Result<(), Sorry> {
         | BookAsk::Notes { limit, .. }
         | BookAsk::Files { limit, .. }
         | BookAsk::OutboxTodo { limit, .. }
-        | BookAsk::Waiting { limit, .. } => Some(*limit),
+        | BookAsk::Waiting { limit, .. }
+        | BookAsk::Search { limit, .. }
+        | BookAsk::AgentsSeen { limit, .. } => Some(*limit),
+        // Short rows, of which a list shows all.
+        BookAsk::Listed { filter } if filter.limit <= LISTED_MAX => Some(filter.limit.min(1)),
+        BookAsk::Listed { filter } => Some(filter.limit),
         _ => None,
     };
     if rows.is_some_and(|rows| !(1..=limits::BOOK_ROWS_MAX).contains(&rows)) {
@@ -87,6 +92,9 @@ fn within_limits(ask: &BookAsk) -> Result<(), Sorry> {
         BookAsk::SetPerson { person, .. } => Some(person.len()),
         BookAsk::AddToken { name, .. } => Some(name.len()),
         BookAsk::RunsStarting { prefix } => Some(prefix.len()),
+        BookAsk::Listed { filter } => filter.prefix.as_ref().map(String::len),
+        BookAsk::EndpointTyped { typed } => Some(typed.len()),
+        BookAsk::Search { words, .. } => Some(words.len()),
         _ => None,
     };
     if text.is_some_and(|bytes| bytes > WORD_BYTES_MAX) {
@@ -98,5 +106,7 @@ fn within_limits(ask: &BookAsk) -> Result<(), Sorry> {
     Ok(())
 }
 
+/// Rows of one page of a list of endpoints.
+pub(super) const LISTED_MAX: usize = 5000;
 /// Longest name, address or prefix, bytes: a host name and a port.
 const WORD_BYTES_MAX: usize = 512;

@@ -19,10 +19,10 @@ mod shared_tests;
 mod tests;
 mod transport;
 
-use protocol::{RunId, limits};
+use protocol::{RunId, Time, limits};
 use store::{
-    AgentRow, EndpointRow, EscrowRow, FileRow, NoteRow, OutboxRow, RunFilter, RunRow, Store, Stray,
-    TicketFilter, TicketRow, TokenRow, WaitingRow,
+    AgentRow, AgentSeen, EndpointRow, EscrowRow, FileRow, ListFilter, Listed, NoteRow, OutboxRow,
+    RunFilter, RunRow, Store, Stray, TicketFilter, TicketRow, TokenRow, WaitingRow,
 };
 
 pub use answer::answer;
@@ -107,6 +107,35 @@ impl Books {
             Self::There(_) => {
                 all(PAGE, EndpointRow::place, |after, limit| self.endpoints_page(after, limit))
             }
+        }
+    }
+
+    /// The active endpoints by name, as lists show them: all, or those not seen since then.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn listed(&self, unseen_since: Option<Time>, now: Time) -> Result<Vec<Listed>, BookError> {
+        let filter = ListFilter { unseen_since, ..ListFilter::default() };
+        match self {
+            Self::Here(store) => Ok(store.listed(&filter, now)?),
+            Self::There(_) => all(answer::LISTED_MAX, Listed::place, |after, limit| {
+                self.listed_page(ListFilter { after, limit, ..filter.clone() }, now)
+            }),
+        }
+    }
+
+    /// Agents whose consoles the desk had.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn agents_seen(&self, now: Time) -> Result<Vec<AgentSeen>, BookError> {
+        match self {
+            Self::Here(store) => Ok(store.agents_seen(None, 0, now)?),
+            Self::There(_) => all(
+                PAGE,
+                |row: &AgentSeen| row.name.clone(),
+                |after, limit| self.agents_seen_page(after, limit, now),
+            ),
         }
     }
 

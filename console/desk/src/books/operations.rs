@@ -7,13 +7,15 @@ use minicbor::{Decode, Encode};
 use protocol::documents::TicketState;
 use protocol::{AgentName, Bytes, Digest, EndpointId, EndpointName, NamePatterns, RunId, Time};
 use store::{
-    AgentRow, AgentState, EndpointPlace, EndpointRow, EndpointState, Enrolment, EscrowRow, FileRow,
-    HeldRow, NewEndpoint, NewTicketRow, NoteRow, OrderRow, OutboxRow, RunFilter, RunRow, Store,
-    Stray, TicketFilter, TicketRow, TokenKind, TokenRow, WaitingRow,
+    AgentRow, AgentSeen, AgentState, EndpointPlace, EndpointRow, EndpointState, Enrolment,
+    EscrowRow, FileRow, HeldRow, ListFilter, Listed, NewEndpoint, NewTicketRow, NoteRow, OrderRow,
+    OutboxRow, RunFilter, RunRow, Store, Stray, TicketFilter, TicketRow, TokenKind, TokenRow,
+    WaitingRow,
 };
 
 use super::error::BookError;
 use super::{Books, rules};
+use crate::inventory::find::{self, Typed};
 
 /// Who may ask for an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -270,6 +272,19 @@ operations! {
     /// A person has decided about one of them; says whether it was held.
     43 ForgetHeld Administrator fn forget_held(0 name: EndpointName) -> bool
         = |store| store.forget_held(&name);
+    /// A page of the active endpoints by name as lists show them, who is here at this moment.
+    50 Listed Agent fn listed_page(0 filter: ListFilter) at now -> Vec<Listed>
+        = |store| store.listed(&filter, now);
+    /// The endpoint of a name that was typed, or of its beginning.
+    51 EndpointTyped Agent fn endpoint_typed(0 typed: String) -> Typed
+        = |store| find::typed(store, &typed);
+    /// Endpoints of a person, or by a part of their name, host or label, the likeliest first.
+    52 Search Agent fn search_endpoints(0 words: String, 1 limit: usize) at now -> Vec<Listed>
+        = |store| find::search(store, &words, limit, now);
+    /// A page of the agents whose consoles the desk had, by name.
+    53 AgentsSeen Agent
+        fn agents_seen_page(0 after: Option<AgentName>, 1 limit: usize) at now -> Vec<AgentSeen>
+        = |store| store.agents_seen(after.as_ref(), limit, now);
     /// A page of the orders that wait for their endpoints, by run; never their keys.
     70 Waiting Agent fn waiting_page(0 after: Option<RunId>, 1 limit: usize) -> Vec<WaitingRow>
         = |store| store.waiting_page(None, after.as_ref(), limit);

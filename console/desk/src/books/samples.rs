@@ -6,8 +6,9 @@ use protocol::{
     AgentName, Bytes, Digest, EndpointId, EndpointName, Mode, OrderId, Outcome, RunId, Time,
 };
 use store::{
-    AgentState, EndpointPlace, EndpointState, Enrolment, HeldRow, NewEndpoint, NewFile, NewNote,
-    NewOrder, NewRecord, NewTicketRow, RunFilter, Seen, Store, TicketFilter, TokenKind,
+    AgentState, EndpointPlace, EndpointState, Enrolment, Health, HeldRow, Level, ListFilter,
+    NewEndpoint, NewFile, NewNote, NewOrder, NewRecord, NewTicketRow, RunFilter, Seen, Store,
+    TicketFilter, TokenKind,
 };
 use tickets::{Key, KeyKind};
 
@@ -127,6 +128,8 @@ pub fn seed(store: &Store) {
         daemon: "0.1.0",
     };
     store.endpoint_seen(&ENDPOINT, &seen, NOW).unwrap();
+    let words = "disk space: / has 4 % free".to_owned();
+    store.set_health(&ENDPOINT, &Health { looked: NOW, level: Level::Bad, words }).unwrap();
     let number = store.add_ticket(&ticket(1), NOW).unwrap();
     let order = NewOrder {
         digest: ORDER,
@@ -157,6 +160,7 @@ pub fn seed(store: &Store) {
     store.add_file(&file, NOW).unwrap();
     let name: AgentName = agent().name;
     store.put_agent(&name, AgentState::Joined, Some(b"join"), Some(b"leaf"), NOW).unwrap();
+    store.agents_here(&[name], NOW).unwrap();
     store.add_token(&SECRET, TokenKind::Agent, "c.neu", NOW, NOW.plus(900)).unwrap();
 }
 
@@ -255,6 +259,17 @@ fn enrolment() -> Vec<BookAsk> {
         BookAsk::EndpointsNamed { name: "lt-4411".parse().unwrap() },
         BookAsk::AssignTicket { id: 1, to: "m.ruiz".parse().unwrap(), by: agent().name },
         BookAsk::ForgetHeld { name: "lt-7".parse().unwrap() },
+        BookAsk::Listed {
+            filter: ListFilter {
+                unseen_since: Some(NOW.plus(1)),
+                prefix: Some("lt".into()),
+                after: None,
+                limit: 5,
+            },
+        },
+        BookAsk::EndpointTyped { typed: "lt".into() },
+        BookAsk::Search { words: "meyer".into(), limit: 5 },
+        BookAsk::AgentsSeen { after: None, limit: 5 },
     ]
 }
 

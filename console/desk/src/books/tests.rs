@@ -359,7 +359,7 @@ fn answers_that_are_none_are_not_believed() {
 
 #[test]
 fn another_row_than_was_asked_for_is_no_answer() {
-    use crate::inventory::{Unclear, find_endpoint, find_run, find_ticket};
+    use crate::inventory::{Typed, Unclear, find_endpoint, find_run, find_ticket};
     fn told<T: minicbor::Encode<()>>(row: &T) -> Vec<DeskAnswer> {
         vec![DeskAnswer::Book { answer: Bytes(minicbor::to_vec(row).unwrap()), last: true }]
     }
@@ -368,8 +368,9 @@ fn another_row_than_was_asked_for_is_no_answer() {
     // Said from the last to the first.
     let books = |said: Vec<Vec<DeskAnswer>>| Books::from(Line::new(Taken(Mutex::new(said))));
 
-    let machine = store.endpoint(&ENDPOINT).unwrap();
-    let found = find_endpoint(&books(vec![nothing.clone(), told(&machine)]), "pc-9");
+    let machine: Vec<_> = store.endpoint(&ENDPOINT).unwrap().into_iter().collect();
+    let typed = Typed { found: machine, nearest: Vec::new() };
+    let found = find_endpoint(&books(vec![told(&typed)]), "pc-9");
     assert!(matches!(found, Err(Unclear::None { kind: "endpoint" })), "{found:?}");
     let rows = vec![store.run(&samples::run()).unwrap().unwrap()];
     let found = find_run(&books(vec![nothing.clone(), told(&rows)]), "zzzzzzzz");

@@ -1,15 +1,17 @@
 //! Finding things by what people type: names, unique prefixes, `last`. Never guesses: what is not
 //! unique is answered with the candidates.
 
+pub(crate) mod find;
 mod secret;
 mod status;
 mod ticket;
 
-use protocol::{EndpointName, TicketId};
-use store::{EndpointState, TicketFilter};
+use protocol::TicketId;
+use store::TicketFilter;
 
 use crate::books::{BookError, Books};
 
+pub use find::Typed;
 pub use secret::{Opened, SecretError, open_secret};
 pub use status::{
     Behind, Ending, KeyPlace, OpenToken, Status, StatusError, Undelivered, Unopened, status,
@@ -17,8 +19,9 @@ pub use status::{
 pub use ticket::{Draft, TicketTrouble, assign_ticket, move_ticket, open_ticket};
 // The rows that faces show; they reach the store through the desk only.
 pub use store::{
-    EndpointRow, EscrowRow, FileRow, NoteRow, OrderRow, OutboxKind, OutboxRow, OutboxState,
-    RunFilter, RunRow, RunState, Stray, TicketFilter as Tickets, TicketRow, WaitingRow,
+    AgentSeen, EndpointRow, EscrowRow, FileRow, Health, Level, ListFilter, Listed, NoteRow,
+    OrderRow, OutboxKind, OutboxRow, OutboxState, RunFilter, RunRow, RunState, Stray,
+    TicketFilter as Tickets, TicketRow, WaitingRow, Way,
 };
 
 pub use tickets::{TicketError, TicketKind};
@@ -108,31 +111,19 @@ fn describe(run: &RunRow) -> String {
 /// [`Unclear`] with the candidates.
 pub fn find_endpoint(books: &Books, typed: &str) -> Result<EndpointRow, Unclear> {
     let kind = "endpoint";
-    if let Ok(name) = typed.parse::<EndpointName>()
-        && let Some(exact) = books.endpoint_named(name.clone())?
-        // Never another machine than the one that was named, whatever a shared desk answers.
-        && exact.name == name
-    {
-        return Ok(exact);
-    }
-    let mut all = books.endpoints()?;
-    all.retain(|endpoint| endpoint.state == EndpointState::Active);
-    if all.is_empty() {
-        return Err(Unclear::None { kind });
-    }
+    let Typed { mut found, nearest } = books.endpoint_typed(typed.to_owned())?;
+    // Never another machine than the one that was named, whatever a shared desk answers.
     let lower = typed.to_lowercase();
-    let fits = |e: &EndpointRow| lower.len() >= PREFIX_MIN && e.name.as_str().starts_with(&lower);
-    let names: Vec<String> = all.iter().map(|e| e.name.to_string()).collect();
-    let mut found: Vec<EndpointRow> = all.into_iter().filter(fits).collect();
+    found.retain(|row| row.name.as_str() == typed || row.name.as_str().starts_with(&lower));
     match (found.len(), found.pop()) {
         (1, Some(one)) => Ok(one),
+        (0, _) | (_, None) if nearest.is_empty() => Err(Unclear::None { kind }),
         (0, _) | (_, None) => {
-            let candidates = nearest(&lower, names);
-            Err(Unclear::Unknown { kind, typed: typed.to_owned(), candidates })
+            Err(Unclear::Unknown { kind, typed: typed.to_owned(), candidates: nearest })
         }
         (_, Some(last)) => {
             found.push(last);
-            let candidates = found.into_iter().take(10).map(|e| e.name.to_string()).collect();
+            let candidates = found.into_iter().map(|e| e.name.to_string()).collect();
             Err(Unclear::Ambiguous { kind, typed: typed.to_owned(), candidates })
         }
     }

@@ -1,9 +1,10 @@
 //! Filing what came back: verified first, kept whatever the verdict, marked where it is not good.
 
-use protocol::documents::Order;
-use protocol::{Digest, EndpointId, Envelope, RunId, Time};
+use protocol::documents::{Order, RecordPredicate};
+use protocol::{Digest, EndpointId, Envelope, Outcome, RunId, Time};
 use store::{
-    EscrowRow, Filed, NewRecord, OrderRow, RunFilter, RunRow, RunState, Store, StoreError,
+    EscrowRow, Filed, Health, Level, NewRecord, OrderRow, RunFilter, RunRow, RunState, Store,
+    StoreError,
 };
 use tickets::{Key, KeyKind};
 
@@ -46,6 +47,31 @@ pub enum FileError {
     /// The store.
     #[error("could not file the record; the endpoint keeps it and offers it again")]
     Store(#[from] StoreError),
+}
+
+/// The script whose findings say how a machine is.
+const HEALTH_CHECK: &str = "health.check";
+/// Longest words on a machine's health, characters: what fits a table.
+const HEALTH_CHARS: usize = 60;
+
+/// How the machine is, where the record is of a health check that came to an end: the worst line of
+/// those that its summary tells, which are sorted.
+fn health(record: &RecordPredicate) -> Option<Health> {
+    if record.script.name.as_str() != HEALTH_CHECK {
+        return None;
+    }
+    let level = match record.outcome {
+        Outcome::Unchanged => Level::Good,
+        Outcome::Succeeded if record.summary.starts_with("0 bad") => Level::Watch,
+        Outcome::Succeeded => Level::Bad,
+        _ => return None,
+    };
+    let words = match record.summary.split_once(". ") {
+        _ if level == Level::Good => "healthy",
+        Some((_, told)) => told.split("; ").next().unwrap_or_default(),
+        None => &record.summary,
+    };
+    Some(Health { looked: record.ended, level, words: words.chars().take(HEALTH_CHARS).collect() })
 }
 
 /// Verifies and files one run's record with all that came with it. The order's note becomes due in
@@ -105,6 +131,11 @@ pub fn file(
             .map(|(ticket, text)| (reply_key.as_str(), ticket.clone(), text.as_str())),
     };
     let filed = store.file_record(&new, now)?;
+    if report.verified
+        && let Some(health) = predicate.and_then(health)
+    {
+        store.set_health(&arrived.endpoint, &health)?;
+    }
     Ok(Filing { filed, report })
 }
 

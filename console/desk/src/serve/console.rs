@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use link::{Connection, LinkError, Receiving, Sending};
 use protocol::frames::{Answer, Ask, DeskAnswer, DeskAsk, Stop, decode, sorry};
-use protocol::{Bytes, EndpointId, RunId, limits};
+use protocol::{AgentName, Bytes, EndpointId, RunId, limits};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -22,6 +22,12 @@ pub(super) async fn console(server: Arc<Server>, connection: Connection) {
     let _here = server.tally.console();
     let mut questions = JoinSet::new();
     let mut judged = server.judged.subscribe();
+    let agent = connection.peer().and_then(|peer| peer.id.parse::<AgentName>().ok());
+    if let Some(agent) = &agent
+        && server.lines.console_came(agent)
+    {
+        server.note(|store, now| store.agents_here(std::slice::from_ref(agent), now));
+    }
     loop {
         tokio::select! {
             // The sender lives as long as the server does.
@@ -42,6 +48,11 @@ pub(super) async fn console(server: Arc<Server>, connection: Connection) {
         }
     }
     questions.shutdown().await;
+    if let Some(agent) = &agent
+        && server.lines.console_left(agent)
+    {
+        server.note(|store, now| store.agent_left(agent, now));
+    }
 }
 
 /// The name that a console's certificate says.

@@ -94,6 +94,7 @@ pub(super) async fn meet(
         return None;
     }
     server.lines.put(row.id, Arc::clone(&line));
+    server.note(|store, now| store.endpoints_here(&server.lines.here_is(row.id), now));
     collect(server, row.id, &line).await;
     waiting::deliver(server, row.id, &line).await;
     Some(line)
@@ -122,7 +123,10 @@ pub(super) fn leaves(
 ) -> bool {
     let in_order = matches!(end, LinkError::Stopped(_) | LinkError::Ended | LinkError::Closed);
     server.lines.remove(id, line, Left { at: (server.now)(), in_order });
-    server.here(&[id]);
+    // Another line may have taken its place.
+    if server.lines.get(&id).is_none() {
+        server.note(|store, now| store.endpoint_left(&id, now));
+    }
     in_order
 }
 

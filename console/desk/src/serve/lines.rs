@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use protocol::frames::Stop;
-use protocol::{EndpointId, Time};
+use protocol::frames::{DeskPath, Stop};
+use protocol::{AgentName, EndpointId, Time};
+use store::Way;
 use tokio::sync::watch;
 
 use super::line::HeldLine;
@@ -21,6 +22,15 @@ pub(super) struct Left {
 struct Inside {
     up: BTreeMap<EndpointId, Arc<HeldLine>>,
     left: BTreeMap<EndpointId, Left>,
+    consoles: BTreeMap<AgentName, usize>,
+}
+
+/// As the address book calls it.
+const fn way(path: DeskPath) -> Way {
+    match path {
+        DeskPath::Kept => Way::Kept,
+        DeskPath::Dialled => Way::Dialled,
+    }
 }
 
 /// All lines of the desk.
@@ -62,8 +72,9 @@ impl Lines {
         self.inside().left.get(id).copied()
     }
 
-    pub(super) fn ids(&self) -> Vec<EndpointId> {
-        self.inside().up.keys().copied().collect()
+    /// Who is here, and who dialled.
+    pub(super) fn here(&self) -> Vec<(EndpointId, Way)> {
+        self.inside().up.iter().map(|(id, line)| (*id, way(line.path))).collect()
     }
 
     pub(super) fn all(&self) -> Vec<Arc<HeldLine>> {
@@ -83,6 +94,36 @@ impl Lines {
         for line in self.all() {
             line.connection.close(why);
         }
+    }
+
+    /// The same for one of them.
+    pub(super) fn here_is(&self, id: EndpointId) -> Vec<(EndpointId, Way)> {
+        self.inside().up.get(&id).map(|line| (id, way(line.path))).into_iter().collect()
+    }
+
+    /// A console of this agent is here; true where it is the first.
+    pub(super) fn console_came(&self, name: &AgentName) -> bool {
+        let mut inside = self.inside();
+        let count = inside.consoles.entry(name.clone()).or_default();
+        *count += 1;
+        *count == 1
+    }
+
+    /// A console of this agent left; true where it was the last.
+    pub(super) fn console_left(&self, name: &AgentName) -> bool {
+        let mut inside = self.inside();
+        let Some(count) = inside.consoles.get_mut(name) else { return false };
+        *count = count.saturating_sub(1);
+        let last = *count == 0;
+        if last {
+            inside.consoles.remove(name);
+        }
+        last
+    }
+
+    /// Agents of whom a console is here.
+    pub(super) fn agents(&self) -> Vec<AgentName> {
+        self.inside().consoles.keys().cloned().collect()
     }
 
     /// The endpoint's line, as soon as there is one.

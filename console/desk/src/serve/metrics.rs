@@ -170,7 +170,7 @@ impl Server {
         };
         let roles = known.catalogue.versions().named();
         let mut numbers = Numbers {
-            endpoints: self.lines.ids().len(),
+            endpoints: self.lines.here().len(),
             consoles: self.tally.consoles.load(Ordering::Relaxed),
             runs: held(&self.tally.runs),
             refused: held(&self.tally.refused),

@@ -26,10 +26,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use link::{Connection, Listener, Protocol};
+use protocol::Time;
 use protocol::error_chain::ErrorChain;
 use protocol::frames::Stop;
-use protocol::{EndpointId, Time};
-use store::Store;
+use store::{Store, StoreError};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
@@ -160,6 +160,7 @@ impl Server {
         if let Ok(bound) = listener.address() {
             (self.say)(Said::Listening(bound));
         }
+        self.note(|store, _| store.nobody_here());
         let mut guests = JoinSet::new();
         let mut round = interval(ROUND);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -199,6 +200,7 @@ impl Server {
         self.lines.close_all(Stop::Drain);
         let all_gone = async { while guests.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(LEAVE, all_gone).await;
+        self.note(|store, _| store.nobody_here());
         Ok(())
     }
 
@@ -223,7 +225,10 @@ impl Server {
             }
             waiting::expire(&server, now);
             server.deliver_due(now);
-            server.here(&server.lines.ids());
+            server.note(|store, now| {
+                store.endpoints_here(&server.lines.here(), now)?;
+                store.agents_here(&server.lines.agents(), now)
+            });
             if server.renew_own(now) {
                 server.news.notify_one();
             }
@@ -236,10 +241,10 @@ impl Server {
         waiting::dial(self);
     }
 
-    /// Notes in the address book who is here now.
-    fn here(&self, ids: &[EndpointId]) {
+    /// Notes in the address book who is here now, or left. What is not noted now is told again.
+    fn note(&self, work: impl FnOnce(&Store, Time) -> Result<(), StoreError>) {
         let Ok(store) = self.store() else { return };
-        if let Err(error) = store.endpoints_here(ids, (self.now)()) {
+        if let Err(error) = work(store, (self.now)()) {
             self.line(&ErrorChain(&error).to_string());
         }
     }

@@ -1,5 +1,5 @@
 use protocol::{Digest, EndpointId, Mode, OrderId, Time};
-use store::{NewEndpoint, NewOrder, NewTicketRow, Store};
+use store::{EndpointState, NewEndpoint, NewOrder, NewTicketRow, Store};
 
 use crate::inventory::*;
 
@@ -126,4 +126,34 @@ fn tickets_are_found_by_number_and_last() {
     let newest = candidates(find_ticket(&room.store, "77").unwrap_err());
     assert_eq!(newest[0], "3 subject 3");
     assert!(find_ticket(&room.store, "RT#1").is_err());
+}
+
+#[test]
+fn callers_are_found_by_their_name_a_label_and_a_slip_and_who_is_here_comes_first() {
+    let room = room();
+    let books = &room.store;
+    for (n, name, person) in
+        [(1, "lt-2093", "jo.meyer"), (2, "lt-4411", "jo.meyer"), (3, "pc-1", "a.kaya")]
+    {
+        endpoint(books, n, name);
+        books.set_person(EndpointId([n; 16]), person.to_owned()).unwrap();
+    }
+    let store = books.here().unwrap();
+    store.endpoints_here(&[(EndpointId([2; 16]), Way::Kept)], NOW).unwrap();
+    let names = |words: &str| -> Vec<String> {
+        let found = books.search_endpoints(words.to_owned(), 9, NOW).unwrap();
+        found.iter().map(|row| row.name.to_string()).collect()
+    };
+    assert_eq!(names("meyer"), ["lt-4411", "lt-2093"]);
+    assert_eq!(names("Meier"), ["lt-4411", "lt-2093"]);
+    assert_eq!(names("mayer"), ["lt-4411", "lt-2093"]);
+    assert_eq!(names("4411"), ["lt-4411"]);
+    assert_eq!(names("pc"), ["pc-1"]);
+    assert_eq!(names("nobody"), Vec::<String>::new());
+    assert_eq!(names(" "), Vec::<String>::new());
+    store.endpoint_left(&EndpointId([2; 16]), NOW.plus(1)).unwrap();
+    let words = "disk space: / has 0 % free".to_owned();
+    let health = Health { looked: NOW, level: Level::Bad, words };
+    store.set_health(&EndpointId([1; 16]), &health).unwrap();
+    assert_eq!(names("meyer"), ["lt-2093", "lt-4411"], "the worst comes first");
 }

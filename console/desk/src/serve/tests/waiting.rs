@@ -1,5 +1,7 @@
 //! What waits leaves once, when its machine is there; never for another one, and not after a recall.
 
+use protocol::EndpointId;
+
 use super::*;
 use crate::runs::{recall, waiting_order};
 
