@@ -116,7 +116,7 @@ fn a_store_of_the_version_before_opens_with_all_that_it_has() {
         "INSERT INTO endpoints (id, name, card, labels, enrolled, last_seen, state)
          VALUES ('0g40r40m30e209185gr38e1w8c', 'lt-1', x'00', '{}', 5, 77, 'active'),
                 ('0g40r40m30e209185gr38e1w8d', 'lt-2', x'00', '{}', 5, NULL, 'active');
-         PRAGMA application_id = 1935768694; PRAGMA user_version = 1;",
+         PRAGMA application_id = 1935764598; PRAGMA user_version = 1;",
     )
     .unwrap();
     drop(old);
