@@ -7,11 +7,10 @@ use std::sync::{Arc, Mutex};
 use desk::books::{BookAsk, Paper};
 use desk::home::Online;
 use desk::inventory::{RunRow, RunState};
-use protocol::documents::{Card, Hello, Record};
+use protocol::documents::{Card, CatalogueVersions, Hello, Record};
 use protocol::frames::{Answer, DeskAnswer, DeskAsk, NoteStage, decode, sorry};
 use protocol::{Bytes, Envelope, Outcome, RunId, limits};
 use serde_json::Value;
-use store::EndpointRow;
 use tokio::sync::mpsc::unbounded_channel;
 use trust::catalogue::Files;
 use trust::{Signer, SigningKey};
@@ -52,7 +51,7 @@ fn passed(answer: &Answer) -> DeskAnswer {
 }
 
 /// Every file in parts, and the end that says which versions these are.
-fn shown(files: &Files) -> Vec<DeskAnswer> {
+fn shown(files: &Files, versions: CatalogueVersions) -> Vec<DeskAnswer> {
     let mut answers = Vec::new();
     for (name, bytes) in files.iter() {
         let mut parts = bytes.chunks(limits::CHUNK_BYTES_MAX).peekable();
@@ -61,7 +60,7 @@ fn shown(files: &Files) -> Vec<DeskAnswer> {
             answers.push(DeskAnswer::CatalogueFile { name, part: Bytes(part.to_vec()), last });
         }
     }
-    answers.push(DeskAnswer::CatalogueEnd { versions: Default::default() });
+    answers.push(DeskAnswer::CatalogueEnd { versions });
     answers
 }
 
@@ -162,13 +161,8 @@ impl Told {
     fn row(&self, asked: &BookAsk, answer: Bytes) -> Bytes {
         let mut seen = self.seen.lock().expect("seen");
         match (self.lie.as_str(), asked) {
-            ("rows-machine", BookAsk::EndpointNamed { .. }) => {
+            ("rows-machine", BookAsk::EndpointTyped { .. }) => {
                 seen.machine.get_or_insert(answer).clone()
-            }
-            ("rows-machine", BookAsk::Endpoints { .. }) => {
-                let mut rows: Vec<EndpointRow> = decode(&answer.0).expect("rows");
-                rows.retain(|row| row.name.as_str() != "pc");
-                Bytes(minicbor::to_vec(rows).expect("CBOR"))
             }
             ("rows-record-again", BookAsk::Paper { which: Paper::Record, .. }) => {
                 seen.paper.get_or_insert(answer).clone()
@@ -230,8 +224,12 @@ impl Lie for Told {
                 Some(Then::End(vec![DeskAnswer::Stored { run, order }]))
             }
             ("stored-only", DeskAsk::Follow { .. }) => Some(Then::End(Vec::new())),
-            (lie, DeskAsk::Catalogue { .. }) if lie.starts_with("catalogue-") => {
-                Some(Then::Say(shown(&self.files)))
+            // One that has gone back is only given the console's lists; the others claim to be no older.
+            ("catalogue-behind", DeskAsk::Catalogue { .. }) => {
+                Some(Then::Say(shown(&self.files, CatalogueVersions::default())))
+            }
+            (lie, DeskAsk::Catalogue { have }) if lie.starts_with("catalogue-") => {
+                Some(Then::Say(shown(&self.files, *have)))
             }
             _ => None,
         }
@@ -293,7 +291,7 @@ pub(crate) async fn between(
     let key = cheat.desk.home.online_key(Online::SnapshotTimestamp).expect("the online key");
     let old = Files::from_folder(&folder.join("old")).expect("the old repository");
     let files = match lie.strip_prefix("catalogue-") {
-        Some("old") => old,
+        Some("old" | "behind") => old,
         Some(what) => forge::forged(what, cheat.files(), &old, &key),
         None => Files::new(),
     };

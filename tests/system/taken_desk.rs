@@ -199,6 +199,7 @@ const TO_A_CONSOLE: &[Told] = &[
     ("silent", "", CHECK, 7, "UNKNOWN  the order was sent to pc"),
     ("stored-only", "", CHECK, 7, "UNKNOWN  the order was sent to pc"),
     ("denied", "", CHECK, 7, "UNKNOWN  the desk says: no disk\\u{1b}[2J; the order did not run"),
+    ("catalogue-behind", "", CHECK, 0, "The desk has an older catalogue and did not take ours"),
     ("catalogue-old", "", CHECK, 3, "that the desk brings is not taken"),
     ("catalogue-script", "", CHECK, 3, "threshold not met for role risk-low"),
     ("catalogue-policy", "", CHECK, 3, "threshold not met for role policy"),

@@ -113,11 +113,11 @@ pub fn find_endpoint(books: &Books, typed: &str) -> Result<EndpointRow, Unclear>
     let kind = "endpoint";
     let Typed { mut found, nearest } = books.endpoint_typed(typed.to_owned())?;
     // Never another machine than the one that was named, whatever a shared desk answers.
-    let lower = typed.to_lowercase();
+    let (lower, empty) = (typed.to_lowercase(), found.is_empty() && nearest.is_empty());
     found.retain(|row| row.name.as_str() == typed || row.name.as_str().starts_with(&lower));
     match (found.len(), found.pop()) {
         (1, Some(one)) => Ok(one),
-        (0, _) | (_, None) if nearest.is_empty() => Err(Unclear::None { kind }),
+        (0, _) | (_, None) if empty => Err(Unclear::None { kind }),
         (0, _) | (_, None) => {
             Err(Unclear::Unknown { kind, typed: typed.to_owned(), candidates: nearest })
         }
