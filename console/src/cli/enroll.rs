@@ -320,20 +320,19 @@ pub async fn replace(ctx: &Ctx, args: ReplaceArgs) -> Result<Exit, Failure> {
     let desk = ctx.desk()?;
     let row = desk.store.endpoint_named(args.name.clone())?;
     let old = desk.store.endpoints_named(args.name.clone())?;
-    // A replacement that was cut off after the withdrawal goes on where it stopped.
-    let last = old.into_iter().find(|one| one.state == EndpointState::Replaced);
     let row = match row {
         Some(row) => {
             let admins = args.signers.admins(ctx, &desk)?;
             desk.withdraw_endpoint(&row, &admins, ctx.now())?;
-            desk.store.set_endpoint_state(row.id, EndpointState::Replaced)?;
             row
         }
-        None => last.ok_or_else(|| {
+        // One that was cut off goes on where it stopped: the old card is denied already.
+        None => old.into_iter().next().ok_or_else(|| {
             Failure::usage(format!("there is no endpoint `{}`", args.name))
                 .next("salve endpoints list")
         })?,
     };
+    desk.store.set_endpoint_state(row.id, EndpointState::Replaced)?;
     if !ctx.json {
         ctx.note(format!(
             "The card of {} as it was ({}) counts no more; its runs stay.",

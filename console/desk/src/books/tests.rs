@@ -371,7 +371,7 @@ fn another_row_than_was_asked_for_is_no_answer() {
     let machine: Vec<_> = store.endpoint(&ENDPOINT).unwrap().into_iter().collect();
     let typed = Typed { found: machine, nearest: Vec::new() };
     let found = find_endpoint(&books(vec![told(&typed)]), "pc-9");
-    assert!(matches!(found, Err(Unclear::None { kind: "endpoint" })), "{found:?}");
+    assert!(matches!(found, Err(Unclear::Unknown { kind: "endpoint", .. })), "{found:?}");
     let rows = vec![store.run(&samples::run()).unwrap().unwrap()];
     let found = find_run(&books(vec![nothing.clone(), told(&rows)]), "zzzzzzzz");
     assert!(matches!(found, Err(Unclear::None { kind: "run" })), "{found:?}");

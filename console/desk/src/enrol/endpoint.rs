@@ -99,14 +99,19 @@ pub(super) fn admit_by_token(
     });
     let enrolment = good.and_then(|token| token.enrolment).ok_or(Stop::Token)?;
     let name = request.name.clone();
-    if desk.store.endpoint_named(name.clone()).map_err(EnrolError::from)?.is_some() {
-        let host = request.host.chars().take(HOST_CHARS_MAX).collect();
-        let held = HeldRow { name, host, address: from.to_string(), at: now };
-        desk.store.here().and_then(|store| Ok(store.hold(&held)?)).map_err(EnrolError::from)?;
-        return Err(Stop::Held.into());
-    }
+    let taken = desk.store.endpoint_named(name.clone()).map_err(EnrolError::from)?.is_some();
     let guest = EndpointGuest { name, labels: enrolment.labels, person: enrolment.person };
-    grant(desk, &guest, &request, (from, Some(desks.to_vec())), now)
+    let granted = if taken {
+        Err(Stop::Held.into())
+    } else {
+        grant(desk, &guest, &request, (from, Some(desks.to_vec())), now)
+    };
+    if matches!(granted, Err(Refusing::Guest(Stop::Held))) {
+        let host = request.host.chars().take(HOST_CHARS_MAX).collect();
+        let held = HeldRow { name: guest.name, host, address: from.to_string(), at: now };
+        desk.store.here().and_then(|store| Ok(store.hold(&held)?)).map_err(EnrolError::from)?;
+    }
+    granted
 }
 
 /// Everything that can fail is made before a place of the token is taken.
@@ -146,6 +151,8 @@ fn grant(
     let store = desk.store.here().map_err(EnrolError::from)?;
     match store.admit_endpoint(&secret, &row, now) {
         Err(store::StoreError::Token) => return Err(Stop::Token.into()),
+        // Somebody of the same name was a moment earlier.
+        Err(store::StoreError::Duplicate { .. }) => return Err(Stop::Held.into()),
         done => done.map_err(|error| EnrolError::Store(error.into()))?,
     }
     let name = guest.name.clone();

@@ -23,6 +23,13 @@ pub enum ImageError {
          first, then prepare it again"
     )]
     Enrolled(String),
+    /// The account of an enrolment that was left lies here.
+    #[error(
+        "`{}` is the account of an enrolment that was left, and no image should hold or lose it: keep \
+         it elsewhere, remove it here, then prepare the image again",
+        .0.display()
+    )]
+    Account(PathBuf),
     /// The line is for one machine.
     #[error(
         "this line is for one machine; for the copies of an image make one for many: salve \
@@ -34,8 +41,8 @@ pub enum ImageError {
     File(#[from] FileError),
 }
 
-/// Removes whatever would make copies alike, and keeps the token for their first start. Gives what was
-/// removed.
+/// Removes whatever would make copies alike, and keeps the token for their first start; never the
+/// account of an enrolment, which may be the only one. Gives what was removed.
 ///
 /// # Errors
 /// [`ImageError`]; with [`ImageError::File`] a part may be gone, and a rerun removes the rest.
@@ -51,9 +58,16 @@ pub fn prepare(layout: &Layout, token: &Token<NamePatterns>) -> Result<Vec<PathB
     state::make_folder(layout.root())?;
     let root = layout.root();
     let list = std::fs::read_dir(root).map_err(failed("list", root))?;
+    let paths = list.map(|entry| Ok(entry.map_err(failed("list", root))?.path()));
+    let paths = paths.collect::<Result<Vec<_>, FileError>>()?;
+    let is_account = |path: &&PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("left-"))
+    };
+    if let Some(account) = paths.iter().find(is_account) {
+        return Err(ImageError::Account(account.clone()));
+    }
     let mut removed = Vec::new();
-    for entry in list {
-        let path = entry.map_err(failed("list", root))?.path();
+    for path in paths {
         let gone = if path.is_dir() && !path.is_symlink() {
             std::fs::remove_dir_all(&path)
         } else {

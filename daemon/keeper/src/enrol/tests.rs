@@ -173,10 +173,15 @@ fn an_image_keeps_nothing_but_a_line_for_many() {
     let mut desk = Desk::new();
     assert!(matches!(prepare(&layout, &desk.token), Err(ImageError::One)));
     desk.token.name = "lt-*".parse().unwrap();
-    // What an enrolment that was cut, and an organisation that was left, leave behind.
+    // What an enrolment that was cut leaves behind goes; the account of one that was left does not.
     crate::state::make(&layout).unwrap();
     crate::state::write(&layout.enrolling(), b"{}").unwrap();
-    crate::state::make_folder(&layout.root().join("left-pc-1")).unwrap();
+    let account = layout.root().join("left-pc-1");
+    crate::state::make_folder(&account).unwrap();
+    let kept = prepare(&layout, &desk.token);
+    assert!(matches!(kept, Err(ImageError::Account(path)) if path == account));
+    assert!(account.exists() && layout.enrolling().exists(), "nothing was removed");
+    std::fs::remove_dir(&account).unwrap();
     prepare(&layout, &desk.token).unwrap();
     let left: Vec<_> = std::fs::read_dir(layout.root()).unwrap().flatten().collect();
     assert_eq!(left.len(), 1, "{left:?}");
