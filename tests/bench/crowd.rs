@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use desk::home::{Home, Online};
 use desk::org::Desk;
 use link::{Connection, Dialler, Identity, Listener, Stream, Trust};
-use protocol::documents::{Card, CatalogueVersions, Head, Hello};
+use protocol::documents::{Card, CatalogueVersions, Head, Hello, Recall, RecallScope};
 use protocol::frames::{Answer, Ask, DeskAnswer, DeskAsk};
 use protocol::{Bytes, Digest, EndpointId, Time, limits};
 use store::NewEndpoint;
@@ -254,9 +254,19 @@ async fn ask_all(home: &str, at: &str, count: usize, rounds: usize) {
     let me = desk.home.agent_identity(&desk.organisation.me).unwrap();
     let connection = link::dial_desk(at, &me, &trust_of(&desk, &policy), None).await.unwrap();
     question(&connection, &DeskAsk::Hello { min: 1, max: limits::DESK_VERSION }).await;
+    // A good recall of an order that nobody has: the desk reads its seal and passes it on.
+    let recall = Recall {
+        order: Digest([7; 32]),
+        agent: desk.organisation.me.clone(),
+        scope: RecallScope::CancelRun,
+        reason: "bench".into(),
+        issued: now(),
+    };
+    let signer = desk.home.agent_signing_key(&desk.organisation.me).unwrap();
+    let recall = Bytes(seal::seal(&recall, &[&signer]).unwrap().write().unwrap());
     let mut took = Vec::new();
     for round in 0..rounds + 50 {
-        let ask = DeskAsk::Recall { endpoint: id(round % count), recall: Bytes(vec![7; 600]) };
+        let ask = DeskAsk::Recall { endpoint: id(round % count), recall: recall.clone() };
         let began = Instant::now();
         let answer = question(&connection, &ask).await;
         assert!(matches!(answer, DeskAnswer::Recalled { .. }), "{answer:?}");
