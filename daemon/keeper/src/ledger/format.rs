@@ -104,6 +104,29 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(four))
 }
 
+/// Where the parts of a frame would lie whose length is known; nothing of them is believed.
+struct Frame<'s> {
+    body: &'s [u8],
+    hash: &'s [u8],
+    closed: bool,
+    end: usize,
+}
+
+impl<'s> Frame<'s> {
+    /// None where it would not fit the segment.
+    fn at(segment: &'s [u8], at: usize, len: u32) -> Option<Self> {
+        let end = at.checked_add(usize::try_from(len).ok()?)?.checked_add(FRAME_BYTES)?;
+        let body = segment.get(at + 8..end - 33)?;
+        let hash = segment.get(end - 33..end - 1)?;
+        Some(Self { body, hash, closed: segment.get(end - 1) == Some(&CLOSING), end })
+    }
+    /// The head behind it, where its hash and its last byte say that it is whole.
+    fn verified(&self, previous: &Digest, len: u32) -> Option<Digest> {
+        let head = hash(previous, len, self.body);
+        (self.closed && self.hash == head.0).then_some(head)
+    }
+}
+
 /// How far a segment was written: behind its last byte that is not zero.
 pub(crate) fn used(segment: &[u8]) -> usize {
     segment.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1)
@@ -124,23 +147,15 @@ pub(crate) fn look(segment: &[u8], used: usize, at: usize, previous: &Digest) ->
         let unreached = written < 8 || lacks_beginning(segment, used, at, (len, check), previous);
         return if unreached { torn } else { Found::Damage };
     }
-    let Ok(body_len) = usize::try_from(len) else { return Found::Damage };
-    let whole = body_len.saturating_add(FRAME_BYTES);
-    let (Some(body), Some(found)) =
-        (rest.get(8..8 + body_len), rest.get(8 + body_len..whole.saturating_sub(1)))
-    else {
-        return Found::Damage;
-    };
-    let head = hash(previous, len, body);
-    let closed = rest.get(whole - 1) == Some(&CLOSING);
-    if closed && found == head.0 {
-        return match decode(body) {
-            Some(entries) => Found::Entries(entries, at + whole, head),
+    let Some(frame) = Frame::at(segment, at, len) else { return Found::Damage };
+    if let Some(head) = frame.verified(previous, len) {
+        return match decode(frame.body) {
+            Some(entries) => Found::Entries(entries, frame.end, head),
             None => Found::Damage,
         };
     }
-    let hole = has_hole(segment, at, at + whole);
-    if written < whole || written == whole && hole { torn } else { Found::Damage }
+    let hole = has_hole(segment, at, frame.end);
+    if used < frame.end || used == frame.end && hole { torn } else { Found::Damage }
 }
 
 /// Whether what should begin at `at` was written without the sector that holds the beginning: all
@@ -171,13 +186,8 @@ fn lacks_beginning(
 
 /// Whether a frame whose body has this length verifies at this place.
 fn verifies(segment: &[u8], used: usize, at: usize, len: u32, previous: &Digest) -> bool {
-    let Ok(body_len) = usize::try_from(len) else { return false };
-    let end = at.saturating_add(body_len).saturating_add(FRAME_BYTES);
-    if end > used || segment.get(end - 1) != Some(&CLOSING) {
-        return false;
-    }
-    let (body, found) = (segment.get(at + 8..end - 33), segment.get(end - 33..end - 1));
-    body.zip(found).is_some_and(|(body, found)| hash(previous, len, body).0 == found)
+    let frame = Frame::at(segment, at, len).filter(|frame| frame.end <= used);
+    frame.is_some_and(|frame| frame.verified(previous, len).is_some())
 }
 
 /// Whether a frame verifies here against the hash that would stand right before it.
