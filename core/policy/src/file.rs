@@ -84,6 +84,15 @@ pub struct Enroller {
     pub labels: BTreeMap<Label, Vec<String>>,
 }
 
+impl Enroller {
+    /// Whether it may give a machine this label.
+    #[must_use]
+    pub fn may_give(&self, label: &Label, value: &Label) -> bool {
+        let values = self.labels.get(label);
+        values.is_some_and(|all| all.iter().any(|v| v == "*" || v == value.as_str()))
+    }
+}
+
 /// CA certificates (DER).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

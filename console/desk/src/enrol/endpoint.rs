@@ -43,9 +43,7 @@ impl EndpointGuest {
         let key = desk.home.online_key(Online::Enroller)?.public_key();
         let allowed = policy.enroller(&key);
         for (label, value) in &self.labels {
-            let values = allowed.and_then(|enroller| enroller.labels.get(label));
-            let fits = |v: &String| v == "*" || v == value.as_str();
-            if !values.is_some_and(|values| values.iter().any(fits)) {
+            if !allowed.is_some_and(|enroller| enroller.may_give(label, value)) {
                 let (label, value) = (label.clone(), value.clone());
                 return Err(EnrolError::LabelNotAllowed { label, value });
             }

@@ -34,6 +34,25 @@ pub(super) fn reach(
     Ok(SocketAddr::new(ip, bound.port()).to_string())
 }
 
+/// The digest of this home's own desk key, which whoever joins pins.
+pub(super) fn own_key(home: &Home) -> Result<Digest, EnrolError> {
+    let identity = home.desk_identity()?;
+    let leaf = identity.certificates.first().map(Vec::as_slice).unwrap_or_default();
+    Ok(link::spki_digest(leaf).ok_or(certs::CertError::NotACertificate)?)
+}
+
+/// A token with a fresh secret, which nobody has kept yet.
+pub(super) fn fresh_token<N: Clone>(
+    home: &Home,
+    name: &N,
+    desk: String,
+    desk_key: Digest,
+) -> Result<Token<N>, EnrolError> {
+    let secret: [u8; 16] = fresh()?;
+    let root = Digest::of(&home.first_root()?);
+    Ok(Token { name: name.clone(), desk, root, desk_key, secret: Bytes(secret.to_vec()) })
+}
+
 /// Makes a token and keeps the digest of its secret.
 pub(super) fn make<N: std::fmt::Display + Clone>(
     home: &Home,
@@ -43,18 +62,9 @@ pub(super) fn make<N: std::fmt::Display + Clone>(
     desk: String,
     now: Time,
 ) -> Result<Token<N>, EnrolError> {
-    let secret: [u8; 16] = fresh()?;
-    let identity = home.desk_identity()?;
-    let leaf = identity.certificates.first().map(Vec::as_slice).unwrap_or_default();
-    let token = Token {
-        name: name.clone(),
-        desk,
-        root: Digest::of(&home.first_root()?),
-        desk_key: link::spki_digest(leaf).ok_or(certs::CertError::NotACertificate)?,
-        secret: Bytes(secret.to_vec()),
-    };
+    let token = fresh_token(home, name, desk, own_key(home)?)?;
     let expires = now.plus(limits::ENROL_TOKEN_SECONDS);
-    books.add_token(Digest::of(&secret), kind, name.to_string(), expires, now)?;
+    books.add_token(Digest::of(&token.secret.0), kind, name.to_string(), expires, now)?;
     Ok(token)
 }
 

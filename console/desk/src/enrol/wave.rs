@@ -6,13 +6,12 @@
 use std::collections::BTreeMap;
 
 use policy::Policy;
-use protocol::documents::Token;
-use protocol::{Bytes, Digest, Label, NamePatterns, Time};
+use protocol::{Digest, Label, NamePatterns, Time};
 use store::Enrolment;
 
 use super::error::EnrolError;
+use super::token;
 use crate::books::{Books, LineFault};
-use crate::chance::fresh;
 use crate::org::Desk;
 
 /// What a token should let in.
@@ -49,11 +48,7 @@ pub struct WaveToken {
 fn check_labels(policy: &Policy, labels: &BTreeMap<Label, Label>) -> Result<(), EnrolError> {
     let enrollers = || policy.file().enrollers.iter().filter_map(|e| policy.enroller(&e.key));
     for (label, value) in labels {
-        let may = enrollers().any(|enroller| {
-            let values = enroller.labels.get(label);
-            values.is_some_and(|all| all.iter().any(|v| v == "*" || v == value.as_str()))
-        });
-        if !may {
+        if !enrollers().any(|enroller| enroller.may_give(label, value)) {
             let (label, value) = (label.clone(), value.clone());
             return Err(EnrolError::LabelNotAllowed { label, value });
         }
@@ -66,9 +61,7 @@ fn place(desk: &Desk, given: Option<&str>) -> Result<(String, Digest), EnrolErro
     match &desk.store {
         Books::Here(_) => {
             let address = given.ok_or(EnrolError::NoDesk)?.to_owned();
-            let identity = desk.home.desk_identity()?;
-            let leaf = identity.certificates.first().map(Vec::as_slice).unwrap_or_default();
-            Ok((address, link::spki_digest(leaf).ok_or(certs::CertError::NotACertificate)?))
+            Ok((address, token::own_key(&desk.home)?))
         }
         Books::There(line) => {
             let address = given.unwrap_or(line.desk()).to_owned();
@@ -94,22 +87,15 @@ impl NewWave {
         }
         check_labels(&crate::catalogue::policy(&desk.home, now)?, &self.labels)?;
         let (address, desk_key) = place(desk, self.desk.as_deref())?;
-        let secret: [u8; 16] = fresh()?;
-        let token = Token {
-            name: self.names.clone(),
-            desk: address.clone(),
-            root: Digest::of(&desk.home.first_root()?),
-            desk_key,
-            secret: Bytes(secret.to_vec()),
-        };
+        let token = token::fresh_token(&desk.home, &self.names, address, desk_key)?;
         let enrolment = Enrolment {
             labels: self.labels.clone(),
             person: self.person.clone(),
             places: self.count,
             taken: 0,
         };
-        let (secret, expires) = (Digest::of(&secret), now.plus(self.seconds));
+        let (secret, expires) = (Digest::of(&token.secret.0), now.plus(self.seconds));
         desk.store.add_enrolment(secret, self.names.clone(), enrolment, expires, now)?;
-        Ok(WaveToken { text: token.to_string(), secret, desk: address, expires })
+        Ok(WaveToken { text: token.to_string(), secret, desk: token.desk, expires })
     }
 }

@@ -139,10 +139,7 @@ fn card(
         Some((enroller, card.into_inner()))
     });
     let (enroller, card) = opened.ok_or(Untrusted::Signer)?;
-    let may = |(label, value): (&Label, &Label)| {
-        let values = enroller.labels.get(label);
-        values.is_some_and(|all| all.iter().any(|v| v == "*" || v == value.as_str()))
-    };
+    let may = |(label, value): (&Label, &Label)| enroller.may_give(label, value);
     let sealing = keys.sealing.public().map_err(|_| Untrusted::Card("its sealing key"))?;
     let wrong = [
         (card.name != *name, "its name"),
