@@ -8,6 +8,7 @@ use protocol::frames::{DeskAnswer, DeskAsk};
 use protocol::{Digest, limits};
 use serde::Serialize;
 
+use crate::cli::typed;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::safe;
@@ -53,7 +54,7 @@ pub fn run(ctx: &Ctx, args: &DeskArgs) -> Result<Exit, Failure> {
     let home = Home::new(&ctx.home);
     match &args.what {
         What::Set { address, key } => {
-            if !is_address(address) {
+            if typed::address(address).is_err() {
                 let sentence = format!("`{address}` is not HOST:PORT");
                 return Err(
                     Failure::usage(sentence).next("as in  salve desk set desk.example:7433")
@@ -81,11 +82,6 @@ pub fn run(ctx: &Ctx, args: &DeskArgs) -> Result<Exit, Failure> {
         }
     }
     Ok(Exit::Fine)
-}
-
-fn is_address(text: &str) -> bool {
-    let port = |port: &str| port.parse::<u16>().is_ok_and(|port| port != 0);
-    text.rsplit_once(':').is_some_and(|(host, end)| !host.is_empty() && port(end))
 }
 
 fn ask(home: &Home, desk: &SharedDesk) -> Result<Seen, Failure> {
@@ -120,16 +116,6 @@ fn words(seen: &Seen) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_is_a_host_and_a_port() {
-        for good in ["desk.example:7433", "192.0.2.7:1", "[2001:db8::1]:7433"] {
-            assert!(is_address(good), "{good}");
-        }
-        for bad in ["", "desk", ":7433", "desk:", "desk:0", "desk:99999", "desk:x"] {
-            assert!(!is_address(bad), "{bad}");
-        }
-    }
 
     #[test]
     fn a_desk_is_shown_with_its_catalogue() {

@@ -10,6 +10,7 @@ use store::EndpointRow;
 
 use crate::cli::enroll::{EnrollArgs, ReplaceArgs, enroll, held, replace, tokens};
 use crate::cli::signers::Signers;
+use crate::cli::typed;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::{ago, endpoints as view, safe};
@@ -235,10 +236,7 @@ fn set(ctx: &Ctx, name: &str, at: Option<&str>, owner: Option<&str>) -> Result<E
     let desk = ctx.desk()?;
     let row = find_endpoint(&desk.store, name)?;
     if let Some(at) = at {
-        let port = at.rsplit_once(':').and_then(|(host, port)| {
-            port.parse::<u16>().ok().filter(|port| *port != 0 && !host.is_empty())
-        });
-        if port.is_none() {
+        if typed::address(at).is_err() {
             return Err(Failure::usage(format!("`{at}` is not HOST:PORT")));
         }
         desk.store.set_address(row.id, at.to_owned())?;

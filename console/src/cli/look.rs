@@ -8,8 +8,8 @@ use desk::session::Session;
 use protocol::documents::{ConsentStatement, Identified, RecordPredicate};
 use protocol::{Digest, Mode, Outcome, Params, Refusal, TicketId};
 
-use crate::cli::enroll::seconds;
 use crate::cli::run::tell_ticket;
+use crate::cli::typed::seconds;
 use crate::cli::watch::{Watch, Watched};
 use crate::cli::work::Work;
 use crate::ctx::Ctx;

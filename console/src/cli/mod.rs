@@ -25,6 +25,7 @@ pub mod signers;
 pub mod start;
 pub mod status;
 pub mod tickets;
+pub mod typed;
 pub mod verify;
 pub mod wait;
 pub mod watch;

@@ -11,7 +11,7 @@ use protocol::limits;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::enroll::address;
+use crate::cli::typed::address;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::safe;
