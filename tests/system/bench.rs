@@ -14,6 +14,17 @@ const HOLD: &str = "/run/salve-hold";
 /// The unit.
 pub(crate) const UNIT: &str = "salve-count.service";
 
+/// Looks at nothing and is content with it.
+pub(crate) const NOTHING: &str = r#"
+const ABOUT = #{
+    id: "lab.nothing", version: 1, title: "Nothing", does: "looks at nothing",
+    risk: "low", consent: "none", platforms: ["linux"], permissions: #{}, words: ["nothing"],
+};
+fn detect(p) { healthy("nothing is wrong") }
+fn remediate(p, found) { report::note("nothing was done"); }
+fn verify(p, found) { healthy("nothing is wrong") }
+"#;
+
 /// Restarts a unit that counts its starts; says, prints, attaches and makes a secret on the way.
 pub(crate) const COUNTER: &str = r#"
 const ABOUT = #{

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use support::{Done, Endpoint, Going, Lab};
 
 use crate::bad_input::refused;
+use crate::bench;
 
 /// Every file beneath a folder, as in `keys/root/a.kaya.pem`.
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -64,16 +65,6 @@ fn an_interrupted_init_is_completed_by_the_same_command() {
     assert!(cuts >= 4, "only {cuts} of them were interrupted");
 }
 
-const EMPTY: &str = r#"
-const ABOUT = #{
-    id: "lab.nothing", version: 1, title: "Nothing", does: "looks at nothing",
-    risk: "low", consent: "none", platforms: ["linux"], permissions: #{}, words: ["nothing"],
-};
-fn detect(p) { healthy("nothing is wrong") }
-fn remediate(p, found) { report::note("nothing was done"); }
-fn verify(p, found) { healthy("nothing is wrong") }
-"#;
-
 #[test]
 fn an_interrupted_publication_is_completed_by_the_same_command() {
     let lab = Lab::solo();
@@ -82,7 +73,7 @@ fn an_interrupted_publication_is_completed_by_the_same_command() {
     let repository = lab.home().join("org/repository");
     let mut cuts = 0;
     for version in 1..=8 {
-        fs::write(&file, EMPTY.replace("version: 1", &format!("version: {version}")))
+        fs::write(&file, bench::NOTHING.replace("version: 1", &format!("version: {version}")))
             .expect("written");
         lab.salve(&["scripts", "sign", file.to_str().expect("UTF-8")]).expect(0);
         let before = files(&repository).len();

@@ -8,6 +8,8 @@ use std::fs;
 
 use support::{Endpoint, Entries, Lab, Process, sh, wait_for};
 
+use crate::bench;
+
 /// Holds that nothing was started by what was tried, and that the daemon took no harm.
 fn unmoved(endpoint: &mut Endpoint, before: Entries, tried: &str) {
     assert!(endpoint.alive(), "{tried}: the keeper is gone");
@@ -103,7 +105,7 @@ fn an_altered_or_older_catalogue_is_refused_whole() {
     let repository = lab.home().join("org/repository");
     let old = lab.folder().join("old");
     sh(&format!("cp -a {} {}", repository.display(), old.display())).expect(0);
-    lab.publish(NOTHING);
+    lab.publish(bench::NOTHING);
     lab.salve(&["--json", "check", "lab.nothing", "--on", "pc"]).expect(0);
 
     let catalogue = |pc: &Endpoint| {
@@ -121,16 +123,6 @@ fn an_altered_or_older_catalogue_is_refused_whole() {
     }
     lab.salve(&["--json", "check", "lab.nothing", "--on", "pc"]).expect(0);
 }
-
-const NOTHING: &str = r#"
-const ABOUT = #{
-    id: "lab.nothing", version: 1, title: "Nothing", does: "looks at nothing",
-    risk: "low", consent: "none", platforms: ["linux"], permissions: #{}, words: ["nothing"],
-};
-fn detect(p) { healthy("nothing is wrong") }
-fn remediate(p, found) { report::note("nothing was done"); }
-fn verify(p, found) { healthy("nothing is wrong") }
-"#;
 
 #[test]
 fn a_vetted_script_that_lies_about_itself_gets_no_further_than_its_about() {

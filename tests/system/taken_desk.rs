@@ -18,16 +18,6 @@ use support::{Done, Endpoint, Going, Lab, free_port, programs, sh, wait_for};
 
 use crate::bench;
 
-const NOTHING: &str = r#"
-const ABOUT = #{
-    id: "lab.nothing", version: 1, title: "Nothing", does: "looks at nothing",
-    risk: "low", consent: "none", platforms: ["linux"], permissions: #{}, words: ["nothing"],
-};
-fn detect(p) { healthy("nothing is wrong") }
-fn remediate(p, found) { report::note("nothing was done"); }
-fn verify(p, found) { healthy("nothing is wrong") }
-"#;
-
 /// An organisation whose desk's host is somebody else's now.
 struct Taken {
     lab: Lab,
@@ -51,7 +41,7 @@ impl Taken {
         pc.stop();
         other.stop();
         bench::copy(&lab.home().join("org/repository"), &lab.folder().join("old"));
-        lab.publish(NOTHING);
+        lab.publish(bench::NOTHING);
         let home = lab.folder().join("taken");
         bench::copy(&lab.home(), &home);
         // On the host of a desk there are no other keys than its own.
