@@ -1,15 +1,14 @@
 //! Makes the copy: the store as SQLite copies it, catalogue and keys while nobody changes them.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, BufWriter, Read as _, Seek as _, Write as _};
+use std::io::{self, BufWriter, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use protocol::{Digest, Time};
-use sha2::Digest as _;
 
 use super::manifest::{STORE, is_backup};
-use super::{BackupError, Manifest, Part, failed};
+use super::{BackupError, Manifest, Part, copy_hashed, failed};
 use crate::catalogue;
 use crate::home::{self, FileError, Home, Online};
 use crate::org::Desk;
@@ -101,19 +100,8 @@ fn free(file: &Path) -> Result<(), BackupError> {
 }
 
 fn digest_of(from: &mut File) -> io::Result<Part> {
-    let (mut hash, mut bytes) = (sha2::Sha256::new(), 0u64);
-    let mut from = BufReader::new(from);
-    loop {
-        let piece = from.fill_buf()?;
-        if piece.is_empty() {
-            break;
-        }
-        hash.update(piece);
-        let length = piece.len();
-        bytes = bytes.saturating_add(length as u64);
-        from.consume(length);
-    }
-    Ok(Part { path: STORE.to_owned(), bytes, sha256: Digest(hash.finalize().into()) })
+    let (bytes, sha256) = copy_hashed(from, &mut io::sink())?;
+    Ok(Part { path: STORE.to_owned(), bytes, sha256 })
 }
 
 /// All files but the store: public papers, and the keys that the desk uses without a person.

@@ -7,7 +7,7 @@ mod restore;
 #[cfg(test)]
 mod tests;
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::books::BookError;
@@ -16,9 +16,10 @@ use crate::home::{FileError, Home, read};
 
 pub use make::backup;
 pub use manifest::{Manifest, Part, Unreadable, read_manifest};
-use protocol::Time;
+use protocol::{Digest, Time};
 pub use restore::{restore, verify};
 use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
 
 /// What a home that was put back says of itself, for as long as it lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,22 @@ impl Restored {
     #[must_use]
     pub fn of(home: &Home) -> Option<Self> {
         protocol::json::read(&read(&home.restored_file()).ok()?).ok()
+    }
+}
+
+/// Copies to the end; how many bytes that were, and their digest.
+fn copy_hashed(from: &mut impl Read, to: &mut impl Write) -> io::Result<(u64, Digest)> {
+    let mut buffer = vec![0u8; 64 * 1024];
+    let (mut hash, mut bytes) = (sha2::Sha256::new(), 0u64);
+    loop {
+        let read = from.read(&mut buffer)?;
+        let piece = buffer.get(..read).unwrap_or_default();
+        if piece.is_empty() {
+            return Ok((bytes, Digest(hash.finalize().into())));
+        }
+        hash.update(piece);
+        to.write_all(piece)?;
+        bytes = bytes.saturating_add(read as u64);
     }
 }
 

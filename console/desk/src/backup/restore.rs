@@ -6,13 +6,14 @@ use std::io::{self, BufReader, Read, Seek as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use protocol::{Digest, Time, json};
-use sha2::Digest as _;
+use protocol::{Time, json};
 use store::Store;
 
 use super::make::not_a_desk;
 use super::manifest::STORE;
-use super::{BackupError, Manifest, Part, Restored, Unreadable, failed, read_manifest};
+use super::{
+    BackupError, Manifest, Part, Restored, Unreadable, copy_hashed, failed, read_manifest,
+};
 use crate::catalogue;
 use crate::home::{self, Home, Organisation};
 
@@ -38,26 +39,13 @@ fn walk<W: Write>(
     mut place: impl FnMut(&Part) -> io::Result<W>,
 ) -> Result<Manifest, Unreadable> {
     let manifest = read_manifest(from)?;
-    let mut buffer = vec![0u8; 64 * 1024];
     for part in &manifest.files {
         let mut to = place(part)?;
-        let mut hash = sha2::Sha256::new();
-        let mut bytes = from.take(part.bytes);
-        let mut count = 0u64;
-        loop {
-            let read = bytes.read(&mut buffer)?;
-            let piece = buffer.get(..read).unwrap_or_default();
-            if piece.is_empty() {
-                break;
-            }
-            hash.update(piece);
-            to.write_all(piece)?;
-            count = count.saturating_add(read as u64);
-        }
+        let (count, sha256) = copy_hashed(&mut from.take(part.bytes), &mut to)?;
         if count < part.bytes {
             return Err(Unreadable::CutOff);
         }
-        if Digest(hash.finalize().into()) != part.sha256 {
+        if sha256 != part.sha256 {
             return Err(Unreadable::Damaged(format!("`{}`", part.path)));
         }
         to.flush()?;
