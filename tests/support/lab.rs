@@ -111,6 +111,18 @@ impl Lab {
         Going::start(&mut self.command(args))
     }
 
+    /// Waits until the console knows of a run; it writes one down when the endpoint has taken it, and
+    /// an endpoint keeps processes ready for a look before there is any.
+    ///
+    /// # Panics
+    /// Where there is none within 20 s.
+    pub fn run_known(&self) {
+        crate::wait_for("a run at the console", 20, || {
+            let shown = self.salve(&["--json", "runs", "show", "last"]);
+            (!shown.out.trim().is_empty()).then_some(())
+        });
+    }
+
     /// Starts the console on a terminal of its own, where it may ask.
     pub fn on_terminal(&self, args: &[&str]) -> Going {
         let console = self.command(args);

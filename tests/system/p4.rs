@@ -147,6 +147,7 @@ fn a_run_that_is_cancelled_ends_within_its_grace() {
     let going =
         lab.start(&["--json", "check", "lab.watch", "--on", "pc", "--arg", "unit=lab.service"]);
     let tree = Tree::of(&pc);
+    lab.run_known();
     let begun = Instant::now();
     let cancelled = lab.salve(&["--json", "cancel", "last"]);
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());

@@ -110,6 +110,7 @@ fn four_processes_hold_four_sets_of_rights() {
     let own = run.strip_prefix(&format!("{home}/")).expect("beneath the keeper's own");
     assert!(own.starts_with("salve-") && !own.contains('/'), "{own}");
 
+    lab.run_known();
     lab.salve(&["--json", "cancel", "last"]).expect(1);
     going.end().expect(1);
     assert!(pc.alive());
