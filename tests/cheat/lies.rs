@@ -167,6 +167,18 @@ impl Told {
             ("rows-record-again", BookAsk::Paper { which: Paper::Record, .. }) => {
                 seen.paper.get_or_insert(answer).clone()
             }
+            ("rows-card", BookAsk::Paper { which: Paper::Card, .. }) => {
+                let card: Option<Bytes> = decode(&answer.0).expect("a paper");
+                let made = card.map(|card| self.card(&card.0).write().expect("written"));
+                Bytes(minicbor::to_vec(made.map(Bytes)).expect("CBOR"))
+            }
+            ("rows-card", BookAsk::Paper { which: Paper::Record, .. }) => {
+                let record: Option<Bytes> = decode(&answer.0).expect("a paper");
+                let Some(DeskAnswer::Met { card, .. }) = &seen.met else { return answer };
+                let made = self.card(&card.0);
+                let vouched = record.map(|record| self.vouched(&record, &made));
+                Bytes(minicbor::to_vec(vouched).expect("CBOR"))
+            }
             ("rows-verified", BookAsk::Paper { which: Paper::Record, .. }) => {
                 let record: Option<Bytes> = decode(&answer.0).expect("a paper");
                 let forged = record.map(|record| self.record(&record, true));

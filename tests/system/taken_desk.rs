@@ -208,11 +208,23 @@ const TO_A_CONSOLE: &[Told] = &[
     ("rows-unended", "", "runs list", 6, "answered with something else"),
     ("rows-count", "", "runs list", 6, "answered with something else"),
     ("honest", "", COUNT, 0, "the desk says: note and record added"),
-    // What it can do still: its host holds the enroller's key (decision 0022).
-    ("card-made", "", CHECK, 0, "as the desk would have it"),
+    // Its host holds the enroller's key, and whoever met the machine knows its keys (decision 0023).
+    ("card-made", "", CHECK, 3, "whoever answers to pc is a stranger. Nothing was sent."),
+    (
+        "rows-card",
+        CHECK,
+        "runs show last",
+        3,
+        "NOT VERIFIED: card: the card names other keys for pc",
+    ),
+    ("rows-card", CHECK, "verify last", 3, "NOT VERIFIED: card: the card names other keys for pc"),
     ("escrow-again", COUNT, COUNT, 3, "secret: the sealed bytes are not those that the record"),
+    // What it can do still: a machine that nobody here met before is whom the desk says it is.
+    ("card-made", FORGET, CHECK, 0, "as the desk would have it"),
 ];
 
+/// The console has met no machine yet.
+const FORGET: &str = "forget";
 const AGAIN: &str = "runs show last;check lab.nothing --on pc";
 
 #[test]
@@ -238,10 +250,16 @@ fn a_taken_desk_makes_a_console_believe_nothing() {
     colleague.salve(&CHECK.split(' ').collect::<Vec<_>>()).expect(0);
     double.kill();
     let run = |line: &str| colleague.salve(&line.split(' ').collect::<Vec<_>>());
+    let met = colleague.home().join("agents/m.ruiz/machines");
     let mut wrong = Vec::new();
     for (lie, before, command, code, words) in TO_A_CONSOLE {
         let double = stand(lie);
-        before.split(';').filter(|line| !line.is_empty()).for_each(|line| drop(run(line)));
+        match *before {
+            FORGET => std::fs::remove_file(&met).expect("machines that were met"),
+            before => {
+                before.split(';').filter(|line| !line.is_empty()).for_each(|line| drop(run(line)))
+            }
+        }
         let done = run(command);
         let all = format!("{}{}", done.out, done.err);
         let inert = all.chars().all(|c| c == '\n' || !c.is_control());

@@ -121,7 +121,8 @@ pub async fn leave(ctx: &Ctx, work: &Work, wish: &Wish, named: &Named) -> Result
     let seconds = named.wait.unwrap_or(OFFERED);
     let (order, seed) = waiting_order(&work.agent, wish, seconds, ctx.now())
         .map_err(|e| Failure::broken("could not seal the order").because(e))?;
-    let left = Session::wait_at_desk(line, to, &order, &seed).await;
+    let waiting = (&order, &*seed);
+    let left = Session::wait_at_desk(line, &work.agent, to, waiting, ctx.now()).await;
     let (run, until) = left.map_err(|error| of_session(error, to, ctx))?;
     let endpoint = to.name.to_string();
     let script = wish.script.manifest.name.to_string();

@@ -2,12 +2,15 @@
 //! and every failure with its next step. Never prints a result.
 
 use desk::books::{BookError, Sorry};
+use desk::home::Stranger;
 use desk::inventory::{find_endpoint, find_ticket};
 use desk::org::Desk;
 use desk::runs::{EndpointRow, RunError, RunRow, ScriptEntry, TicketRow};
-use desk::session::{Agent, DialError, LinkError, NoAgent, Objection, Session, SessionError};
+use desk::session::{
+    Agent, BadPeer, DialError, LinkError, NoAgent, Objection, Session, SessionError,
+};
 use protocol::frames::Stop;
-use protocol::{RunId, ScriptName, TicketId, Time};
+use protocol::{EndpointName, RunId, ScriptName, TicketId, Time};
 
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
@@ -185,6 +188,25 @@ fn gone(to: &EndpointRow, seen: Option<Time>, in_order: Option<bool>, ctx: &Ctx)
         .next("on that machine:  salved doctor")
 }
 
+/// A card that contradicts what this console has met.
+fn stranger_at(name: &EndpointName, stranger: &Stranger) -> Failure {
+    let next = match stranger {
+        Stranger::Keys { .. } => {
+            "do not go on; tell an administrator: an enroller's key is in other hands, and the \
+             machine's papers of both kinds prove it (certs/README.md, `enroller`)"
+                .to_owned()
+        }
+        Stranger::Machine { .. } => {
+            format!(
+                "if the machine was set up anew, an administrator:  salve endpoints replace {name}"
+            )
+        }
+    };
+    Failure::not_verified(format!("whoever answers to {name} is a stranger. Nothing was sent."))
+        .because(stranger.clone())
+        .next(next)
+}
+
 /// A session that did not come about, or ended before anything was ordered.
 pub fn of_session(error: SessionError, to: &EndpointRow, ctx: &Ctx) -> Failure {
     let name = &to.name;
@@ -215,6 +237,8 @@ pub fn of_session(error: SessionError, to: &EndpointRow, ctx: &Ctx) -> Failure {
         SessionError::Desk(no) => BookError::from(no).into(),
         SessionError::Line(error) => line(error, to, ctx),
         SessionError::Stopped(stop) => stopped(stop, to),
+        SessionError::Machines(error) => error.into(),
+        SessionError::Peer(BadPeer::Stranger(stranger)) => stranger_at(name, &stranger),
         SessionError::Peer(peer) => {
             Failure::not_verified(format!("whoever answered is not {name}. Nothing was sent."))
                 .because(peer)

@@ -4,6 +4,7 @@
 
 mod files;
 mod keys;
+mod machines;
 mod organisation;
 mod shared;
 
@@ -16,6 +17,7 @@ pub(crate) use files::remove_folder;
 pub use files::{FileError, create_folder, read, read_text, remove, write_public, write_secret};
 pub use keys::HomeError;
 pub(crate) use keys::is_there;
+pub use machines::{Machines, Met, Stranger, Unmet, recognise};
 pub use organisation::Organisation;
 pub use shared::SharedDesk;
 

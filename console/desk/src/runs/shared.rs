@@ -85,13 +85,17 @@ pub(super) async fn resume(
     now: fn() -> Time,
     news: &mut dyn FnMut(News<'_>),
 ) -> Result<RunResult, RunError> {
+    let met = agent.machines.under(&endpoint.id, &endpoint.name);
+    let met = met.map_err(|error| RunError::NotSent(SessionError::Machines(error)))?;
     let seat = Session::follow_at_desk(line, endpoint, run, &mut |e| news(News::Event(e))).await;
     let returned = seat.map_err(|source| match source {
         SessionError::NoDesk(_) => RunError::NotSent(source),
         source => RunError::Unknown { run, ended_by: now(), source },
     })?;
     let papers = verify::papers_of(&desk.store, &run)?.unwrap_or_default();
-    take(agent, (run, order), papers, returned, verify::verify_run)
+    take(agent, (run, order), papers, returned, |run, papers, anchors| {
+        verify::verify_run(run, papers, &anchors.clone().knowing(met.clone()))
+    })
 }
 
 /// Judges what came back, by our own policy.

@@ -7,7 +7,7 @@ use trust::SigningKey;
 use trust::catalogue::{Catalogue, Files, RepositoryError};
 
 use crate::catalogue::{self, CatalogueTrouble};
-use crate::home::HomeError;
+use crate::home::{HomeError, Machines};
 use crate::org::{Desk, InitError, renew_certificates};
 
 /// What an agent's console needs to work.
@@ -27,6 +27,8 @@ pub struct Agent {
     pub files: Files,
     /// The policy in it.
     pub policy: Policy,
+    /// The machines that this console has met.
+    pub machines: Machines,
 }
 
 /// Why an agent cannot work from this home.
@@ -96,6 +98,7 @@ impl Agent {
             files,
             catalogue,
             policy,
+            machines: desk.home.machines(&name),
             name,
         })
     }

@@ -7,6 +7,7 @@ use protocol::{EndpointName, EnvelopeError, Time};
 use trust::seal::{BadSeal, SealError};
 
 use crate::books::{LineFault, Sorry};
+use crate::home::{FileError, Stranger, Unmet};
 
 /// Why whoever answered is not the endpoint that was wanted.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,9 @@ pub enum BadPeer {
         /// Whose.
         name: EndpointName,
     },
+    /// The card is not that of the machine that this console met before.
+    #[error(transparent)]
+    Stranger(#[from] Stranger),
     /// The card names another TLS key than the connection has.
     #[error("its card names another key than it spoke with")]
     Key,
@@ -96,6 +100,9 @@ pub enum SessionError {
     /// It ended the talk with a reason.
     #[error("it stopped: {0}")]
     Stopped(Stop),
+    /// What this console knows of machines cannot be read, or not be written down.
+    #[error(transparent)]
+    Machines(FileError),
     /// Whoever answered is not the endpoint.
     #[error("whoever answered is not the endpoint that was wanted")]
     Peer(#[from] BadPeer),
@@ -124,6 +131,15 @@ pub enum SessionError {
     /// A document of ours could not be written.
     #[error("could not write what was to be sent")]
     Write(#[from] BadJson),
+}
+
+impl From<Unmet> for SessionError {
+    fn from(unmet: Unmet) -> Self {
+        match unmet {
+            Unmet::Stranger(stranger) => Self::Peer(stranger.into()),
+            Unmet::File(error) => Self::Machines(error),
+        }
+    }
 }
 
 impl SessionError {

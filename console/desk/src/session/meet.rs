@@ -48,6 +48,32 @@ fn known_serial(to: &EndpointRow) -> Option<u64> {
     seal::peek::<Card>(&envelope).ok().map(|card| card.serial)
 }
 
+/// The card of this machine and no other.
+fn own_card(
+    policy: &Policy,
+    floor: Time,
+    to: &EndpointRow,
+    card: &[u8],
+    now: Time,
+) -> Result<Verified<Card>, BadPeer> {
+    let envelope = Envelope::read(card).map_err(|e| BadPeer::Unreadable("card", e))?;
+    let card = open_card(&envelope, policy, now.max(floor))?;
+    if card.endpoint != to.id || card.name != to.name {
+        return Err(BadPeer::Another { name: card.name.clone() });
+    }
+    Ok(card)
+}
+
+/// The card that the address book has of a machine that is away.
+pub(super) fn known_card(
+    policy: &Policy,
+    floor: Time,
+    to: &EndpointRow,
+    now: Time,
+) -> Result<Verified<Card>, BadPeer> {
+    own_card(policy, floor, to, &to.card, now)
+}
+
 type Met = ((Verified<Card>, Vec<u8>), Verified<Hello>);
 
 /// Card and hello of whoever answered, judged by this policy; `floor` is a time that has passed. Who
@@ -60,11 +86,7 @@ pub(crate) fn meet(
     hello: &[u8],
     now: Time,
 ) -> Result<Met, BadPeer> {
-    let envelope = Envelope::read(card_bytes).map_err(|e| BadPeer::Unreadable("card", e))?;
-    let card = open_card(&envelope, policy, now.max(floor))?;
-    if card.endpoint != to.id || card.name != to.name {
-        return Err(BadPeer::Another { name: card.name.clone() });
-    }
+    let card = own_card(policy, floor, to, card_bytes, now)?;
     if let Some(known) = known_serial(to)
         && card.serial < known
     {

@@ -114,6 +114,7 @@ impl Session {
         if key != Some(card.tls_key) {
             return Err(BadPeer::Key.into());
         }
+        agent.machines.meet(&card, |serial| policy.is_denied_card(serial), now)?;
         let challenge =
             Challenge { stream, challenge: hello.challenge, number: 0, made: Instant::now() };
         let theirs = hello.catalogue;
@@ -135,6 +136,7 @@ impl Session {
         let (seat, met) = shared::Seat::take(line.connection()?, to).await?;
         let (policy, floor) = (&agent.policy, agent.catalogue.floor());
         let (card, hello) = meet::meet(policy, floor, to, &met.card, &met.hello, now)?;
+        agent.machines.meet(&card.0, |serial| policy.is_denied_card(serial), now)?;
         seat.keep(&hello, met.number).await;
         let (card, card_envelope) = card;
         let way = Way::Desk(seat, Box::new(to.clone()));
@@ -161,10 +163,14 @@ impl Session {
     /// [`SessionError`]; the desk's no says what is wrong with it.
     pub async fn wait_at_desk(
         line: &Line,
+        agent: &Agent,
         to: &EndpointRow,
-        order: &Envelope,
-        seed: &[u8; 32],
+        (order, seed): (&Envelope, &[u8; 32]),
+        now: Time,
     ) -> Result<(RunId, Time), SessionError> {
+        // Nobody answers whose hello could be checked: the id that the order names is the desk's word.
+        let card = meet::known_card(&agent.policy, agent.catalogue.floor(), to, now)?;
+        agent.machines.hold(&card, |serial| agent.policy.is_denied_card(serial))?;
         shared::Seat::at(line.connection()?, to).wait(order, seed).await
     }
 

@@ -72,6 +72,16 @@ async fn a_good_card_of_another_machine_or_time_is_refused() {
 }
 
 #[tokio::test]
+async fn a_second_key_under_one_id_is_refused_whoever_signed_its_card() {
+    let (house, machine) = house(Quirk::None);
+    let mut before = machine.card.clone();
+    before.record_key = protocol::PublicKey([5; 32]);
+    house.agent.machines.meet(&before, |_| false, now()).unwrap();
+    let error = meet(&house, machine).await.unwrap_err();
+    assert!(matches!(error, SessionError::Peer(BadPeer::Stranger(_))), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_machine_that_is_behind_gets_what_it_lacks() {
     let (house, mut machine) = house(Quirk::None);
     machine.versions = CatalogueVersions::default();

@@ -12,6 +12,8 @@ use protocol::{AgentName, Digest, PublicKey, ScriptName, Time};
 use serde::{Deserialize, Serialize};
 use trust::catalogue::{Catalogue, Files, ScriptEntry};
 
+use crate::home::Met;
+
 /// An agent's key as the verifier knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownAgent {
@@ -60,6 +62,8 @@ pub struct Anchors {
     pub scripts: Option<Scripts>,
     /// The catalogue's files, older generations among them; empty where only keys are known.
     pub past: Files,
+    /// Machines as this console met them; empty where it knows none of them.
+    pub machines: Vec<Met>,
 }
 
 /// By whose lists a record is judged.
@@ -162,6 +166,7 @@ impl Anchors {
             versions: Some(versions),
             scripts: Some(scripts),
             past: Files::new(),
+            machines: Vec::new(),
         }
     }
 
@@ -169,6 +174,12 @@ impl Anchors {
     #[must_use]
     pub fn with_past(self, past: Files) -> Self {
         Self { past, ..self }
+    }
+
+    /// With machines as this console met them, so that no card made later speaks for them.
+    #[must_use]
+    pub fn knowing(self, machines: Vec<Met>) -> Self {
+        Self { machines, ..self }
     }
 
     /// Whom to believe of a record that was decided by the generation `used`.
@@ -246,6 +257,7 @@ impl Anchors {
             versions: file.catalogue,
             scripts: None,
             past: Files::new(),
+            machines: Vec::new(),
         })
     }
 }

@@ -7,6 +7,8 @@ use protocol::error_chain::ErrorChain;
 use protocol::{Digest, Envelope, PublicKey, RunId};
 use trust::{Verified, chain, seal};
 
+use crate::home::recognise;
+
 use super::{About, Anchors, Judged, KnownAgent, Line, Papers, Report, Standing, names_secret};
 
 fn good(about: About, words: impl Into<String>) -> Line {
@@ -126,6 +128,9 @@ fn card(papers: &Papers, view: &View<'_>) -> Result<(Verified<Card>, Line), Line
     if card.endpoint != here.endpoint.id || card.name != here.endpoint.name {
         return Err(bad(About::Card, "it names another endpoint than the record"));
     }
+    let today = &view.today.denied_cards;
+    recognise(&view.today.machines, &card, |serial| today.contains(&serial))
+        .map_err(|stranger| bad(About::Card, stranger.to_string()))?;
     let words = format!(
         "{} ({}), serial {}, until {}",
         card.name,

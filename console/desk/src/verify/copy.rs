@@ -18,7 +18,9 @@ use crate::home::Home;
 pub fn own_anchors(home: &Home, now: Time) -> Result<Anchors, CatalogueTrouble> {
     let open = catalogue::open(home, now)?;
     let policy = PolicyFile::read(open.policy_text()).map_err(CatalogueTrouble::Policy)?;
-    Ok(Anchors::of_policy(&policy, &open).with_past(catalogue::files(home)?))
+    let me = crate::home::Organisation::read(home)?.me;
+    let anchors = Anchors::of_policy(&policy, &open).with_past(catalogue::files(home)?);
+    Ok(anchors.knowing(home.machines(&me).all()?))
 }
 
 /// A verdict on a copy, and where it parts from what is filed here.

@@ -77,6 +77,7 @@ impl Fixture {
                 Digest([0x3f; 32]),
             )])),
             past: trust::catalogue::Files::new(),
+            machines: Vec::new(),
         }
     }
 
