@@ -13,6 +13,7 @@ pub mod inventory;
 pub mod notes;
 pub mod org;
 pub mod outbox;
+pub mod rules;
 pub mod runs;
 pub mod serve;
 pub mod session;

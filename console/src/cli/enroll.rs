@@ -14,7 +14,7 @@ use serde::Serialize;
 use store::{EndpointRow, EndpointState, TokenRow};
 
 use crate::cli::signers::Signers;
-use crate::cli::typed::{address, seconds};
+use crate::cli::typed::{address, label, seconds};
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::{Table, ago, safe};
@@ -70,12 +70,6 @@ pub struct EnrollArgs {
     /// Whose machine it is, as in jo.meyer
     #[arg(long, value_name = "PERSON")]
     pub owner: Option<String>,
-}
-
-fn label(text: &str) -> Result<(Label, Label), String> {
-    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, as in group=office")?;
-    let read = |part: &str| part.parse::<Label>().map_err(|e| e.to_string());
-    Ok((read(key)?, read(value)?))
 }
 
 /// `salve endpoints replace`

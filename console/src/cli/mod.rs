@@ -16,6 +16,7 @@ pub mod join;
 pub mod look;
 pub mod orders;
 pub mod plan;
+pub mod policy;
 pub mod run;
 pub mod runs;
 pub mod scripts;
@@ -85,6 +86,8 @@ pub enum Command {
     Endpoints(endpoints::EndpointsArgs),
     /// Scripts: vet, publish, find
     Scripts(scripts::ScriptsArgs),
+    /// Who may run what: show, change, explain and try the signed policy
+    Policy(policy::PolicyArgs),
     /// Orders that wait for their machines: list, take one back
     Orders(orders::OrdersArgs),
     /// Runs: list, show, follow, export
@@ -116,6 +119,7 @@ pub async fn run(ctx: &Ctx, command: Option<Command>) -> Result<Exit, Failure> {
         Some(Command::Cancel(args)) => cancel::run(ctx, args).await,
         Some(Command::Verify(args)) => verify::run(ctx, args),
         Some(Command::Status(args)) => status::run(ctx, args),
+        Some(Command::Policy(args)) => policy::run(ctx, args),
         Some(Command::Orders(args)) => orders::run(ctx, args).await,
         Some(Command::Runs(args)) => runs::run(ctx, args).await,
         Some(Command::Tickets(args)) => tickets::run(ctx, args),

@@ -1,5 +1,7 @@
 //! Values that people type in options of several commands.
 
+use protocol::Label;
+
 /// `30m`, `8h`, `7d` as seconds.
 ///
 /// # Errors
@@ -26,6 +28,16 @@ pub fn address(text: &str) -> Result<String, String> {
     let port = |port: &str| port.parse::<u16>().is_ok_and(|port| port != 0);
     let is = text.rsplit_once(':').is_some_and(|(host, end)| !host.is_empty() && port(end));
     if is { Ok(text.to_owned()) } else { Err("expected HOST:PORT".to_owned()) }
+}
+
+/// `KEY=VALUE`: a label.
+///
+/// # Errors
+/// Says what it is instead.
+pub fn label(text: &str) -> Result<(Label, Label), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, as in group=office")?;
+    let read = |part: &str| part.parse::<Label>().map_err(|e| e.to_string());
+    Ok((read(key)?, read(value)?))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ pub mod endpoints;
 mod outcome;
 #[cfg(test)]
 mod pages;
+pub mod policy;
 pub mod runs;
 pub mod script;
 pub mod status;

@@ -64,9 +64,8 @@ pub struct Forecast {
 /// Decides. The first rule that fits the agent, risk, mode, script and endpoint is the only one
 /// that counts; where none fits the answer is no.
 pub fn decide(facts: &Facts, policy: &Policy) -> Decision {
-    let groups = policy.groups_of(&facts.labels);
-    let roles = policy.person(&facts.agent).map_or(&[][..], |person| &person.roles);
-    let rule = policy.rules().iter().find(|rule| fits(rule, facts, roles, &groups));
+    let asked = Asked::new(facts, policy);
+    let rule = policy.rules().iter().find(|rule| asked.misfit(rule).is_none());
     let Some(rule) = rule else {
         let because = format!(
             "no rule lets {} run {} of {} risk in mode {} here",
@@ -97,13 +96,60 @@ pub fn forecast(facts: &Facts, policy: &Policy) -> Forecast {
     }
 }
 
-fn fits(rule: &Rule, facts: &Facts, roles: &[Label], groups: &[&Label]) -> bool {
-    let who = rule.agents.contains(&facts.agent) || rule.roles.iter().any(|r| roles.contains(r));
-    let place = rule.groups.is_empty() || rule.groups.iter().any(|group| groups.contains(&group));
-    who && place
-        && rule.risk.contains(&facts.risk)
-        && rule.modes.contains(&facts.mode)
-        && script_fits(&rule.scripts, &facts.script)
+/// Why a rule says nothing about an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misfit {
+    /// It is about other people.
+    Who,
+    /// About other risks.
+    Risk,
+    /// Other modes.
+    Mode,
+    /// Other scripts.
+    Script,
+    /// Endpoints of other groups.
+    Place,
+}
+
+/// What every rule says to an order, in their order; the first without a misfit is the only one that
+/// counts.
+#[must_use]
+pub fn explain<'p>(facts: &Facts, policy: &'p Policy) -> Vec<(&'p str, Option<Misfit>)> {
+    let asked = Asked::new(facts, policy);
+    policy.rules().iter().map(|rule| (rule.id.as_str(), asked.misfit(rule))).collect()
+}
+
+/// Facts, with what the policy makes of the person and the machine.
+struct Asked<'a> {
+    facts: &'a Facts,
+    roles: &'a [Label],
+    groups: Vec<&'a Label>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(facts: &'a Facts, policy: &'a Policy) -> Self {
+        let roles = policy.person(&facts.agent).map_or(&[][..], |person| &person.roles);
+        Self { facts, roles, groups: policy.groups_of(&facts.labels) }
+    }
+
+    fn misfit(&self, rule: &Rule) -> Option<Misfit> {
+        let Self { facts, roles, groups } = self;
+        let named = rule.agents.contains(&facts.agent);
+        if !named && !rule.roles.iter().any(|role| roles.contains(role)) {
+            return Some(Misfit::Who);
+        }
+        if !rule.risk.contains(&facts.risk) {
+            return Some(Misfit::Risk);
+        }
+        if !rule.modes.contains(&facts.mode) {
+            return Some(Misfit::Mode);
+        }
+        if !script_fits(&rule.scripts, &facts.script) {
+            return Some(Misfit::Script);
+        }
+        let here = rule.groups.is_empty() || rule.groups.iter().any(|g| groups.contains(&g));
+        (!here).then_some(Misfit::Place)
+    }
 }
 
 /// The first thing that the rule wants and the facts lack; what is not asked goes to the reasons.
@@ -167,12 +213,9 @@ fn approvals(
     }
     let may = |name: &&AgentName| {
         **name != facts.agent
-            && policy.person(name).is_some_and(|person| {
-                person.roles.iter().any(|role| match rule.approvers.is_empty() {
-                    true => role.as_str() == "lead",
-                    false => rule.approvers.contains(role),
-                })
-            })
+            && policy
+                .person(name)
+                .is_some_and(|person| person.roles.iter().any(|role| rule.may_approve(role)))
     };
     let good: Vec<_> = facts.approved_by.iter().filter(may).map(ToString::to_string).collect();
     let count = u32::try_from(good.len()).unwrap_or(u32::MAX);

@@ -195,6 +195,17 @@ pub struct Rule {
     pub own_key: bool,
 }
 
+impl Rule {
+    /// Whether whoever has this role may approve what the rule lets others order.
+    #[must_use]
+    pub fn may_approve(&self, role: &Label) -> bool {
+        match self.approvers.is_empty() {
+            true => role.as_str() == "lead",
+            false => self.approvers.contains(role),
+        }
+    }
+}
+
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde's skip_serializing_if gives a reference"

@@ -67,9 +67,21 @@ impl<'i> Reader<'i> {
         self.faults.push(Fault { key: key.to_owned(), line, why, try_this: try_this.to_owned() });
     }
 
+    /// Where an entry and what is in it stand, for what is found after reading.
+    fn remember(&mut self, key: &str, value: &Spanned<DeValue<'i>>) {
+        self.lines.push((key.to_owned(), self.line_at(value.span().start)));
+        if let DeValue::Table(table) = value.get_ref() {
+            for name in table.keys() {
+                self.lines
+                    .push((format!("{key}.{}", name.get_ref()), self.line_at(name.span().start)));
+            }
+        }
+    }
+
     /// One value; on a fault its guilty part is cut out and the rest is read again for more.
     fn value<T: DeserializeOwned>(&mut self, key: &str, value: Spanned<DeValue<'i>>) -> Option<T> {
         let mut value = value;
+        self.remember(key, &value);
         let mut cut: Vec<String> = Vec::new();
         let mut clean = true;
         loop {
@@ -133,9 +145,7 @@ impl<'i> Reader<'i> {
         };
         let mut out = Vec::new();
         for (index, item) in items.into_iter().enumerate() {
-            let name = format!("{key}[{index}]");
-            self.lines.push((name.clone(), self.line_at(item.span().start)));
-            out.extend(self.value::<T>(&name, item));
+            out.extend(self.value::<T>(&format!("{key}[{index}]"), item));
         }
         out
     }

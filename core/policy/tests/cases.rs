@@ -160,6 +160,11 @@ mod tables {
         let faults = PolicyFile::read(&bad).expect_err("a capital letter");
         let line = bad.lines().position(|l| l == "name = \"Trainee\"").unwrap() + 1;
         assert_eq!((faults.len(), faults[0].line), (1, line), "{faults:?}");
+        // What is only found when the whole file was read names its line too.
+        let bad = text.replacen("orders_a_minute = 30", "orders_a_minute = 0", 1);
+        let faults = PolicyFile::read(&bad).expect_err("no orders at all");
+        let line = bad.lines().position(|l| l == "orders_a_minute = 0").unwrap() + 1;
+        assert_eq!((faults.len(), faults[0].line), (1, line), "{faults:?}");
     }
 
     #[derive(Deserialize)]

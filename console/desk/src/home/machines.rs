@@ -260,6 +260,7 @@ mod tests {
     use protocol::Bytes;
     use protocol::documents::SealingKey;
 
+    use super::super::write_secret;
     use super::*;
 
     fn now() -> Time {
@@ -337,10 +338,11 @@ mod tests {
         let (_dir, machines) = machines();
         machines.meet(&card(1, "pc", 1), none, now()).unwrap();
         let whole = std::fs::read_to_string(&machines.path).unwrap();
-        std::fs::write(&machines.path, format!("{whole}{}", &whole[..70])).unwrap();
+        let cut: String = whole.chars().take(70).collect();
+        write_secret(&machines.path, format!("{whole}{cut}").as_bytes()).unwrap();
         machines.meet(&card(2, "other", 2), none, now()).unwrap();
         assert_eq!(machines.all().unwrap().len(), 2);
-        std::fs::write(&machines.path, whole.replace(" pc ", " pc  ")).unwrap();
+        write_secret(&machines.path, whole.replace(" pc ", " pc  ").as_bytes()).unwrap();
         let error = machines.meet(&card(1, "pc", 1), none, now()).unwrap_err();
         assert!(
             matches!(&error, Unmet::File(FileError::Damaged { why, .. }) if why.contains("line 1 "))
