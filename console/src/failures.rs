@@ -113,6 +113,8 @@ impl From<BookError> for Failure {
             }
             BookError::Beyond { field } => first(Exit::Usage, BookError::Beyond { field })
                 .next("salve endpoints enroll --help"),
+            BookError::Papers { why } => first(Exit::Broken, BookError::Papers { why })
+                .next("compare versions: `salve --version` here and at the desk"),
             BookError::NoAnswer => first(Exit::Broken, BookError::NoAnswer),
         }
     }

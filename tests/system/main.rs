@@ -1,5 +1,6 @@
 //! The promises, each in a file of its own, against the real programs in a throw-away overlay.
 
+mod approvals;
 mod backup;
 mod bad_input;
 mod behind_nat;

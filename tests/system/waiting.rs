@@ -24,7 +24,10 @@ fn leave(lab: &Lab, ticket: &str, time: &str) -> Done {
 }
 
 fn waiting(lab: &Lab) -> Vec<Value> {
-    lab.salve(&["--json", "orders", "list"]).expect(0).json().as_array().expect("a list").clone()
+    lab.salve(&["--json", "orders", "list"]).expect(0).json()["waiting"]
+        .as_array()
+        .expect("a list")
+        .clone()
 }
 
 #[test]

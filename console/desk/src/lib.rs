@@ -3,6 +3,7 @@
 //! Never prints and never asks: passphrases and the clock are arguments.
 #![forbid(unsafe_code)]
 
+pub mod approvals;
 pub mod backup;
 pub mod books;
 pub mod catalogue;

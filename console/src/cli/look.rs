@@ -1,12 +1,13 @@
 //! `salve check` and `salve plan`: look, and change nothing. Also the first half of `salve run`.
 
 use clap::Args;
+use desk::approvals::{self, Wanted};
 use desk::runs::{
     self, EndpointRow, News, RunResult, ScriptEntry, TicketRow, Wish, attest, forecast, parameters,
 };
 use desk::session::Session;
 use protocol::documents::{ConsentStatement, Identified, RecordPredicate};
-use protocol::{Digest, Mode, Outcome, Params, Refusal, TicketId};
+use protocol::{AgentName, Digest, Mode, Outcome, Params, Refusal, TicketId};
 
 use crate::cli::run::tell_ticket;
 use crate::cli::typed::seconds;
@@ -131,6 +132,7 @@ impl Job {
             identified,
             consent,
             plan,
+            approved: None,
         }
     }
 }
@@ -140,15 +142,65 @@ impl Job {
 /// # Errors
 /// The refusal that the endpoint would give.
 pub fn foresee(ctx: &Ctx, work: &Work, wish: &Wish) -> Result<(), Failure> {
+    foresee_as(ctx, work, wish, &[])
+}
+
+/// As [`foresee`], as if these people had approved it.
+fn foresee_as(ctx: &Ctx, work: &Work, wish: &Wish, people: &[AgentName]) -> Result<(), Failure> {
     let attested = attest(&work.desk, wish, ctx.now())
         .map_err(|e| Failure::broken("could not attest the ticket").because(e))?
         .is_some()
         // At the shared desk the desk attests.
         || work.desk.store.line().is_some();
-    match forecast(&work.agent, wish, attested).refusal {
+    match forecast(&work.agent, wish, attested, people).refusal {
         Some(refusal) => Err(not_sent(&refusal, wish.script.manifest.name.as_str())),
         None => Ok(()),
     }
+}
+
+/// As [`foresee`], for a fix that other people may have to approve: who, where that is all that it
+/// lacks.
+///
+/// # Errors
+/// The refusal that the endpoint would give whoever approved, and where nobody could.
+pub fn foresee_approved(ctx: &Ctx, work: &Work, wish: &Wish) -> Result<Option<Wanted>, Failure> {
+    let wanted = approvals::wanted(&work.agent, wish, ctx.now());
+    let Some(wanted) = wanted else { return foresee(ctx, work, wish).map(|()| None) };
+    // Where no shared desk was ever served, nobody else could answer.
+    let store = &work.desk.store;
+    if store.line().is_none() && store.agents_seen(ctx.now())?.is_empty() {
+        let sentence = format!(
+            "not sent: {} must approve it, and that is done at a shared desk",
+            others(wanted.count)
+        );
+        return Err(Failure::refused(sentence).next("salve desk --help"));
+    }
+    if wanted.people.len() < usize::try_from(wanted.count).unwrap_or(usize::MAX) {
+        let sentence = format!(
+            "not sent: {} of role {} must approve it, and policy has {} who could",
+            others(wanted.count),
+            words(&wanted.roles),
+            wanted.people.len()
+        );
+        return Err(Failure::refused(sentence).next("salve agents list;  salve policy show"));
+    }
+    foresee_as(ctx, work, wish, &wanted.people)?;
+    Ok(Some(wanted))
+}
+
+/// As in `one other person`.
+#[must_use]
+pub fn others(count: u32) -> String {
+    match count {
+        1 => "one other person".to_owned(),
+        n => format!("{n} other people"),
+    }
+}
+
+/// As in `lead or administrator`.
+#[must_use]
+pub fn words<T: ToString>(all: &[T]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
 }
 
 /// Runs one wish over a session and watches it.

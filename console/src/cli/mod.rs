@@ -4,6 +4,7 @@
 //! `pub async fn run(ctx: &Ctx, args: XArgs) -> Result<Exit, Failure>`.
 
 pub mod agents;
+pub mod approve;
 pub mod backup;
 pub mod cancel;
 pub mod check;
@@ -70,6 +71,8 @@ pub enum Command {
     Plan(look::Named),
     /// Look whether a script's problem is there; changes nothing
     Check(look::Named),
+    /// Answer a colleague's order that asks for approval; without one, list those that do
+    Approve(approve::ApproveArgs),
     /// Cancel a run that runs or waits
     Cancel(cancel::CancelArgs),
     /// Verify a run's papers: a run, a record's file or an exported folder
@@ -116,6 +119,7 @@ pub async fn run(ctx: &Ctx, command: Option<Command>) -> Result<Exit, Failure> {
         Some(Command::Run(args)) => run::run(ctx, args).await,
         Some(Command::Plan(args)) => plan::run(ctx, args).await,
         Some(Command::Check(args)) => check::run(ctx, args).await,
+        Some(Command::Approve(args)) => approve::run(ctx, &args),
         Some(Command::Cancel(args)) => cancel::run(ctx, args).await,
         Some(Command::Verify(args)) => verify::run(ctx, args),
         Some(Command::Status(args)) => status::run(ctx, args),

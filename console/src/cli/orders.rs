@@ -1,15 +1,22 @@
-//! `salve orders`: what waits at the desk for its machine, until when, and taking it back.
+//! `salve orders`: what waits at the desk for its machine or asks for approval, until when; taking it
+//! back, and sending what was approved.
 
 use clap::{Args, Subcommand};
+use desk::approvals::{self, ApprovalError, RequestRow};
 use desk::inventory::WaitingRow;
-use protocol::Time;
+use protocol::{Mode, Time};
+use serde::Serialize;
 
+use crate::cli::approve::{decided, of_approval, own};
 use crate::cli::cancel::{self, CancelArgs};
+use crate::cli::look::Job;
+use crate::cli::run::send as send_fix;
+use crate::cli::work::Work;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
-use crate::view::{Table, ago};
+use crate::view::{Table, ago, approval};
 
-/// Lists orders that wait, and takes one back
+/// Lists orders that wait or ask, takes one back, sends one that was approved
 #[derive(Debug, Args)]
 pub struct OrdersArgs {
     #[command(subcommand)]
@@ -18,10 +25,15 @@ pub struct OrdersArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// List the orders that wait for their machines
+    /// List the orders that wait for their machines, and those that ask for approval
     List,
     /// Take one back: it is never sent
     Recall(CancelArgs),
+    /// Send an order of yours that was approved while you were away
+    Send {
+        /// The order, by the beginning of its name
+        order: String,
+    },
 }
 
 /// Runs one of them.
@@ -31,13 +43,79 @@ enum What {
 pub async fn run(ctx: &Ctx, args: OrdersArgs) -> Result<Exit, Failure> {
     match args.what {
         What::List => {
-            let rows = ctx.desk()?.store.waiting()?;
+            let store = ctx.desk()?.store;
             let now = ctx.now();
-            ctx.show(&rows, |rows| list(rows, now))?;
+            let all = Orders { waiting: store.waiting()?, asking: store.requests(now)? };
+            ctx.show(&all, |all| {
+                let asking = if all.asking.is_empty() {
+                    String::new()
+                } else {
+                    format!("\nAsk for approval:\n{}", approval::list(&all.asking, now))
+                };
+                format!("{}{asking}", list(&all.waiting, now).trim_end())
+            })?;
             Ok(Exit::Fine)
         }
-        What::Recall(which) => cancel::run(ctx, which).await,
+        What::Recall(which) => recall(ctx, which).await,
+        What::Send { order } => send(ctx, &order).await,
     }
+}
+
+/// Orders that have not been sent yet.
+#[derive(Debug, Serialize)]
+struct Orders {
+    waiting: Vec<WaitingRow>,
+    asking: Vec<RequestRow>,
+}
+
+/// One that asks is an order without a run; what waits is named by its run.
+async fn recall(ctx: &Ctx, which: CancelArgs) -> Result<Exit, Failure> {
+    let desk = ctx.desk()?;
+    let me = desk.organisation.me.clone();
+    match approvals::find(&desk, &which.run, ctx.now()) {
+        Err(ApprovalError::Nothing { .. }) => cancel::run(ctx, which).await,
+        Err(error) => Err(of_approval(error)),
+        Ok(row) if row.agent != me => Err(Failure::refused(format!("it is {}'s order", row.agent))
+            .next(format!("to say no:  salve approve {} --no", row.order.short()))),
+        Ok(row) => {
+            desk.store.end_request(row.order, me)?;
+            ctx.note(format!("order {} asks no more; it was never sent", row.order.short()));
+            Ok(Exit::Fine)
+        }
+    }
+}
+
+/// Sends what others approved, as they saw it.
+async fn send(ctx: &Ctx, typed: &str) -> Result<Exit, Failure> {
+    let work = Work::open(ctx)?;
+    let row = approvals::find(&work.desk, typed, ctx.now()).map_err(of_approval)?;
+    let asked = approvals::read(&work.desk, &work.agent, &row, ctx.now()).map_err(of_approval)?;
+    let endpoint = work.desk.store.endpoint(row.endpoint)?.filter(|found| found.id == row.endpoint);
+    let endpoint = endpoint.ok_or_else(|| {
+        Failure::usage(format!("the machine of order {} is not there", row.order.short()))
+    })?;
+    let ticket = work.ticket(asked.order.ticket.as_ref().map(|ticket| ticket.as_str()))?;
+    let job = Job {
+        script: asked.script.clone(),
+        endpoint,
+        ticket,
+        parameters: asked.order.parameters.clone(),
+        reason: asked.order.reason.clone(),
+    };
+    let (identified, consent) = (asked.order.identified.clone(), asked.order.consent.clone());
+    let mut fix = job.wish(Mode::Fix, identified, consent, asked.order.plan);
+    let wanted = approvals::wanted(&work.agent, &fix, ctx.now()).map_or(0, |wanted| wanted.count);
+    let (answers, order) = (asked.answers.clone(), own(&work, asked)?);
+    let have = answers.yes.len();
+    fix.approved = decided(ctx, &work, &order, answers, wanted)?;
+    if fix.approved.is_none() {
+        return Err(Failure::refused(format!("{have} of {wanted} approved it so far"))
+            .next("salve orders list"));
+    }
+    let session = work.meet(ctx, &job.endpoint).await?;
+    let exit = send_fix(ctx, &work, &session, &job, &fix).await;
+    session.leave().await;
+    exit
 }
 
 fn list(rows: &[WaitingRow], now: Time) -> String {

@@ -1,15 +1,17 @@
 //! `salve run`: detect and plan, show it, ask, and do exactly that; then the proof and the ticket.
 
 use clap::Args;
+use desk::approvals::Wanted;
 use desk::outbox::Delivery;
-use desk::runs::{self, RunResult};
+use desk::runs::{self, RunError, RunResult, Wish};
+use desk::session::Session;
 use protocol::documents::{ConsentAnswer, ConsentStatement, Identified};
 use protocol::{Consent, Digest, Mode, Outcome, TicketId};
 
-use crate::cli::look::{Job, Named, catch_up, exit_of, foresee, go};
-use crate::cli::wait;
+use crate::cli::look::{Job, Named, catch_up, exit_of, foresee, foresee_approved, go};
 use crate::cli::watch::{Watched, confirm, left};
 use crate::cli::work::{Work, of_run};
+use crate::cli::{approve, wait};
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::{Heading, RunView, found, plan_words, safe};
@@ -56,12 +58,12 @@ pub async fn run(ctx: &Ctx, args: RunArgs) -> Result<Exit, Failure> {
     // With the answers that are still to be asked taken as yes: what stays is a real no.
     let hoped = consent_of(&job, true);
     let hope = job.wish(Mode::Fix, args.identified.clone(), hoped, Some(Digest([0; 32])));
-    foresee(ctx, &work, &hope)?;
+    let wanted = foresee_approved(ctx, &work, &hope)?;
     foresee(ctx, &work, &job.wish(Mode::Plan, args.identified.clone(), None, None))?;
     let Some(session) = wait::meet(ctx, &work, &job, &args.named, "run").await? else {
         return unseen(ctx, &work, &job, &args).await;
     };
-    let exit = over(ctx, &work, &session, &job, &args).await;
+    let exit = over(ctx, &work, &session, &job, &args, wanted.as_ref()).await;
     catch_up(ctx, &work, &session).await;
     session.leave().await;
     exit
@@ -85,9 +87,10 @@ async fn unseen(ctx: &Ctx, work: &Work, job: &Job, args: &RunArgs) -> Result<Exi
 async fn over(
     ctx: &Ctx,
     work: &Work,
-    session: &desk::session::Session,
+    session: &Session,
     job: &Job,
     args: &RunArgs,
+    wanted: Option<&Wanted>,
 ) -> Result<Exit, Failure> {
     let name = job.endpoint.name.to_string();
     let by = job.ticket.as_ref().filter(|_| args.named.on.is_none()).map(|(id, _)| id.clone());
@@ -123,8 +126,32 @@ async fn over(
     let Some(consent) = agree(ctx, job, args, "Go?").await? else {
         return Ok(Exit::NeedsPerson);
     };
-    let fix = job.wish(Mode::Fix, args.identified.clone(), consent, Some(digest));
-    match go(ctx, work, session, &fix).await? {
+    let mut fix = job.wish(Mode::Fix, args.identified.clone(), consent, Some(digest));
+    if let Some(wanted) = wanted {
+        let Some(approved) = approve::wait(ctx, work, &fix, planned.run, wanted).await? else {
+            return Ok(Exit::NeedsPerson);
+        };
+        fix.approved = Some(approved);
+    }
+    send(ctx, work, session, job, &fix).await
+}
+
+/// Sends the fix and says how it ended.
+pub(super) async fn send(
+    ctx: &Ctx,
+    work: &Work,
+    session: &Session,
+    job: &Job,
+    fix: &Wish,
+) -> Result<Exit, Failure> {
+    let name = job.endpoint.name.to_string();
+    let watched = go(ctx, work, session, fix).await?;
+    if let Some(approved) = &fix.approved
+        && !matches!(watched, Watched::Failed(RunError::NotSent(_)))
+    {
+        approve::sent(ctx, work, approved);
+    }
+    match watched {
         Watched::Ended(result) => conclude(ctx, work, job, &result, &name),
         Watched::Failed(error) => Err(of_run(error, &job.endpoint, ctx)),
         Watched::Left(run) => Ok(left(ctx, run, &name)),

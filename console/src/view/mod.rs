@@ -1,5 +1,6 @@
 //! All words and columns: views are structs, and these are the pieces they are printed with.
 
+pub mod approval;
 pub mod endpoints;
 mod outcome;
 #[cfg(test)]

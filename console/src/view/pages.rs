@@ -339,6 +339,7 @@ fn a_status() -> Status {
             have: 2,
             want: 3,
         }],
+        asking: 0,
         stale: vec!["pc-7".parse().unwrap()],
         undelivered: vec![Undelivered {
             ticket: "1".parse().unwrap(),

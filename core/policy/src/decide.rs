@@ -64,9 +64,7 @@ pub struct Forecast {
 /// Decides. The first rule that fits the agent, risk, mode, script and endpoint is the only one
 /// that counts; where none fits the answer is no.
 pub fn decide(facts: &Facts, policy: &Policy) -> Decision {
-    let asked = Asked::new(facts, policy);
-    let rule = policy.rules().iter().find(|rule| asked.misfit(rule).is_none());
-    let Some(rule) = rule else {
+    let Some(rule) = deciding(facts, policy) else {
         let because = format!(
             "no rule lets {} run {} of {} risk in mode {} here",
             facts.agent,
@@ -117,6 +115,13 @@ pub enum Misfit {
 pub fn explain<'p>(facts: &Facts, policy: &'p Policy) -> Vec<(&'p str, Option<Misfit>)> {
     let asked = Asked::new(facts, policy);
     policy.rules().iter().map(|rule| (rule.id.as_str(), asked.misfit(rule))).collect()
+}
+
+/// The rule that decides over these facts, whether it permits them or not.
+#[must_use]
+pub fn deciding<'p>(facts: &Facts, policy: &'p Policy) -> Option<&'p Rule> {
+    let asked = Asked::new(facts, policy);
+    policy.rules().iter().find(|rule| asked.misfit(rule).is_none())
 }
 
 /// Facts, with what the policy makes of the person and the machine.

@@ -1,4 +1,4 @@
-//! The policy that `salve init` writes. Asks for no approvals yet, and says so in every decision.
+//! The policy that `salve init` writes. One person alone has nobody to approve; every record says so.
 
 use std::collections::BTreeMap;
 
@@ -69,6 +69,11 @@ impl PolicyFile {
             plan_bound: regulated && risk > Risk::Low,
             own_key: regulated || risk == Risk::High,
             identity: risk == Risk::High,
+            approvals: match (new.profile, risk) {
+                (Profile::Small, Risk::High) | (Profile::Regulated, Risk::Medium) => 1,
+                (Profile::Regulated, Risk::High) => 2,
+                _ => 0,
+            },
             ..rule(id, &[risk], &[Mode::Fix])
         };
         let any = |name: &str| label(name).map(|name| (name, vec!["*".to_owned()]));

@@ -12,7 +12,7 @@ mod policy;
 mod read;
 mod semantics;
 
-pub use decide::{Decision, Facts, Forecast, Misfit, decide, explain, forecast};
+pub use decide::{Decision, Facts, Forecast, Misfit, decide, deciding, explain, forecast};
 pub use file::{
     Cas, ConsentRule, Denied, Enroller, Person, PolicyFile, PolicyLimits, Profile, Rule,
 };

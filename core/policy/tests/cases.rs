@@ -291,7 +291,16 @@ mod tables {
             let text = file.write().unwrap();
             let policy = PolicyFile::read(&text).unwrap_or_else(|f| panic!("{f:#?}\n{text}"));
             assert_eq!(policy.file(), &file);
-            assert!(policy.weaknesses().iter().any(|w| w.contains("high risk need no approval")));
+            let asked = |risk: &str| {
+                let weak = format!("fixes of {risk} risk need no approval by another person");
+                !policy.weaknesses().contains(&weak)
+            };
+            let wanted = match profile {
+                Profile::Solo => (false, false),
+                Profile::Small => (false, true),
+                Profile::Regulated => (true, true),
+            };
+            assert_eq!((asked("medium"), asked("high")), wanted);
             let case: DecideCase = toml::from_str("say = \"x\"\nrisk = \"high\"").unwrap();
             let mut facts = facts(&case);
             facts.own_key = true;
@@ -299,9 +308,17 @@ mod tables {
             assert_eq!(identity, Decision::Refuse(Refusal::IdentityRequired));
             facts.identified = true;
             facts.planned = true;
-            let Decision::Permit(permit) = decide(&facts, &policy) else { panic!("{profile:?}") };
-            assert_eq!(permit.rule(), "fix-high");
-            assert!(permit.reasons().iter().any(|r| r.contains("no approval")), "{permit:?}");
+            match (decide(&facts, &policy), profile) {
+                (Decision::Permit(permit), Profile::Solo) => {
+                    assert_eq!(permit.rule(), "fix-high");
+                    let said = permit.reasons().iter().any(|r| r.contains("no approval"));
+                    assert!(said, "{permit:?}");
+                }
+                (decided, _) => {
+                    let count = if profile == Profile::Small { 1 } else { 2 };
+                    assert_eq!(decided, Decision::Refuse(Refusal::ApprovalRequired { count }));
+                }
+            }
             assert!(policy.site("site.units").is_some() && policy.site("units").is_some());
         }
     }

@@ -46,7 +46,13 @@ fn may(store: &Store, peer: &Peer, ask: &BookAsk) -> Result<(), Sorry> {
                 None => true,
             }
         }
-        (Who::Oneself, BookAsk::AssignTicket { by, .. }) => *by == peer.name,
+        (
+            Who::Oneself,
+            BookAsk::AssignTicket { by, .. }
+            | BookAsk::AddRequest { by, .. }
+            | BookAsk::AddApproval { by, .. }
+            | BookAsk::EndRequest { by, .. },
+        ) => *by == peer.name,
         (Who::Receiver | Who::Oneself, _) => false,
     };
     if allowed {
@@ -76,6 +82,7 @@ fn within_limits(ask: &BookAsk) -> Result<(), Sorry> {
         | BookAsk::Files { limit, .. }
         | BookAsk::OutboxTodo { limit, .. }
         | BookAsk::Waiting { limit, .. }
+        | BookAsk::Requests { limit, .. }
         | BookAsk::Search { limit, .. }
         | BookAsk::AgentsSeen { limit, .. } => Some(*limit),
         // Short rows, of which a list shows all.

@@ -115,6 +115,12 @@ pub enum BookError {
         /// Which.
         field: &'static str,
     },
+    /// Papers of an order that asks, or of an answer, which are none.
+    #[error("{why}; nothing was kept")]
+    Papers {
+        /// What is wrong.
+        why: &'static str,
+    },
     /// A result that could not be written; not seen in practice.
     #[error("could not write the answer")]
     NoAnswer,
@@ -165,6 +171,7 @@ impl BookError {
             Self::Store(StoreError::Token) => sorry::TOKEN,
             Self::Store(StoreError::Opened { .. }) => sorry::OPENED,
             Self::Beyond { .. }
+            | Self::Papers { .. }
             | Self::Store(StoreError::TooMany { .. })
             | Self::Ticket(TicketError::TooLarge { .. } | TicketError::Invalid { .. }) => {
                 sorry::LIMIT

@@ -10,6 +10,7 @@ mod error;
 mod line;
 mod operations;
 mod peer;
+mod requests;
 mod rules;
 #[cfg(any(test, feature = "fixture"))]
 pub mod samples;
@@ -22,7 +23,7 @@ mod transport;
 use protocol::{RunId, Time, limits};
 use store::{
     AgentRow, AgentSeen, EndpointRow, EscrowRow, FileRow, ListFilter, Listed, NoteRow, OutboxRow,
-    RunFilter, RunRow, Store, Stray, TicketFilter, TicketRow, TokenRow, WaitingRow,
+    RequestRow, RunFilter, RunRow, Store, Stray, TicketFilter, TicketRow, TokenRow, WaitingRow,
 };
 
 pub use answer::answer;
@@ -272,6 +273,15 @@ impl Books {
     /// [`BookError`].
     pub fn waiting(&self) -> Result<Vec<WaitingRow>, BookError> {
         all(PAGE, |row: &WaitingRow| row.run, |after, limit| self.waiting_page(after, limit))
+    }
+
+    /// Orders that ask other people.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn requests(&self, now: Time) -> Result<Vec<RequestRow>, BookError> {
+        let order = |row: &RequestRow| row.order;
+        all(PAGE_OF_LONG, order, |after, limit| self.requests_page(after, limit, now))
     }
 
     /// All agents by name.

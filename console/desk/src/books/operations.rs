@@ -9,12 +9,12 @@ use protocol::{AgentName, Bytes, Digest, EndpointId, EndpointName, NamePatterns,
 use store::{
     AgentRow, AgentSeen, AgentState, EndpointPlace, EndpointRow, EndpointState, Enrolment,
     EscrowRow, FileRow, HeldRow, ListFilter, Listed, NewEndpoint, NewTicketRow, NoteRow, OrderRow,
-    OutboxRow, RunFilter, RunRow, Store, Stray, TicketFilter, TicketRow, TokenKind, TokenRow,
-    WaitingRow,
+    OutboxRow, RequestPapers, RequestRow, RunFilter, RunRow, Store, Stray, TicketFilter, TicketRow,
+    TokenKind, TokenRow, WaitingRow,
 };
 
 use super::error::BookError;
-use super::{Books, rules};
+use super::{Books, requests, rules};
 use crate::inventory::find::{self, Typed};
 
 /// Who may ask for an operation.
@@ -288,6 +288,27 @@ operations! {
     /// A page of the orders that wait for their endpoints, by run; never their keys.
     70 Waiting Agent fn waiting_page(0 after: Option<RunId>, 1 limit: usize) -> Vec<WaitingRow>
         = |store| store.waiting_page(None, after.as_ref(), limit);
+    /// Keeps an order of one's own that asks other people, with the plan that it is bound to.
+    100 AddRequest Oneself
+        fn add_request(0 order: Bytes, 1 plan: Bytes, 2 plan_run: RunId, 3 wanted: u32, 4 by: AgentName)
+            at now -> Digest
+        = |store| requests::add(store, (&order.0, &plan.0, plan_run), wanted, &by, now);
+    /// A page of the orders that ask, by order, with what was answered.
+    101 Requests Agent
+        fn requests_page(0 after: Option<Digest>, 1 limit: usize) at now -> Vec<RequestRow>
+        = |store| store.requests_page(after.as_ref(), limit, now);
+    /// One order that asks.
+    102 Request Agent fn request(0 order: Digest) -> Option<RequestRow>
+        = |store| store.request(&order);
+    /// The papers of an order that asks: for whoever verifies them.
+    103 RequestPapers Agent fn request_papers(0 order: Digest) -> Option<RequestPapers>
+        = |store| store.request_papers(&order);
+    /// One's own answer to an order that asks, sealed; false where it asks no more.
+    104 AddApproval Oneself fn add_approval(0 answer: Bytes, 1 by: AgentName) at now -> bool
+        = |store| requests::answer(store, &answer.0, &by, now);
+    /// An order of one's own asks no more: it was sent, or is not to be.
+    105 EndRequest Oneself fn end_request(0 order: Digest, 1 by: AgentName) -> bool
+        = |store| store.end_request(&order, &by);
     /// One order that waits, by its run.
     71 WaitingRun Agent fn waiting_run(0 run: RunId) -> Option<WaitingRow>
         = |store| store.waiting(&run);

@@ -1,9 +1,10 @@
 //! One of each operation, and a store on which each gives something: for tests and vectors.
 #![expect(clippy::unwrap_used, reason = "a sample that is none must stop its test")]
 
-use protocol::documents::{CatalogueVersions, Head, TicketState};
+use protocol::documents::{Approval, CatalogueVersions, Head, Order, ScriptRef, TicketState};
 use protocol::{
-    AgentName, Bytes, Digest, EndpointId, EndpointName, Mode, OrderId, Outcome, RunId, Time,
+    AgentName, Bytes, Digest, EndpointId, EndpointName, Envelope, Mode, OrderId, Outcome, RunId,
+    Time,
 };
 use store::{
     AgentState, EndpointPlace, EndpointState, Enrolment, Health, HeldRow, Level, ListFilter,
@@ -11,6 +12,7 @@ use store::{
     TicketFilter, TokenKind,
 };
 use tickets::{Key, KeyKind};
+use trust::{Signer as _, SigningKey};
 
 use super::{BookAsk, Paper, Peer, answer};
 
@@ -237,7 +239,70 @@ pub fn asks() -> Vec<BookAsk> {
     ];
     let waiting =
         vec![BookAsk::Waiting { after: None, limit }, BookAsk::WaitingRun { run: waiting_run() }];
-    [first, enrolment(), waiting].concat()
+    [first, enrolment(), waiting, approvals()].concat()
+}
+
+/// The sealed order that asks, and the sealed answer to it.
+///
+/// # Panics
+/// Never: they are written.
+#[must_use]
+pub fn asking() -> (Envelope, Envelope) {
+    let key = SigningKey::from_seed([31; 32]);
+    let order = Order {
+        id: OrderId([8; 16]),
+        agent: agent().name,
+        dispatch_key: key.public_key(),
+        script: ScriptRef {
+            name: "user.password.reset".parse().unwrap(),
+            version: 1,
+            digest: Digest([1; 32]),
+        },
+        mode: Mode::Fix,
+        parameters: protocol::Params::new(),
+        targets: vec![ENDPOINT],
+        ticket: "1".parse().ok(),
+        reason: "forgot it".to_owned(),
+        identified: None,
+        consent: None,
+        plan: Some(Digest::of(PLAN)),
+        catalogue: CatalogueVersions::default(),
+        not_before: NOW,
+        not_after: NOW.plus(3600),
+    };
+    let order = trust::seal::seal(&order, &[&key]).unwrap();
+    let answer = Approval {
+        order: order.digest(),
+        plan: Digest::of(PLAN),
+        person: agent().name,
+        yes: true,
+        not_after: NOW.plus(3600),
+    };
+    (order, trust::seal::seal(&answer, &[&key]).unwrap())
+}
+
+/// The plan of the order that asks.
+const PLAN: &[u8] = b"{}";
+
+/// Those of orders that ask.
+fn approvals() -> Vec<BookAsk> {
+    let (by, bytes) = (agent().name, |paper: Envelope| Bytes(paper.write().unwrap()));
+    let (order, answer) = asking();
+    let digest = order.digest();
+    vec![
+        BookAsk::AddRequest {
+            order: bytes(order),
+            plan: Bytes(PLAN.to_vec()),
+            plan_run: run(),
+            wanted: 1,
+            by: by.clone(),
+        },
+        BookAsk::AddApproval { answer: bytes(answer), by: by.clone() },
+        BookAsk::Requests { after: None, limit: 5 },
+        BookAsk::Request { order: digest },
+        BookAsk::RequestPapers { order: digest },
+        BookAsk::EndRequest { order: digest, by },
+    ]
 }
 
 /// Those of enrolment at the desk.

@@ -242,7 +242,7 @@ fn who_may_do_what() {
         "void_token",
         "forget_held",
     ];
-    let own = ["open_escrow", "assign_ticket"];
+    let own = ["open_escrow", "assign_ticket", "add_request", "add_approval", "end_request"];
     let other = Peer { name: "c.other".parse().unwrap(), administrator: false };
     for one in samples::asks() {
         let only_administrators = administrators.contains(&one.name());
@@ -410,4 +410,38 @@ fn the_store_itself_is_only_at_the_desk() {
     assert!(Books::from(store).here().is_ok());
     let line = Books::from(Line::new(Taken(Mutex::default())));
     assert!(matches!(line.here(), Err(BookError::Elsewhere { .. })));
+}
+
+#[test]
+fn an_order_that_asks_is_its_agents_and_an_answer_its_persons() {
+    let (order, yes) = samples::asking();
+    let (paper, plan) = (|e: &protocol::Envelope| Bytes(e.write().unwrap()), Bytes(b"{}".to_vec()));
+    both(|books, _| {
+        let add = |plan: &Bytes, by: &str| {
+            let by = by.parse().unwrap();
+            books.add_request(paper(&order), plan.clone(), samples::run(), 1, by, NOW)
+        };
+        assert!(add(&Bytes(b"[]".to_vec()), "a.kaya").is_err(), "not its plan");
+        assert!(add(&plan, "m.ruiz").is_err(), "not theirs");
+        let asks = add(&plan, "a.kaya").unwrap();
+        assert_eq!(add(&plan, "a.kaya").unwrap(), asks, "once more is the same");
+        assert!(books.add_approval(paper(&yes), "m.ruiz".parse().unwrap(), NOW).is_err());
+        assert!(books.add_approval(paper(&order), agent().name, NOW).is_err(), "no answer");
+        assert!(books.add_approval(paper(&yes), agent().name, NOW).unwrap());
+        let row = books.requests(NOW).unwrap().pop().unwrap();
+        assert_eq!((row.order, row.wanted, row.answers.len()), (order.digest(), 1, 1));
+        assert_eq!(row.endpoint_name.as_deref(), Some("lt-4411"));
+        let papers = books.request_papers(asks).unwrap().unwrap();
+        assert_eq!((&papers.order, &papers.plan), (&paper(&order), &plan));
+        assert_eq!(papers.answers, [paper(&yes)]);
+        // Over a line the desk's own clock counts.
+        if books.line().is_none() {
+            assert_eq!(books.requests(NOW.plus(3601)).unwrap(), [], "it is over");
+        }
+        let ended = books.end_request(asks, "m.ruiz".parse().unwrap());
+        assert!(!ended.unwrap_or(false), "not theirs");
+        assert!(books.end_request(asks, agent().name).unwrap());
+        assert!(!books.add_approval(paper(&yes), agent().name, NOW).unwrap(), "asks no more");
+        assert_eq!(books.request_papers(asks).unwrap(), None);
+    });
 }

@@ -116,6 +116,8 @@ pub struct Status {
     pub ahead: Vec<Behind>,
     /// When this home was put back from a copy, and when that was made.
     pub restored: Option<Restored>,
+    /// Orders of others that ask for approval and that this console's owner has not answered.
+    pub asking: usize,
     /// Those not seen for 30 days, or never.
     pub stale: Vec<EndpointName>,
     /// What tickets were not told yet.
@@ -181,6 +183,7 @@ pub fn status(desk: &Desk, now: Time) -> Result<Status, StatusError> {
         secrets: Vec::new(),
         tokens: Vec::new(),
         weaknesses,
+        asking: asking(desk, &desk.organisation.me, now)?,
         needs_person: Vec::new(),
     };
     endpoints(desk, now, &mut status)?;
@@ -368,6 +371,13 @@ fn waiting(desk: &Desk, now: Time, status: &mut Status) -> Result<(), BookError>
     Ok(())
 }
 
+/// Orders of others that this console's owner has not answered.
+fn asking(desk: &Desk, me: &AgentName, now: Time) -> Result<usize, BookError> {
+    let mine = |row: &store::RequestRow| row.answers.iter().any(|answer| answer.person == *me);
+    let asking = desk.store.requests(now)?;
+    Ok(asking.iter().filter(|row| row.agent != *me && !mine(row)).count())
+}
+
 fn needs(status: &Status, listed: bool, now: Time) -> Vec<String> {
     let mut needs = Vec::new();
     if !listed {
@@ -379,6 +389,11 @@ fn needs(status: &Status, listed: bool, now: Time) -> Vec<String> {
             "{} {verb} {}: renewed by {}",
             ending.what, ending.ends, ending.renewed_by
         ));
+    }
+    match status.asking {
+        0 => {}
+        1 => needs.push("an order asks for approval:  salve approve".to_owned()),
+        n => needs.push(format!("{n} orders ask for approval:  salve approve")),
     }
     if let Some(Behind { endpoint, role, have, want }) = status.ahead.first() {
         needs.push(format!(

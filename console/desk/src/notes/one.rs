@@ -87,7 +87,9 @@ fn who(sheet: &mut Sheet, order: &Order, here: &RecordPredicate) {
     }
 }
 
-fn identified(how: &Identified) -> String {
+/// How the person was identified, in words.
+#[must_use]
+pub fn identified(how: &Identified) -> String {
     match how {
         Identified::Code => "by a code to the contact on file".to_owned(),
         Identified::Callback => "by a call back to the number on file".to_owned(),

@@ -169,7 +169,7 @@ pub fn try_cases<'e>(
         };
         let by = case.rule.as_ref().is_none_or(|wanted| {
             rule.as_ref().map_or_else(
-                || fitting(&facts, policy) == Some(wanted.as_str()),
+                || policy::deciding(&facts, policy).is_some_and(|rule| rule.id == *wanted),
                 |rule| rule == wanted,
             )
         });
@@ -185,12 +185,4 @@ pub fn try_cases<'e>(
         })
     };
     cases.iter().map(result).collect()
-}
-
-/// The rule that fits, also where it refuses.
-fn fitting<'p>(facts: &Facts, policy: &'p Policy) -> Option<&'p str> {
-    policy::explain(facts, policy)
-        .into_iter()
-        .find(|(_, misfit)| misfit.is_none())
-        .map(|(id, _)| id)
 }

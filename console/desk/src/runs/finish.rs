@@ -104,7 +104,7 @@ pub async fn run(
         return shared::run(desk, agent, session, wish, now, news).await;
     }
     let store = desk.store.here()?;
-    let (order, envelope) = order::order(agent, wish, now())?;
+    let (order, envelope, approvals) = order::order(agent, wish, now())?;
     let digest = envelope.digest();
     let attestation = attest(desk, wish, now())?;
     let support = attestation.as_ref().map(Envelope::write).transpose()?;
@@ -123,7 +123,7 @@ pub async fn run(
     let sealed = (&order, &envelope, support.as_deref());
     outbox::promise_sent(store, sealed, &dispatch, hello, now())?;
     news(News::Stored { run, order: digest });
-    let parcel = Parcel { order: envelope, dispatch, attestation, approvals: Vec::new() };
+    let parcel = Parcel { order: envelope, dispatch, attestation, approvals };
     let mut trouble = None;
     let mut begins_by = order.not_after;
     let mut hear = |event: &Event| {

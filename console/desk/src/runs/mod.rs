@@ -14,11 +14,11 @@ mod tests;
 pub(crate) use doubt::settle;
 pub use error::RunError;
 pub use finish::{Live, News, RunResult, collect, resume, run, tell_ticket};
-pub(crate) use order::attest_ticket;
 pub use order::{
     Wish, attest, can_be_undone, forecast, forecast_waiting, longest, order, parameters, recall,
     waiting_order,
 };
+pub(crate) use order::{attest_ticket, facts};
 pub use policy::Forecast;
 pub use store::{EndpointRow, RunRow, TicketRow};
 pub use trust::catalogue::ScriptEntry;

@@ -7,8 +7,8 @@ use protocol::documents::{
     ConsentStatement, Identified, Order, Recall, RecallScope, ScriptRef, TicketAttestation,
 };
 use protocol::{
-    Digest, EndpointId, Envelope, Manifest, Mode, OrderId, ParamKind, ParamValue, Params,
-    PublicKey, Refusal, TicketId, Time, limits,
+    AgentName, Digest, EndpointId, Envelope, Manifest, Mode, OrderId, ParamKind, ParamValue,
+    Params, PublicKey, Refusal, TicketId, Time, limits,
 };
 use store::{EndpointRow, TicketRow};
 use trust::catalogue::ScriptEntry;
@@ -16,6 +16,7 @@ use trust::{Signer as _, SigningKey};
 use zeroize::Zeroizing;
 
 use super::RunError;
+use crate::approvals::Approved;
 use crate::chance::fresh;
 use crate::home::Online;
 use crate::org::Desk;
@@ -47,6 +48,8 @@ pub struct Wish {
     pub consent: Option<ConsentStatement>,
     /// The plan that was shown and that binds this fix.
     pub plan: Option<Digest>,
+    /// The order that other people approved: it is sent as they saw it.
+    pub approved: Option<Approved>,
 }
 
 /// Reads `--arg name=value` pairs by the manifest's kinds and checks them as the endpoint will.
@@ -76,10 +79,13 @@ pub fn parameters(
     policy::check_parameters(manifest, &params, policy)
 }
 
-/// What policy would say to this wish, as far as the desk knows. Never a permit.
+/// What policy would say to this wish, as far as the desk knows, had these people approved it. Never a
+/// permit.
 #[must_use]
-pub fn forecast(agent: &Agent, wish: &Wish, attested: bool) -> Forecast {
-    policy::forecast(&facts(agent, wish, attested), &agent.policy)
+pub fn forecast(agent: &Agent, wish: &Wish, attested: bool, approved: &[AgentName]) -> Forecast {
+    let mut facts = facts(agent, wish, attested);
+    facts.approved_by.extend(approved.iter().cloned());
+    policy::forecast(&facts, &agent.policy)
 }
 
 /// As [`forecast`], for an order that waits: a key made for it signs its dispatch.
@@ -103,7 +109,7 @@ pub fn can_be_undone(manifest: &Manifest) -> Option<bool> {
     (!actions.is_empty()).then(|| actions.iter().all(full))
 }
 
-fn facts(agent: &Agent, wish: &Wish, attested: bool) -> Facts {
+pub(crate) fn facts(agent: &Agent, wish: &Wish, attested: bool) -> Facts {
     Facts {
         agent: agent.name.clone(),
         script: wish.script.manifest.name.clone(),
@@ -116,20 +122,32 @@ fn facts(agent: &Agent, wish: &Wish, attested: bool) -> Facts {
         identified: wish.identified.is_some(),
         answer: wish.consent.as_ref().map(|consent| consent.answer),
         planned: wish.plan.is_some(),
-        approved_by: BTreeSet::new(),
+        approved_by: match &wish.approved {
+            Some(approved) => approved.by.clone(),
+            None => BTreeSet::new(),
+        },
         // The dispatch of an order that does not wait is signed with the agent's own key.
         own_key: true,
         secrets: false,
     }
 }
 
-/// The order and its envelope under the agent's key, good for this endpoint only.
+/// The order and its envelope under the agent's key, good for this endpoint only; with approvals
+/// where it was approved before.
 ///
 /// # Errors
 /// [`RunError::Chance`], [`RunError::Seal`].
-pub fn order(agent: &Agent, wish: &Wish, now: Time) -> Result<(Order, Envelope), RunError> {
+pub fn order(
+    agent: &Agent,
+    wish: &Wish,
+    now: Time,
+) -> Result<(Order, Envelope, Vec<Envelope>), RunError> {
+    if let Some(Approved { order, sealed, approvals, .. }) = &wish.approved {
+        return Ok((order.clone(), sealed.clone(), approvals.clone()));
+    }
     let seconds = ORDER_SECONDS.min(longest(agent));
-    sealed(agent, wish, agent.signing.public_key(), (now, seconds))
+    let (order, sealed) = sealed(agent, wish, agent.signing.public_key(), (now, seconds))?;
+    Ok((order, sealed, Vec::new()))
 }
 
 /// The longest life of an order that policy and protocol allow, seconds.

@@ -27,7 +27,7 @@ pub(super) async fn run(
     now: fn() -> Time,
     news: &mut dyn FnMut(News<'_>),
 ) -> Result<RunResult, RunError> {
-    let (order, sealed) = order::order(agent, wish, now())?;
+    let (order, sealed, approvals) = order::order(agent, wish, now())?;
     let digest = sealed.digest();
     let run = RunId::of(&digest, &wish.endpoint.id, 0);
     let dispatch = session.dispatch(digest, &agent.signing, now()).await;
@@ -39,7 +39,7 @@ pub(super) async fn run(
         ..Papers::default()
     };
     news(News::Stored { run, order: digest });
-    let parcel = Parcel { order: sealed, dispatch, attestation: None, approvals: Vec::new() };
+    let parcel = Parcel { order: sealed, dispatch, attestation: None, approvals };
     let limit = wish.script.manifest.limit_seconds.saturating_add(AFTER_DEADLINE);
     let ended_by = order.not_after.plus(limit);
     let unknown = |source| RunError::Unknown { run, ended_by, source };

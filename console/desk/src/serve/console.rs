@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use link::{Connection, LinkError, Receiving, Sending};
+use protocol::error_chain::ErrorChain;
 use protocol::frames::{Answer, Ask, DeskAnswer, DeskAsk, Stop, decode, sorry};
 use protocol::{AgentName, Bytes, EndpointId, RunId, limits};
 use tokio::task::JoinSet;
@@ -222,6 +223,10 @@ async fn met(server: &Arc<Server>, id: &EndpointId) -> Result<DeskAnswer, Sorry>
         DeskAnswer::Away { last_seen, left_in_order: left.map(|left| left.in_order) }
     };
     let Some(line) = guest::reach(server, id).await? else { return Ok(away()) };
+    // A console has what the desk has, and its order names it: the endpoint gets it first.
+    if let Err(error) = line.bring_up_to_date(server).await {
+        server.line(&format!("{}: {}", line.card.name, ErrorChain(&error)));
+    }
     match line.challenge().await {
         Ok(met) => Ok(DeskAnswer::Met {
             hello: Bytes(met.hello),
@@ -231,11 +236,7 @@ async fn met(server: &Arc<Server>, id: &EndpointId) -> Result<DeskAnswer, Sorry>
             since: line.since,
         }),
         Err(error) => {
-            server.line(&format!(
-                "{}: {}",
-                line.card.name,
-                protocol::error_chain::ErrorChain(&error)
-            ));
+            server.line(&format!("{}: {}", line.card.name, ErrorChain(&error)));
             Ok(away())
         }
     }

@@ -83,7 +83,7 @@ pub(super) async fn meet(
             row.name
         ));
     }
-    if let Err(error) = line.bring_up_to_date(&known).await {
+    if let Err(error) = line.bring_up_to_date(server).await {
         // It is here all the same: what it lacks shows in its answers.
         server.line(&format!("{}: {}", row.name, ErrorChain(&error)));
     }

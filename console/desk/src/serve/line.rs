@@ -4,14 +4,15 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use link::{Connection, LinkError, Stream};
-use protocol::documents::{Card, Hello};
-use protocol::frames::{Answer, Ask, DeskPath};
+use protocol::documents::{Card, CatalogueVersions, Hello};
+use protocol::frames::{Answer, Ask, DeskPath, Stop};
 use protocol::{RunId, Time, limits};
 use store::{EndpointRow, Seen};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use trust::Verified;
 
+use super::Server;
 use super::known::Known;
 use crate::session::{self, BadPeer, SessionError};
 
@@ -19,6 +20,9 @@ use crate::session::{self, BadPeer, SessionError};
 const GIVEN_WITHIN: Duration = Duration::from_secs(limits::CHALLENGE_SECONDS / 2);
 /// Numbers given out for one challenge: within the endpoint's window, in whatever order they come.
 const NUMBERS_MAX: u64 = limits::DISPATCH_WINDOW / 2;
+/// From a catalogue update that came too soon to the next try, and how many of those there are.
+const UPDATE_PAUSE: Duration = Duration::from_secs(limits::CATALOGUE_PAUSE_SECONDS);
+const UPDATE_TRIES: u8 = 2;
 const HELLO_TIME_MAX: Duration = Duration::from_secs(limits::HELLO_SECONDS_MAX);
 
 /// The hello in force.
@@ -42,6 +46,8 @@ pub(super) struct HeldLine {
     /// Runs that ended there and whose records nobody acknowledged, by the first hello.
     pub(super) unfiled: Vec<RunId>,
     held: Mutex<Held>,
+    /// The catalogue that it has, as far as known; held while it is brought a newer one.
+    has: Mutex<CatalogueVersions>,
     uses: std::sync::Mutex<Uses>,
 }
 
@@ -97,9 +103,10 @@ impl HeldLine {
             return Err(BadPeer::Key.into());
         }
         let made = Instant::now();
+        let has = Mutex::new(hello.catalogue);
         let held = Mutex::new(Held { stream, bytes, hello, number: 0, made });
         let uses = std::sync::Mutex::new(Uses { count: 0, last: made });
-        Ok(Self { connection, card, card_envelope, path, since: now, unfiled, held, uses })
+        Ok(Self { connection, card, card_envelope, path, since: now, unfiled, held, has, uses })
     }
 
     /// In use until this is dropped.
@@ -117,10 +124,29 @@ impl HeldLine {
         work(&mut self.uses.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Sends the catalogue files that the endpoint lacks.
-    pub(super) async fn bring_up_to_date(&self, known: &Known) -> Result<(), SessionError> {
-        let theirs = self.held.lock().await.hello.catalogue;
-        session::bring_up_to_date(&self.connection, theirs, &known.catalogue, &known.files).await
+    /// Sends the catalogue files that the endpoint lacks; whoever asks meanwhile waits until it has
+    /// them. One that takes no second update so soon is asked again after its pause, with what counts
+    /// then: a withdrawal is not to wait for the next order.
+    pub(super) async fn bring_up_to_date(&self, server: &Server) -> Result<(), SessionError> {
+        let mut has = self.has.lock().await;
+        let mut tries = 0;
+        loop {
+            let known = server.known();
+            let (catalogue, files) = (&known.catalogue, &known.files);
+            match session::bring_up_to_date(&self.connection, *has, catalogue, files).await {
+                Ok(()) => {
+                    if has.behind(&catalogue.versions()).is_some() {
+                        *has = catalogue.versions();
+                    }
+                    return Ok(());
+                }
+                Err(SessionError::Stopped(Stop::Rate)) if tries < UPDATE_TRIES => {
+                    tries = tries.saturating_add(1);
+                    tokio::time::sleep(UPDATE_PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The hello in force with a number that nobody else gets.

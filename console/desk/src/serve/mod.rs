@@ -293,10 +293,10 @@ impl Server {
     /// Brings a new catalogue to everybody who holds a line, so that a withdrawal counts at once.
     fn push_catalogue(self: &Arc<Self>) {
         for line in self.lines.all() {
-            let known = self.known();
+            let at = Arc::clone(self);
             self.begin(async move {
                 // Who does not take it now is brought up to date before its next order.
-                let _ = line.bring_up_to_date(&known).await;
+                let _ = line.bring_up_to_date(&at).await;
             });
         }
     }

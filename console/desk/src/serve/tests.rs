@@ -85,8 +85,9 @@ impl Scene {
             identified: None,
             consent: None,
             plan: None,
+            approved: None,
         };
-        let (_, sealed) = order(agent, &wish, now()).unwrap();
+        let (_, sealed, _) = order(agent, &wish, now()).unwrap();
         let hello: Hello = seal::peek(&Envelope::read(hello).unwrap()).unwrap();
         let dispatch = Dispatch {
             order: sealed.digest(),

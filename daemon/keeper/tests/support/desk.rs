@@ -151,7 +151,8 @@ impl Desk {
     pub(crate) fn with(change: impl FnOnce(&mut PolicyFile)) -> Self {
         let mut policy = PolicyFile::initial(Initial {
             organisation: ORGANISATION.into(),
-            profile: Profile::Small,
+            // Approvals are the business of the tests that ask for them.
+            profile: Profile::Solo,
             people: vec![person("a.kaya", &[]), person("m.ruiz", &["lead"]), person("t.new", &[])],
             enroller_key: public("enroller"),
             ticket_key: public("ticket"),

@@ -19,6 +19,7 @@ fn wish(scene: &Scene) -> Wish {
         identified: None,
         consent: None,
         plan: None,
+        approved: None,
     }
 }
 
@@ -89,7 +90,7 @@ async fn a_key_that_is_not_the_orders_own_is_not_kept() {
                 assert!(code == sorry::NOT_SENT && sentence.contains(words), "{sentence}");
             }
             // An order that its agent's own key dispatches has no business with a desk's key.
-            let (_, own) = order(&scene.house.agent, &wish(scene), now()).unwrap();
+            let (_, own, _) = order(&scene.house.agent, &wish(scene), now()).unwrap();
             let DeskAsk::Wait { seed, .. } = wait else { panic!() };
             let order = Bytes(own.write().unwrap());
             let answers = ask(&console, &DeskAsk::Wait { endpoint, order, seed }).await;
