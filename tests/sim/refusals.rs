@@ -464,3 +464,65 @@ fn orders_in_made_up_names_have_one_budget_for_all_of_them() {
         Some("ticket-required")
     );
 }
+
+/// What a desk that was taken can do with the key that an order left waiting came with (decision 0021).
+#[test]
+fn a_stolen_one_order_key_runs_its_own_order_once_in_its_time_and_nothing_else() {
+    let mut world = World::new();
+    let now = world.time();
+    let waiting = |world: &mut World, change: fn(&mut Order)| {
+        let mut order = world.desk.order("cache.clear", Mode::Fix, now);
+        order.dispatch_key = other();
+        change(&mut order);
+        sealed(&order, "a.kaya")
+    };
+    let own = waiting(&mut world, |_| {});
+    let brief = waiting(&mut world, |order| order.not_after = order.not_before.plus(30));
+    let elsewhere = waiting(&mut world, |order| order.targets = vec![EndpointId([1; 16])]);
+    let high = {
+        let mut order = world.desk.order("user.reset", Mode::Fix, now);
+        order.dispatch_key = other();
+        sealed(&order, "a.kaya")
+    };
+    // The agent's order of another day: its dispatches are the agent's own to sign.
+    let mut day = world.desk.order("cache.clear", Mode::Fix, now);
+    let agents = sealed(&day, "a.kaya");
+    // And one that the thief makes.
+    (day.dispatch_key, day.reason) = (other(), "made by a thief".into());
+    let made = sealed(&day, "other");
+    world.wait(61_000);
+    let tried = |world: &mut World, order: &protocol::Envelope, later: bool| {
+        let (session, challenge) = world.session();
+        let time = world.time();
+        let dispatch = sealed(&dispatch(order, challenge, 1, time), "other");
+        if later {
+            world.wait(61_000);
+        }
+        world.ask(session, 1, &submit(order, &dispatch));
+        match world.on(session, 1).last() {
+            Some(Answer::Stop { code }) => format!("{code:?}"),
+            _ => world.record_on(session, 1).unwrap().predicate.reason.unwrap_or_default(),
+        }
+    };
+    for (order, later, code) in [
+        (&agents, false, "Seal"),
+        (&made, false, "Seal"),
+        (&elsewhere, false, "wrong-endpoint"),
+        (&high, false, "dispatch-key"),
+        (&brief, false, "order-expired"),
+        (&own, true, "challenge-unknown"),
+    ] {
+        assert_eq!(tried(&mut world, order, later), code);
+    }
+    assert!(world.spawns.is_empty(), "nothing ran");
+    assert_eq!(
+        tried(&mut world, &own, false),
+        "",
+        "late, within its time: that is what waiting is"
+    );
+    assert_eq!(tried(&mut world, &own, false), "already-run", "by a dispatch of its own");
+    world.restart();
+    assert_eq!(tried(&mut world, &own, false), "already-run", "after a restart");
+    assert_eq!(world.spawns.values().sum::<u32>(), 1);
+    world.settle_and_check();
+}

@@ -88,6 +88,37 @@ fn an_order_waits_over_a_killed_desk_and_runs_once_when_its_machine_is_back() {
 }
 
 #[test]
+fn an_order_whose_time_is_over_is_never_sent_and_its_ticket_says_so() {
+    let port = free_port();
+    let (lab, mut desk, mut pc, colleague) = begun_with(port, &counter());
+    pc.stop();
+    desk.says("pc took leave");
+    let ticket = bench::ticket(&colleague, "count it", "pc");
+    let left = leave(&colleague, &ticket, "30m").expect(7).json();
+    let run = left["run"].as_str().expect("a run");
+    desk.going.kill();
+
+    // The desk comes back when the order is over.
+    let clock = lab.folder().join("clock");
+    std::fs::write(&clock, "+31m\n").expect("written");
+    let address = format!("127.0.0.1:{port}");
+    let mut serve = lab.command(&["serve", "--listen", &address]);
+    crate::clock::fake(&mut serve, &clock);
+    let mut desk = Served { going: Going::start(&mut serve), address };
+    desk.says("listening on");
+    let shown = wait_for("the note", 30, || {
+        let shown = bench::shown(&lab, &ticket);
+        (notes(&shown) == 1).then_some(shown)
+    });
+    assert!(shown["notes"].to_string().contains("NOT RUN"), "{shown}");
+    assert!(waiting(&lab).is_empty());
+    pc.start();
+    desk.says("pc is here");
+    colleague.salve(&["runs", "show", run]).expect(7).says("NOT SENT");
+    assert_eq!(bench::executions(), 0, "it never ran");
+}
+
+#[test]
 fn what_policy_wants_signed_by_hand_is_not_left_waiting() {
     let (_lab, mut desk, mut pc, colleague) = begun_with(free_port(), COUNTER);
     pc.stop();
