@@ -48,7 +48,7 @@ fn go(world: &mut World, script: &str, mode: Mode, manner: Manner) -> Option<(u3
 
 /// A day in which every effect happens.
 fn day(world: &mut World) {
-    go(world, "cache.clear", Mode::Plan, Manner::Good);
+    let first = go(world, "cache.clear", Mode::Plan, Manner::Good);
     go(world, "cache.clear", Mode::Fix, Manner::Good);
     go(world, "user.reset", Mode::Fix, Manner::Good);
     if let Some((session, order)) = go(world, "cache.clear", Mode::Fix, Manner::Hangs) {
@@ -61,6 +61,12 @@ fn day(world: &mut World) {
     go(world, "cache.clear", Mode::Fix, Manner::Good);
     world.wait(61_000);
     world.wait(3_000);
+    let session = world.open();
+    world.ask(session, 0, &Ask::Hello { min: 1, max: 1 });
+    if let Some((_, order)) = first {
+        let run = protocol::RunId::of(&order, &crate::desk::HERE, 0);
+        world.ask(session, 1, &Ask::Output { run });
+    }
     let now = crate::desk::START.plus(60);
     let files = world.desk.publish(|policy| policy.limits.orders_a_minute = 999, now);
     let session = world.open();

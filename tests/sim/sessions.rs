@@ -18,6 +18,7 @@ fn every_ask() -> Vec<Ask> {
         Ask::Recall { recall: empty() },
         Ask::Follow { run: RunId([0; 16]) },
         Ask::Fetch { run: RunId([0; 16]) },
+        Ask::Output { run: RunId([0; 16]) },
         Ask::Filed { record: Digest([0; 32]) },
         Ask::Certificate { leaf: empty() },
     ]
@@ -275,4 +276,30 @@ fn whoever_was_withdrawn_files_nothing_any_more() {
     crate::kill_points::update(&mut world, session, 10, &files);
     world.ask(session, 11, &Ask::Filed { record });
     assert_eq!(world.core.index().unfiled(64).len(), 1);
+}
+
+#[test]
+fn what_a_run_put_out_is_given_to_whoever_has_its_record_and_its_digest() {
+    let mut world = World::new();
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let order = sealed(&world.desk.order("cache.clear", Mode::Fix, now), "a.kaya");
+    let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
+    world.ask(session, 1, &submit(&order, &dispatch));
+    let record = world.record_on(session, 1).unwrap().predicate;
+    assert!(record.output.bytes > 0, "it says something");
+    world.ask(session, 2, &Ask::Output { run: record.run });
+    let mut whole = Vec::new();
+    let mut ended = false;
+    for answer in world.on(session, 2) {
+        let Answer::Output { part, last } = answer else { panic!("{answer:?}") };
+        assert!(!ended, "nothing follows the last part");
+        whole.extend_from_slice(&part.0);
+        ended = *last;
+    }
+    assert!(ended);
+    assert_eq!(protocol::Digest::of(&whole), record.output.digest);
+    world.ask(session, 3, &Ask::Output { run: protocol::RunId([1; 16]) });
+    assert_eq!(world.on(session, 3), [&Answer::Stop { code: Stop::NoRun }]);
+    world.settle_and_check();
 }

@@ -13,12 +13,13 @@ use support::{Endpoint, Lab, programs, wait_for};
 use crate::bench::{self, COUNTER, Held};
 
 /// Points that no run of an order passes, and who holds them.
-const ELSEWHERE: [(&str, &str); 6] = [
+const ELSEWHERE: [(&str, &str); 7] = [
     ("to-gate:Enrol", "no ledger exists while enrolling: the keeper's own tests interrupt it"),
     ("to-gate:Probe", "salved doctor has no ledger open"),
     ("to-gate:Certificate", "a renewal touches no order: the simulation ends it there"),
     ("effect:StoreCertificate", "the same"),
     ("effect:DropSpare", "comes when nobody orders anything: the simulation ends it there"),
+    ("effect:ReadOutput", "asked of a run that has its record: the simulation asks it"),
     ("ledger:Opened", "written while a ledger is made, before there is anything to lose"),
 ];
 

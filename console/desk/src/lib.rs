@@ -9,6 +9,7 @@ pub mod books;
 pub mod catalogue;
 pub mod chance;
 pub mod enrol;
+pub mod facts;
 pub mod home;
 pub mod inventory;
 pub mod notes;

@@ -8,7 +8,7 @@ use crate::cli::watch::{Watched, left};
 use crate::cli::work::{Work, of_run};
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
-use crate::view::{Heading, RunView};
+use crate::view::{Heading, RunView, safe};
 
 /// Checks.
 ///
@@ -39,6 +39,9 @@ pub(super) async fn look(ctx: &Ctx, named: &Named, mode: Mode) -> Result<Exit, F
         Watched::Ended(result) => {
             let view = RunView::of(&result, &name);
             ctx.show(&view, |view| format!("{}{}", view.findings(), view.words()))?;
+            if let Some(why) = &result.no_facts {
+                ctx.note(format!("note: its facts were not kept: {}", safe(why)));
+            }
             exit_of(&result)
         }
         Watched::Failed(error) => return Err(of_run(error, &job.endpoint, ctx)),

@@ -10,7 +10,7 @@ use store::EndpointRow;
 
 use crate::cli::enroll::{EnrollArgs, ReplaceArgs, enroll, held, replace, tokens};
 use crate::cli::signers::Signers;
-use crate::cli::typed;
+use crate::cli::{facts, typed};
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::{ago, endpoints as view, safe};
@@ -58,6 +58,19 @@ pub enum What {
         /// Its name
         name: String,
     },
+    /// What a machine last said of itself: system, disks, services, packages, who is signed in
+    Facts {
+        /// Its name
+        name: String,
+        /// Every package
+        #[arg(long)]
+        packages: bool,
+    },
+    /// Asks machines for their facts: those named, or all that can be asked now
+    Refresh {
+        /// Their names
+        names: Vec<String>,
+    },
     /// Withdraws a machine: its card is denied, its name is free again, its records stay
     Withdraw {
         /// Its name
@@ -92,6 +105,8 @@ pub async fn run(ctx: &Ctx, args: EndpointsArgs) -> Result<Exit, Failure> {
         What::List { stale } => list(ctx, stale),
         What::Find { words } => find(ctx, &words),
         What::Show { name } => show(ctx, &name),
+        What::Facts { name, packages } => facts::show(ctx, &name, packages),
+        What::Refresh { names } => facts::refresh(ctx, &names).await,
         What::Withdraw { name, signers } => withdraw(ctx, &name, &signers),
         What::Set { name, at, owner } => set(ctx, &name, at.as_deref(), owner.as_deref()),
     }

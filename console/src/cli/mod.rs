@@ -11,6 +11,7 @@ pub mod check;
 pub mod desk;
 pub mod endpoints;
 pub mod enroll;
+pub mod facts;
 pub mod follow;
 pub mod init;
 pub mod join;

@@ -55,15 +55,36 @@ pub fn listed(rows: &[Listed], desk: &str, now: Time) -> String {
     table.render()
 }
 
+/// What was seen longer ago is said with its time, seconds.
+const JUST_NOW: u64 = 3600;
+
+/// Who is signed in, and whose machine it is.
+fn people(row: &Listed, now: Time) -> String {
+    let owner = row.person.as_deref();
+    let mut all = Vec::new();
+    if let Some(signed) = &row.signed_in {
+        let when = match now.since(signed.looked) > JUST_NOW {
+            true => format!("signed in {}", ago(signed.looked, now)),
+            false => "signed in".to_owned(),
+        };
+        for person in &signed.people {
+            let owns = if owner == Some(person) { "owner, " } else { "" };
+            all.push(format!("{person} ({owns}{when})"));
+        }
+    }
+    let named = |person: &str| row.signed_in.iter().flat_map(|at| &at.people).any(|p| p == person);
+    all.extend(owner.filter(|owner| !named(owner)).map(|owner| format!("{owner} (owner)")));
+    all.join(", ")
+}
+
 /// The machines that were found.
 #[must_use]
 pub fn found(rows: &[Listed], desk: &str, now: Time) -> String {
     let mut table = Table::new(["NAME", "PERSON", "SEEN", "PATH", "HEALTH"]);
     for row in rows {
-        let person = row.person.as_ref().map(|person| format!("{person} (owner)"));
         table.row([
             row.name.as_str(),
-            &person.unwrap_or_default(),
+            &people(row, now),
             &seen(row, now),
             &path(row, desk).unwrap_or_default(),
             &health(row.health.as_ref(), now),
@@ -92,6 +113,7 @@ mod tests {
             way,
             health: None,
             state: store::EndpointState::Active,
+            signed_in: None,
         }
     }
 

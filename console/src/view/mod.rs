@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub mod endpoints;
+pub mod facts;
 mod outcome;
 #[cfg(test)]
 mod pages;

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::endpoints::{EndpointPlace, EndpointState};
 use crate::error::{Fault, StoreError};
+use crate::facts::SignedIn;
 use crate::open::Store;
 use crate::presence::Way;
 use crate::row::{self, words};
@@ -80,6 +81,9 @@ pub struct Listed {
     /// Whether it is still ours.
     #[n(11)]
     pub state: EndpointState,
+    /// Who was signed in when its facts were last taken; none where policy does not ask, or nobody was.
+    #[n(12)]
+    pub signed_in: Option<SignedIn>,
 }
 
 impl Listed {
@@ -110,7 +114,9 @@ pub struct ListFilter {
 const SELECT: &str =
     "SELECT e.id, e.name, e.person, e.host, e.address, e.labels, e.enrolled, e.state,
      p.seen AS last_seen, coalesce(p.here > :now, 0) AS here, p.way,
-     h.looked, h.level, h.words
+     h.looked, h.level, h.words,
+     (SELECT group_concat(s.person, char(31)) FROM signed_in s WHERE s.endpoint = e.id) AS people,
+     (SELECT max(s.looked) FROM signed_in s WHERE s.endpoint = e.id) AS people_at
      FROM endpoints e INDEXED BY endpoints_listed
      LEFT JOIN presence p ON p.endpoint = e.id
      LEFT JOIN health h ON h.endpoint = e.id";
@@ -138,7 +144,16 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Listed> {
         way: way.and_then(|way| Way::ALL.iter().copied().find(|one| one.word() == way)),
         health,
         state: row::word(row, "state", EndpointState::ALL, EndpointState::word)?,
+        signed_in: signed_in(row)?,
     })
+}
+
+fn signed_in(row: &Row<'_>) -> rusqlite::Result<Option<SignedIn>> {
+    let Some(looked) = row::time_opt(row, "people_at")? else { return Ok(None) };
+    let people: Option<String> = row.get("people")?;
+    // Facts hold no control characters.
+    let people = people.unwrap_or_default().split('\u{1f}').map(str::to_owned).collect();
+    Ok(Some(SignedIn { looked, people }))
 }
 
 fn list(db: &Connection, filter: &ListFilter, now: Time) -> Result<Vec<Listed>, Fault> {

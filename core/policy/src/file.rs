@@ -25,6 +25,9 @@ pub struct PolicyFile {
     pub organisation: String,
     /// How it was set up.
     pub profile: Profile,
+    /// Permissions that tell of people and that scripts may use.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub personal: Vec<String>,
     /// Numbers.
     pub limits: PolicyLimits,
     /// Keys that sign ticket attestations.

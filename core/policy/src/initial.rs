@@ -95,6 +95,7 @@ impl PolicyFile {
             groups: BTreeMap::new(),
             sites,
             least_risk: BTreeMap::new(),
+            personal: Vec::new(),
             people,
             enrollers: vec![Enroller {
                 key: new.enroller_key,

@@ -33,16 +33,21 @@ pub fn check_parameters(
     Ok(out)
 }
 
-/// The permissions with `{parameter}` filled in; `{homes}` stays, the executor knows the homes.
+/// The permissions with `{parameter}` filled in; `{homes}` stays, the executor knows the homes. One
+/// that is not `allowed` ([`Policy::allows_personal`]) is left out: its call is not permitted.
 ///
 /// # Errors
 /// The refusal that names a parameter whose value would widen the permission it fills.
 pub fn fill_permissions(
     manifest: &Manifest,
     parameters: &Params,
+    allowed: impl Fn(&str) -> bool,
 ) -> Result<BTreeMap<String, Vec<String>>, Refusal> {
     let mut out = BTreeMap::new();
     for (function, nouns) in &manifest.permissions {
+        if !allowed(function) {
+            continue;
+        }
         // `humans` is a word of the vetter's: everybody. No order may say it.
         let accounts = surface::find(function).is_some_and(|row| row.noun == Noun::Accounts);
         let one = |noun: &String| fill(noun, parameters, accounts);
@@ -203,7 +208,7 @@ mod tests {
             let permissions = BTreeMap::from([(function.to_owned(), vec![noun.to_owned()])]);
             let manifest = Manifest { permissions, ..manifest() };
             let given = Params::from([("user".to_owned(), ParamValue::Text(value.to_owned()))]);
-            fill_permissions(&manifest, &given)
+            fill_permissions(&manifest, &given, |_| true)
         };
         let good = filled("user.set_password", "{user}", "jo").unwrap();
         assert_eq!(good.get("user.set_password"), Some(&vec!["jo".to_owned()]));

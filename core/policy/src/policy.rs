@@ -107,6 +107,12 @@ impl Policy {
         };
         self.file.groups.iter().filter(|(_, wanted)| fits(wanted)).map(|(name, _)| name).collect()
     }
+    /// Whether scripts may use a permission as far as it tells of people.
+    #[must_use]
+    pub fn allows_personal(&self, permission: &str) -> bool {
+        let personal = surface::find(permission).is_some_and(|row| row.personal);
+        !personal || self.file.personal.iter().any(|listed| listed == permission)
+    }
     /// The least risk of a permission: the product's, or what this policy raised it to.
     #[must_use]
     pub fn least_risk(&self, permission: &str) -> Risk {

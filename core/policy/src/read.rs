@@ -36,6 +36,7 @@ const KEYS: &[&str] = &[
     "groups",
     "sites",
     "least_risk",
+    "personal",
     "people",
     "enrollers",
     "rules",
@@ -208,6 +209,7 @@ fn shape<'i>(reader: &mut Reader<'i>, table: &mut DeTable<'i>) -> Option<PolicyF
     let groups = reader.optional(table, "groups");
     let sites = reader.optional(table, "sites");
     let least_risk = reader.optional(table, "least_risk");
+    let personal = reader.optional(table, "personal");
     let people = reader.list(table, "people");
     let enrollers = reader.list(table, "enrollers");
     let rules = reader.list(table, "rules");
@@ -221,6 +223,7 @@ fn shape<'i>(reader: &mut Reader<'i>, table: &mut DeTable<'i>) -> Option<PolicyF
         groups: groups?,
         sites: sites?,
         least_risk: least_risk?,
+        personal: personal?,
         people,
         enrollers,
         rules,

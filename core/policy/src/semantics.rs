@@ -120,6 +120,12 @@ fn lists(file: &PolicyFile, reader: &mut Reader<'_>) {
             reader.later(&format!("denied.serials[{index}]"), why, "copy it from the certificate");
         }
     }
+    for (index, name) in file.personal.iter().enumerate() {
+        if !surface::find(name).is_some_and(|row| row.personal) {
+            let why = format!("`{name}` is no permission that tells of people");
+            reader.later(&format!("personal[{index}]"), why, "remove it");
+        }
+    }
     for name in file.least_risk.keys() {
         if surface::find(name).is_none() {
             let why = format!("there is no permission `{name}`");

@@ -253,15 +253,38 @@ mod tables {
         manifest.permissions = BTreeMap::from([("fs.remove".to_owned(), nouns)]);
         let with = |text: &str| {
             let given = Params::from([("user".to_owned(), ParamValue::Text(text.to_owned()))]);
-            fill_permissions(&manifest, &given)
+            fill_permissions(&manifest, &given, |_| true)
         };
         assert_eq!(with("jo").unwrap()["fs.remove"], ["{homes}/.cache/**", "/srv/jo/tmp/*"]);
         let homes = Params::from([("homes".to_owned(), ParamValue::Text("jo".into()))]);
-        let filled = fill_permissions(&manifest, &homes).unwrap();
+        let filled = fill_permissions(&manifest, &homes, |_| true).unwrap();
         assert_eq!(filled["fs.remove"][0], "{homes}/.cache/**", "no parameter is the homes");
         for wide in ["*", "**", "a/b", "{homes}", "", "[a-z]", "?"] {
             assert_eq!(with(wide).unwrap_err().code(), "parameter-range", "{wide}");
         }
+    }
+
+    #[test]
+    fn what_tells_of_people_is_permitted_where_policy_lists_it() {
+        let mut manifest = manifest(&[]);
+        let names = ["user.sessions", "host.boots"];
+        manifest.permissions = names.map(|name| (name.to_owned(), Vec::new())).into();
+        let granted = |policy: &Policy| {
+            let filled =
+                fill_permissions(&manifest, &Params::new(), |name| policy.allows_personal(name))
+                    .unwrap();
+            filled.into_keys().collect::<Vec<_>>()
+        };
+        let office = policy("office");
+        assert_eq!(granted(&office), ["host.boots"], "off by default");
+        let with = |personal: &str| {
+            let mut file = office.file().clone();
+            file.personal = vec![personal.to_owned()];
+            PolicyFile::read(&file.write().unwrap())
+        };
+        assert_eq!(granted(&with("user.sessions").unwrap()), ["host.boots", "user.sessions"]);
+        let faults = with("host.boots").unwrap_err();
+        assert_eq!(faults[0].key, "personal[0]", "{faults:?}");
     }
 
     #[test]

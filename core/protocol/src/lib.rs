@@ -9,6 +9,7 @@ pub mod documents;
 mod effects;
 mod envelope;
 pub mod error_chain;
+pub mod facts;
 pub mod frames;
 pub mod id;
 pub mod json;

@@ -61,6 +61,9 @@ pub struct Expect {
     /// Names of what was attached.
     #[serde(default)]
     pub attached: Vec<String>,
+    /// Contained in the facts' JSON.
+    #[serde(default)]
+    pub facts: Vec<String>,
 }
 
 /// An ending as a case writes it.
@@ -168,6 +171,7 @@ pub fn check(script: &Script, manifest: &Manifest, case: &Case) -> Result<(), St
     }
     let summary = [report.summary().to_owned()];
     let say: Vec<_> = heard.say.clone().into_iter().collect();
+    let facts: Vec<_> = heard.facts.clone().into_iter().collect();
     let wanted: Vec<_> = expect.say.clone().into_iter().collect();
     for (what, have, want) in [
         ("summary", &summary[..], &expect.summary),
@@ -176,6 +180,7 @@ pub fn check(script: &Script, manifest: &Manifest, case: &Case) -> Result<(), St
         ("notes", &heard.notes, &expect.notes),
         ("printed", &heard.printed, &expect.printed),
         ("attached", &heard.attached, &expect.attached),
+        ("facts", &facts, &expect.facts),
     ] {
         for part in want {
             if !have.iter().any(|text| text.contains(part)) {

@@ -20,6 +20,7 @@ const QUERY: Row = Row {
     kind: Kind::Query,
     noun: Noun::Free,
     noun_arg: None,
+    personal: false,
     least_risk: Risk::Low,
     class: Class::Look,
     args: &[],
@@ -75,6 +76,14 @@ pub static REGISTRY: &[Row] = &[
         doc: "Bytes of downloaded package archives (`*.deb`, finished downloads).",
         gives: "bytes",
         errors: &["failed"],
+        ..QUERY
+    },
+    Row {
+        name: "pkg.installed",
+        doc: "Installed packages, and days since one of their programs was last read, as far as the \
+              file system keeps that.",
+        noun: Noun::Bare,
+        gives: "list of maps: name, version, idle_days (or nothing); nothing where dpkg is not there",
         ..QUERY
     },
     Row {
@@ -213,6 +222,14 @@ pub static REGISTRY: &[Row] = &[
         ..ACTION
     },
     Row {
+        name: "user.sessions",
+        doc: "Accounts of people who are signed in; personal: only where policy lists it.",
+        noun: Noun::Bare,
+        personal: true,
+        gives: "list of names; nothing where logind is not there",
+        ..QUERY
+    },
+    Row {
         name: "secret.one_time",
         doc: "A fresh secret, sealed to the order's signer before the script gets its handle.",
         noun: Noun::Bare,
@@ -261,6 +278,14 @@ pub static REGISTRY: &[Row] = &[
         ..QUERY
     },
     Row {
+        name: "host.boots",
+        doc: "Starts in the last 30 days, and those that came without a shutdown before.",
+        noun: Noun::Bare,
+        gives: "map: count, unclean; nothing where no record of starts is kept",
+        errors: &["failed"],
+        ..QUERY
+    },
+    Row {
         name: "host.clock",
         doc: "What is known of the clock without asking the network.",
         gives: "map: synced (yes, no or nothing where unknown), source, zone",
@@ -301,6 +326,12 @@ pub static REGISTRY: &[Row] = &[
         name: "report.say",
         doc: "One sentence to the person with the problem; the last one counts.",
         args: &[spec("text", Ty::Text, "at most 300 characters")],
+        ..REPORT
+    },
+    Row {
+        name: "report.facts",
+        doc: "What the desk's lists show of this machine; once, by a script that says nothing else.",
+        args: &[spec("facts", Ty::Map, "as `host.facts` gives it: see docs/facts.md")],
         ..REPORT
     },
     Row {

@@ -163,6 +163,8 @@ pub struct Row {
     pub noun: Noun,
     /// Which argument is the noun (position), where there is one.
     pub noun_arg: Option<usize>,
+    /// It tells of people: a run has it only where policy lists it under `personal`.
+    pub personal: bool,
     /// Least risk of a script that has the permission.
     pub least_risk: Risk,
     /// Rights it needs.

@@ -63,6 +63,18 @@ impl Value {
     pub fn count(n: u64) -> Self {
         Self::Int(i64::try_from(n).unwrap_or(i64::MAX))
     }
+    /// As JSON: a text as [`protocol::facts::shown`] has it, a secret as nothing.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Unit | Self::Secret(_) => serde_json::Value::Null,
+            Self::Bool(yes) => (*yes).into(),
+            Self::Int(number) => (*number).into(),
+            Self::Text(text) => protocol::facts::shown(text).into(),
+            Self::List(all) => all.iter().map(Self::to_json).collect(),
+            Self::Map(all) => all.iter().map(|(name, one)| (name.clone(), one.to_json())).collect(),
+        }
+    }
     /// The text, if it is one.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {

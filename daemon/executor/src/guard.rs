@@ -179,6 +179,10 @@ impl<'a> Checked<'a> {
     pub(crate) fn text(&self, place: usize) -> Result<&'a str, Fail> {
         self.args.get(place).and_then(Value::as_text).ok_or_else(|| self.wrong(place))
     }
+    /// An argument of whatever type its row says.
+    pub(crate) fn value(&self, place: usize) -> Result<&'a Value, Fail> {
+        self.args.get(place).ok_or_else(|| self.wrong(place))
+    }
     /// A number within a range.
     pub(crate) fn int(&self, place: usize, from: i64, to: i64) -> Result<i64, Fail> {
         let value = self.args.get(place).and_then(Value::as_int);

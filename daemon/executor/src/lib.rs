@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 mod book;
+mod boots;
 mod certificates;
 mod clock;
 mod effects;
@@ -28,6 +29,7 @@ mod run;
 mod secrets;
 mod serve;
 mod service;
+mod sessions;
 mod start;
 mod sys;
 #[cfg(test)]

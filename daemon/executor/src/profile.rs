@@ -27,8 +27,13 @@ const CONDITION: [&str; 12] = [
 /// What the functions of `user` read beside that, and the tallies of failed sign-ins: passwords are
 /// nobody else's business.
 const PASSWORDS: &str = "/etc/shadow";
-/// What `service.log` reads.
-const JOURNALS: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
+/// What one function reads that no other run needs.
+const READ_BY: [(&str, &[&str]); 4] = [
+    ("service.log", &["/var/log/journal", "/run/log/journal"]),
+    ("host.boots", &["/var/log/wtmp"]),
+    ("pkg.installed", &[crate::pkg::LISTS]),
+    ("user.sessions", &[crate::sessions::SESSIONS]),
+];
 /// What the account programs read: their libraries are the lock's business.
 const ACCOUNTS_READ: [&str; 7] = [
     "/etc",
@@ -59,8 +64,10 @@ pub(crate) fn profile(run: &Run) -> ExecutorProfile {
     if run.guard.reaches("user") {
         profile.read.extend([run.root.at(PASSWORDS), tallies.clone()]);
     }
-    if run.guard.nouns("service.log").is_some() {
-        profile.read.extend(own(&JOURNALS));
+    for (function, paths) in READ_BY {
+        if run.guard.nouns(function).is_some() {
+            profile.read.extend(own(paths));
+        }
     }
     if run.classes.contains(&Class::Files) {
         profile.write.extend(changed);

@@ -1,6 +1,8 @@
 //! `report.*` and `print`: what a script says. Capped in length and in number; never an effect.
 
 use hatch::messages::FromExecutor;
+use protocol::error_chain::ErrorChain;
+use protocol::facts::Facts;
 use protocol::frames::Event;
 use protocol::limits;
 use surface::Value;
@@ -64,6 +66,17 @@ pub(crate) fn attach(run: &mut Run, call: &Checked<'_>) -> Result<Value, Fail> {
         return Err(Fail::argument("`name` is a few words"));
     }
     output(run, name, call.text(1)?).map_err(lost)?;
+    Ok(Value::Unit)
+}
+
+/// `report.facts`: checked as whoever reads them will, so that a script's mistake is its own error.
+pub(crate) fn facts(run: &mut Run, call: &Checked<'_>) -> Result<Value, Fail> {
+    let bad = |why: String| Fail::argument(format!("`facts`: {why}"));
+    let json = call.value(0)?.to_json().to_string();
+    let facts = Facts::read(json.as_bytes()).map_err(|e| bad(ErrorChain(&e).to_string()))?;
+    let bytes = protocol::json::write(&facts).map_err(|e| bad(ErrorChain(&e).to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|e| bad(e.to_string()))?;
+    output(run, "facts", &text).map_err(lost)?;
     Ok(Value::Unit)
 }
 

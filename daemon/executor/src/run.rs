@@ -23,7 +23,9 @@ use crate::people::People;
 use crate::root::Root;
 use crate::secrets::Vault;
 use crate::service::bus::Bus;
-use crate::{certificates, files, host, pkg, proc, report, secrets, service, user};
+use crate::{
+    boots, certificates, files, host, pkg, proc, report, secrets, service, sessions, user,
+};
 
 /// Most sentences of one kind that a run may say; more are counted as a limit.
 const SENTENCES_MAX: usize = 100;
@@ -254,6 +256,7 @@ impl Run {
             "fs.space" => files::space(self, call),
             "fs.remove" => files::remove(self, call),
             "pkg.cache_size" => pkg::cache_size(self),
+            "pkg.installed" => pkg::installed(self),
             "pkg.updates" => pkg::updates(self),
             "pkg.clean_cache" => pkg::clean_cache(self),
             "proc.list" => proc::list(self, call),
@@ -266,12 +269,14 @@ impl Run {
             "user.set_password" => user::set_password(self, call),
             "user.require_change" => user::require_change(self, call),
             "user.clear_failures" => user::clear_failures(self, call),
+            "user.sessions" => sessions::sessions(self),
             "secret.one_time" => secrets::one_time(self, call),
             "host.info" => host::info(self),
             "host.memory" => host::memory(self),
             "host.pressure" => host::pressure(self),
             "host.disks" => host::disks(self),
             "host.reboot_needed" => host::reboot_needed(self),
+            "host.boots" => boots::boots(self),
             "host.clock" => host::clock(self),
             "host.certificates" => certificates::certificates(self),
             "backup.last" => host::backup(self),
@@ -279,6 +284,7 @@ impl Run {
             "report.progress" => report::progress(self, call),
             "report.skipped" => report::skipped(self, call),
             "report.say" => report::say(self, call),
+            "report.facts" => report::facts(self, call),
             "report.attach" => report::attach(self, call),
             _ => Err(Fail::fatal("not_permitted", "this program does not know the function")),
         }

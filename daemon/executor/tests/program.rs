@@ -52,6 +52,13 @@ mod tests {
                 "service.stays" => {
                     vec![Value::text("no.service"), Value::text("active"), Value::Int(1)]
                 }
+                "report.facts" => vec![Value::map([
+                    ("host", Value::text("pc")),
+                    ("system", Value::text("Debian 12")),
+                    ("kernel", Value::text("6.1")),
+                    ("uptime", Value::Int(5)),
+                    ("disks", Value::List(Vec::new())),
+                ])],
                 "report.attach" => vec![Value::text("a"), Value::text("b")],
                 name if name.starts_with("report.") => vec![Value::text("a")],
                 _ => Vec::new(),
@@ -69,6 +76,21 @@ mod tests {
         assert_eq!(keeper.call("pkg.clean_cache", &[]).unwrap_err().code, "not_permitted");
         let report = keeper.done();
         assert_eq!((report.plan, report.drift), (None, None));
+    }
+
+    #[test]
+    fn a_locked_look_with_its_permissions_tells_what_is_installed_and_of_starts_and_sessions() {
+        let grants: &[(&str, &[&str])] =
+            &[("pkg.installed", &[]), ("host.boots", &[]), ("user.sessions", &[])];
+        let (mut keeper, _) = Keeper::begin(start(Mode::Check, grants, &[]));
+        keeper.phase(Phase::Detect);
+        let Value::List(all) = keeper.call("pkg.installed", &[]).unwrap() else { panic!("dpkg") };
+        let libc = all.iter().find(|one| one.get("name") == Some(&Value::text("bash")));
+        assert!(libc.is_some(), "bash is installed: {}", all.len());
+        for name in ["host.boots", "user.sessions"] {
+            keeper.call(name, &[]).unwrap();
+        }
+        keeper.done();
     }
 
     #[test]

@@ -4,6 +4,7 @@ use protocol::documents::{
     Approval, Card, Dispatch, EnrolAnswer, EnrolRequest, Hello, Invitation, JoinAnswer,
     JoinRequest, Order, Recall, Record, TicketAttestation, Token,
 };
+use protocol::facts::Facts;
 use protocol::{Envelope, Manifest, NamePatterns, PayloadType, Plan, PublicKey, Time, json};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -57,6 +58,15 @@ pub(crate) fn record(bytes: &[u8]) {
 /// Plans.
 pub(crate) fn plan(bytes: &[u8]) {
     again::<Plan>(bytes);
+}
+
+/// Facts about machines: what is read is printable and bounded, and is written as it was read.
+pub(crate) fn facts(bytes: &[u8]) {
+    let Ok(facts) = Facts::read(bytes) else { return };
+    assert!(bytes.len() <= protocol::facts::FACTS_BYTES_MAX);
+    let written = json::write(&facts).expect("written");
+    assert_eq!(Facts::read(&written).ok(), Some(facts));
+    assert!(!String::from_utf8_lossy(&written).chars().any(char::is_control));
 }
 
 /// Pasted tokens.

@@ -28,6 +28,7 @@ pub const TARGETS: &[Target] = &[
     ("documents", documents::documents),
     ("record", documents::record),
     ("plan", documents::plan),
+    ("facts", documents::facts),
     ("token", documents::token),
     ("manifest", documents::manifest),
     ("policy", documents::policy),

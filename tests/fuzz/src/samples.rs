@@ -49,6 +49,7 @@ pub fn asks() -> Vec<Ask> {
         Ask::Fetch { run: RUN },
         Ask::Filed { record: Digest([5; 32]) },
         Ask::Certificate { leaf: Bytes(b"leaf".to_vec()) },
+        Ask::Output { run: RUN },
     ]
 }
 
@@ -94,6 +95,7 @@ pub fn answers() -> Vec<Answer> {
             code: "issuer".into(),
             sentence: "no CA for endpoints that policy lists signed it".into(),
         },
+        Answer::Output { part: Bytes(b"{}".to_vec()), last: true },
     ]);
     all
 }

@@ -8,9 +8,9 @@ use protocol::documents::TicketState;
 use protocol::{AgentName, Bytes, Digest, EndpointId, EndpointName, NamePatterns, RunId, Time};
 use store::{
     AgentRow, AgentSeen, AgentState, EndpointPlace, EndpointRow, EndpointState, Enrolment,
-    EscrowRow, FileRow, HeldRow, ListFilter, Listed, NewEndpoint, NewTicketRow, NoteRow, OrderRow,
-    OutboxRow, RequestPapers, RequestRow, RunFilter, RunRow, Store, Stray, TicketFilter, TicketRow,
-    TokenKind, TokenRow, WaitingRow,
+    EscrowRow, FactsRow, FileRow, HeldRow, ListFilter, Listed, NewEndpoint, NewTicketRow, NoteRow,
+    OrderRow, OutboxRow, RequestPapers, RequestRow, RunFilter, RunRow, Store, Stray, TicketFilter,
+    TicketRow, TokenKind, TokenRow, WaitingRow,
 };
 
 use super::error::BookError;
@@ -288,6 +288,8 @@ operations! {
     /// A page of the orders that wait for their endpoints, by run; never their keys.
     70 Waiting Agent fn waiting_page(0 after: Option<RunId>, 1 limit: usize) -> Vec<WaitingRow>
         = |store| store.waiting_page(None, after.as_ref(), limit);
+    /// What a machine last said of itself, with the run that proves it.
+    60 Facts Agent fn facts(0 id: EndpointId) -> Option<FactsRow> = |store| store.facts(&id);
     /// Keeps an order of one's own that asks other people, with the plan that it is bound to.
     100 AddRequest Oneself
         fn add_request(0 order: Bytes, 1 plan: Bytes, 2 plan_run: RunId, 3 wanted: u32, 4 by: AgentName)

@@ -7,9 +7,9 @@ use protocol::{
     Time,
 };
 use store::{
-    AgentState, EndpointPlace, EndpointState, Enrolment, Health, HeldRow, Level, ListFilter,
-    NewEndpoint, NewFile, NewNote, NewOrder, NewRecord, NewTicketRow, RunFilter, Seen, Store,
-    TicketFilter, TokenKind,
+    AgentState, EndpointPlace, EndpointState, Enrolment, FactsRow, Health, HeldRow, Level,
+    ListFilter, NewEndpoint, NewFile, NewNote, NewOrder, NewRecord, NewTicketRow, RunFilter, Seen,
+    Store, TicketFilter, TokenKind,
 };
 use tickets::{Key, KeyKind};
 use trust::{Signer as _, SigningKey};
@@ -130,6 +130,8 @@ pub fn seed(store: &Store) {
         daemon: "0.1.0",
     };
     store.endpoint_seen(&ENDPOINT, &seen, NOW).unwrap();
+    let facts = FactsRow { run: run(), looked: NOW, bytes: Bytes(b"{}".to_vec()) };
+    store.set_facts(&ENDPOINT, &facts, &["jo.meyer".to_owned()]).unwrap();
     let words = "disk space: / has 4 % free".to_owned();
     store.set_health(&ENDPOINT, &Health { looked: NOW, level: Level::Bad, words }).unwrap();
     let number = store.add_ticket(&ticket(1), NOW).unwrap();
@@ -239,7 +241,8 @@ pub fn asks() -> Vec<BookAsk> {
     ];
     let waiting =
         vec![BookAsk::Waiting { after: None, limit }, BookAsk::WaitingRun { run: waiting_run() }];
-    [first, enrolment(), waiting, approvals()].concat()
+    let facts = vec![BookAsk::Facts { id: ENDPOINT }];
+    [first, enrolment(), waiting, approvals(), facts].concat()
 }
 
 /// The sealed order that asks, and the sealed answer to it.

@@ -85,6 +85,7 @@ fn texts(row: &Listed, rank: impl Fn(&str) -> Option<u8>) -> Option<u8> {
     let best = std::iter::once(row.name.as_str())
         .chain(row.person.as_deref())
         .chain(row.host.as_deref())
+        .chain(row.signed_in.iter().flat_map(|at| &at.people).map(String::as_str))
         .filter_map(of)
         .min();
     let labels = row.labels.iter().filter_map(|(key, value)| {

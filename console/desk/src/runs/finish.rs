@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use protocol::documents::Record;
+use protocol::error_chain::ErrorChain;
 use protocol::frames::{Event, Stop};
 use protocol::{Digest, EndpointId, Envelope, Plan, RunId, TicketId, Time};
 use store::{EndpointRow, Seen};
@@ -10,6 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{RunError, Wish, attest, doubt, order, shared};
 use crate::books::BookError;
+use crate::facts;
 use crate::org::Desk;
 use crate::outbox::{self, Arrived, Delivery, Filing};
 use crate::session::{Agent, Parcel, Returned, Session, SessionError};
@@ -71,6 +73,8 @@ pub struct RunResult {
     pub plan: Option<(Digest, Plan)>,
     /// What was shown live.
     pub live: Live,
+    /// Why the facts that it came with were not kept, where that is so.
+    pub no_facts: Option<String>,
 }
 
 /// Whom to believe of this record.
@@ -144,8 +148,8 @@ pub async fn run(
     }
     match heard {
         Ok(returned) => {
-            let result = take(desk, agent, session, (run, digest, endpoint), &returned, now())?;
-            acknowledge(session, &result).await;
+            let mut result = take(desk, agent, session, (run, digest, endpoint), &returned, now())?;
+            acknowledge(desk, session, &mut result).await;
             Ok(result)
         }
         // Not signed: whoever sits at the door may say it of a run that goes on. The run stays open
@@ -181,8 +185,9 @@ pub async fn resume(
     let heard = session.follow(run, &mut |event| news(News::Event(event))).await;
     let result = match heard {
         Ok(returned) => {
-            let result = take(desk, agent, &session, (run, order, endpoint.id), &returned, now())?;
-            acknowledge(&session, &result).await;
+            let mut result =
+                take(desk, agent, &session, (run, order, endpoint.id), &returned, now())?;
+            acknowledge(desk, &session, &mut result).await;
             Ok(result)
         }
         Err(SessionError::Stopped(stop)) => {
@@ -266,7 +271,7 @@ pub(super) fn ended(
         let plan = protocol::json::read::<Plan>(bytes).ok()?;
         (record.predicate.plan == Some(digest)).then_some((digest, plan))
     });
-    Ok(RunResult { run, order, record, filing, plan, live })
+    Ok(RunResult { run, order, record, filing, plan, live, no_facts: None })
 }
 
 /// Brings home what an endpoint offers again: records of runs of ours that are not filed here yet.
@@ -300,8 +305,8 @@ pub async fn collect(
             Err(SessionError::Stopped(_)) => continue,
             Err(error) => return Err(RunError::NotSent(error)),
         };
-        let result = take(desk, agent, session, which, &returned, now())?;
-        acknowledge(session, &result).await;
+        let mut result = take(desk, agent, session, which, &returned, now())?;
+        acknowledge(desk, session, &mut result).await;
         home.push(result);
     }
     for row in doubt::open_runs(desk.store.here()?, &session.card().endpoint, now())? {
@@ -318,8 +323,8 @@ pub async fn collect(
             Ok(Err(error)) => return Err(RunError::NotSent(error)),
         };
         let which = (row.id, row.order, row.endpoint);
-        let result = take(desk, agent, session, which, &returned, now())?;
-        acknowledge(session, &result).await;
+        let mut result = take(desk, agent, session, which, &returned, now())?;
+        acknowledge(desk, session, &mut result).await;
         home.push(result);
     }
     Ok(home)
@@ -340,11 +345,24 @@ pub fn tell_ticket(desk: &Desk, ticket: &TicketId, now: Time) -> Result<Delivery
     Ok(outbox::deliver(store, &outbox::builtin(store), ticket, now)?)
 }
 
-/// Tells the endpoint what is safe here. A record that does not verify is not acknowledged.
-async fn acknowledge(session: &Session, result: &RunResult) {
-    if result.filing.report.verified
-        && let Some(digest) = result.filing.report.record
-    {
+/// Tells the endpoint what is safe here. A record that does not verify is not acknowledged. Facts that
+/// its run put out are asked for; they are no part of what is safe.
+async fn acknowledge(desk: &Desk, session: &Session, result: &mut RunResult) {
+    if !result.filing.report.verified {
+        return;
+    }
+    if facts::wanted(&result.record.predicate) {
+        result.no_facts = take_facts(desk, session, result).await.err();
+    }
+    if let Some(digest) = result.filing.report.record {
         session.filed(digest).await;
     }
+}
+
+async fn take_facts(desk: &Desk, session: &Session, result: &RunResult) -> Result<(), String> {
+    let said = |error: &dyn std::error::Error| ErrorChain(error).to_string();
+    let output = session.output(result.run).await.map_err(|error| said(&error))?;
+    let Some(output) = output else { return Ok(()) };
+    let store = desk.store.here().map_err(|error| said(&error))?;
+    facts::keep(store, &result.record.predicate, output).map(|_| ()).map_err(|error| said(&error))
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use protocol::documents::RecordPredicate;
 use protocol::error_chain::ErrorChain;
 use protocol::frames::{Answer, DeskAnswer, FiledAs, FilingSummary, NoteStage, sorry};
 use protocol::{Bytes, Digest, Outcome, RunId, limits};
@@ -12,8 +13,10 @@ use super::drive::{self, Which};
 use super::line::HeldLine;
 use super::live::{Follower, Live};
 use crate::books::{BookError, Sorry};
+use crate::facts;
 use crate::outbox::{self, Arrived};
-use crate::session::Returned;
+use crate::session::{self, Returned};
+use crate::verify::peek_record;
 
 /// Files a record with all that came with it; gives the last word on its run.
 pub(super) async fn file(
@@ -23,6 +26,7 @@ pub(super) async fn file(
     returned: Returned,
 ) -> DeskAnswer {
     let (at, card) = (Arc::clone(server), line.card_envelope.clone());
+    let record = peek_record(&returned.record).map(|(record, _)| record.predicate);
     let filed = tokio::task::spawn_blocking(move || filed(&at, &card, which, &returned)).await;
     match filed {
         Ok(Ok(filing)) => {
@@ -30,6 +34,7 @@ pub(super) async fn file(
                 server.tally.filed(filing.outcome);
             }
             if filing.verified {
+                take_facts(server, line, record).await;
                 line.filed(filing.record).await;
             }
             DeskAnswer::Done { filing }
@@ -41,6 +46,24 @@ pub(super) async fn file(
             no.into()
         }
         Err(_) => Sorry::new(sorry::STORE, "the desk could not file the record").into(),
+    }
+}
+
+/// Asks for the facts that a run put out and keeps them; what are none is said and forgotten.
+async fn take_facts(server: &Arc<Server>, line: &HeldLine, record: Option<RecordPredicate>) {
+    let Some(record) = record.filter(facts::wanted) else { return };
+    let said = |error: &dyn std::error::Error| {
+        server.line(&format!("{}: facts not kept: {}", line.card.name, ErrorChain(error)));
+    };
+    let output = match session::output(&line.connection, record.run).await {
+        Ok(output) => output,
+        Err(error) => return said(&error),
+    };
+    let at = Arc::clone(server);
+    let kept =
+        tokio::task::spawn_blocking(move || facts::keep(at.store()?, &record, output).map(|_| ()));
+    if let Ok(Err(error)) = kept.await {
+        said(&error);
     }
 }
 

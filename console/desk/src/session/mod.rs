@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use link::{Connection, Stream};
 use protocol::documents::{Card, CatalogueVersions, Dispatch, Hello};
+use protocol::facts::FACTS_BYTES_MAX;
 use protocol::frames::{Answer, Ask, Event};
 use protocol::{Bytes, Digest, Envelope, RunId, Time, limits};
 use store::EndpointRow;
@@ -303,6 +304,16 @@ impl Session {
             Way::Desk(seat, _) => seat.follow(run, &mut |_| ()).await,
         }
     }
+    /// What a run put out, where this side has the line: a shared desk keeps facts itself.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub(crate) async fn output(&self, run: RunId) -> Result<Option<Vec<u8>>, SessionError> {
+        match &self.way {
+            Way::Own(connection, _) => output(connection, run).await.map(Some),
+            Way::Desk(..) => Ok(None),
+        }
+    }
     /// Takes a run back. True where it was running or waiting.
     ///
     /// # Errors
@@ -350,6 +361,30 @@ async fn hear(
     stream.send(ask).await?;
     stream.finish();
     talk::hear(&mut stream, on_event).await
+}
+
+/// What a run put out, as far as facts may be.
+pub(crate) async fn output(connection: &Connection, run: RunId) -> Result<Vec<u8>, SessionError> {
+    let mut stream = connection.open().await?;
+    stream.send(&Ask::Output { run }).await?;
+    stream.finish();
+    let mut whole = Vec::new();
+    loop {
+        match stream.recv_within(ANSWER_TIME_MAX).await? {
+            Some(Answer::Output { part, last }) => {
+                if whole.len().saturating_add(part.0.len()) > FACTS_BYTES_MAX {
+                    return Err(SessionError::Unexpected);
+                }
+                whole.extend_from_slice(&part.0);
+                if last {
+                    return Ok(whole);
+                }
+            }
+            Some(Answer::Stop { code }) => return Err(SessionError::Stopped(code)),
+            Some(_) => return Err(SessionError::Unexpected),
+            None => return Err(SessionError::Line(link::LinkError::Ended)),
+        }
+    }
 }
 
 /// Sends an endpoint the catalogue files that it lacks; whoever has none missing is asked nothing.

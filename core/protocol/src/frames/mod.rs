@@ -102,6 +102,13 @@ pub enum Ask {
         #[n(0)]
         leaf: Bytes,
     },
+    /// What a run that has its record put out, as far as it was kept.
+    #[n(10)]
+    Output {
+        /// The run.
+        #[n(0)]
+        run: RunId,
+    },
 }
 
 /// From the endpoint to the desk's side.
@@ -212,6 +219,16 @@ pub enum Answer {
         /// One sentence.
         #[n(1)]
         sentence: String,
+    },
+    /// A part of a run's output; the record has the digest of the whole.
+    #[n(13)]
+    Output {
+        /// At most 128 KiB.
+        #[n(0)]
+        part: Bytes,
+        /// Whether it ends here.
+        #[n(1)]
+        last: bool,
     },
 }
 

@@ -1,5 +1,6 @@
 //! What the described machine answers, row by row.
 
+use protocol::facts::Facts;
 use protocol::{Mode, limits};
 use surface::{HostError, Kind, Row, Value};
 
@@ -27,12 +28,21 @@ impl FakeHost {
             Kind::Query => match row.name.split_once('.') {
                 Some(("host" | "backup", _)) => self.condition(row),
                 Some(("service", _)) => self.service(row, args),
+                Some(("pkg", _)) => self.packages(row),
                 _ => self.look(row, args),
             },
         }
     }
 
     fn report(&mut self, row: &Row, args: &[Value]) -> Answer {
+        if row.name == "report.facts" {
+            let json = args.first().map(surface::Value::to_json).unwrap_or_default();
+            let read = Facts::read(json.to_string().as_bytes());
+            let facts = read.map_err(|e| error(row, "bad_argument", &e.to_string()))?;
+            let bytes = protocol::json::write(&facts).unwrap_or_default();
+            self.heard.facts = String::from_utf8(bytes).ok();
+            return Ok(Value::Unit);
+        }
         let said = text(args, 0).to_owned();
         let chars = said.chars().count();
         if !(1..=limits::SAY_CHARS_MAX).contains(&chars) {
@@ -91,6 +101,12 @@ impl FakeHost {
                     ("packages", list(&reboot.packages, |name| Value::text(name))),
                 ])
             }
+            "host.boots" => m.boots.map_or(Value::Unit, |boots| {
+                Value::map([
+                    ("count", Value::Int(boots.count)),
+                    ("unclean", Value::Int(boots.unclean)),
+                ])
+            }),
             "host.clock" => Value::map([
                 (
                     "synced",
@@ -202,14 +218,6 @@ impl FakeHost {
                     ("read_only", Value::Bool(disk.read_only)),
                 ])
             }
-            "pkg.cache_size" => Value::Int(m.packages.cache),
-            "pkg.updates" => m.packages.updates.as_ref().map_or(Value::Unit, |updates| {
-                Value::map([
-                    ("waiting", Value::Int(updates.waiting)),
-                    ("security", Value::Int(updates.security)),
-                    ("lists_age", Value::Int(updates.lists_age)),
-                ])
-            }),
             "proc.list" => {
                 let mine = m.processes.iter().filter(|p| p.program == text(args, 0));
                 let map = |(n, p): (usize, &super::Process)| {
@@ -220,6 +228,9 @@ impl FakeHost {
                     ])
                 };
                 Value::List(mine.enumerate().map(map).collect())
+            }
+            "user.sessions" => {
+                m.signed_in.as_ref().map_or(Value::Unit, |all| list(all, |name| Value::text(name)))
             }
             "user.get" => m.users.get(text(args, 0)).map_or(Value::Unit, |user| {
                 Value::map([
@@ -233,6 +244,31 @@ impl FakeHost {
                     ("changed_days", user.changed_days.map_or(Value::Unit, Value::Int)),
                     ("failures", user.failures.map_or(Value::Unit, Value::Int)),
                     ("expired", Value::Bool(user.expired)),
+                ])
+            }),
+            _ => return Err(error(row, "unknowable", "the fake machine does not know this")),
+        })
+    }
+
+    fn packages(&self, row: &Row) -> Answer {
+        let m = &self.machine;
+        Ok(match row.name {
+            "pkg.installed" => m.packages.installed.as_ref().map_or(Value::Unit, |all| {
+                list(all, |one| {
+                    let (name, version) = one.split_once(' ').unwrap_or((one, "?"));
+                    Value::map([
+                        ("name", Value::text(name)),
+                        ("version", Value::text(version)),
+                        ("idle_days", Value::Unit),
+                    ])
+                })
+            }),
+            "pkg.cache_size" => Value::Int(m.packages.cache),
+            "pkg.updates" => m.packages.updates.as_ref().map_or(Value::Unit, |updates| {
+                Value::map([
+                    ("waiting", Value::Int(updates.waiting)),
+                    ("security", Value::Int(updates.security)),
+                    ("lists_age", Value::Int(updates.lists_age)),
                 ])
             }),
             _ => return Err(error(row, "unknowable", "the fake machine does not know this")),

@@ -23,6 +23,10 @@ pub struct Machine {
     pub clock: Option<Clock>,
     /// Certificates; none are known where absent.
     pub certificates: Option<Vec<Certificate>>,
+    /// Starts in the last 30 days; nothing where absent.
+    pub boots: Option<Boots>,
+    /// Who is signed in; nothing where absent.
+    pub signed_in: Option<Vec<String>>,
     /// The last backup; no job where absent.
     pub backup: Option<Backup>,
     /// The package manager.
@@ -55,6 +59,16 @@ impl Default for HostInfo {
     fn default() -> Self {
         Self { name: "demo-pc".into(), system: "Debian 12".into(), uptime: 86_400 }
     }
+}
+
+/// See `host.boots`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Boots {
+    /// How many.
+    pub count: i64,
+    /// Without a shutdown before.
+    pub unclean: i64,
 }
 
 /// See `host.memory`.
@@ -147,6 +161,8 @@ pub struct Packages {
     pub cache: i64,
     /// Archives.
     pub archives: i64,
+    /// What is installed, as in `tool 1.2`; nothing where absent.
+    pub installed: Option<Vec<String>>,
     /// Updates; unknown where absent.
     pub updates: Option<Updates>,
 }

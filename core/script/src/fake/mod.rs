@@ -13,8 +13,8 @@ use protocol::{Manifest, Mode};
 use surface::{Call, Host, HostError, Kind, Noun, Row, Value};
 
 pub use machine::{
-    Backup, Certificate, Clock, Disk, File, HostInfo, Machine, Memory, Packages, Pressure, Process,
-    Reboot, Service, Trouble, Updates, User,
+    Backup, Boots, Certificate, Clock, Disk, File, HostInfo, Machine, Memory, Packages, Pressure,
+    Process, Reboot, Service, Trouble, Updates, User,
 };
 
 use crate::fault::Finding;
@@ -31,6 +31,8 @@ pub struct Heard {
     pub skipped: Vec<String>,
     /// The last `report.say`.
     pub say: Option<String>,
+    /// `report.facts`, as its JSON reads.
+    pub facts: Option<String>,
     /// Names of what was attached.
     pub attached: Vec<String>,
     /// What was printed.

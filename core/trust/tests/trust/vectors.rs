@@ -36,7 +36,7 @@ struct Listed {
 
 /// Made and checked elsewhere: frames in `tests/fuzz`; operations on the desk's store, its copies and
 /// its numbers in `desk`.
-const OTHERS: [&str; 4] = ["frames.json", "books.json", "backup.txt", "metrics.txt"];
+const OTHERS: [&str; 5] = ["frames.json", "books.json", "backup.txt", "metrics.txt", "facts.json"];
 
 #[test]
 fn what_is_committed_is_what_is_made() {

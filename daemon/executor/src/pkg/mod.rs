@@ -1,5 +1,6 @@
 //! `pkg.*`: the package cache and what the lists on disk know. Never starts a package program.
 
+mod installed;
 mod updates;
 mod version;
 
@@ -13,6 +14,7 @@ use crate::fail::Fail;
 use crate::files::{self, Batch, Found, Identity};
 use crate::run::Run;
 
+pub(crate) use installed::{LISTS, installed};
 pub(crate) use updates::updates;
 
 /// The plan key of the cache.

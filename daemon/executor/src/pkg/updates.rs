@@ -66,10 +66,10 @@ struct Package {
     status: String,
 }
 
-type Installed = BTreeMap<(String, String), String>;
+pub(super) type Installed = BTreeMap<(String, String), String>;
 
 /// What is installed and not held back; none where there is no such database.
-fn installed(path: &Path, clock: Clock) -> Result<Option<Installed>, Fail> {
+pub(super) fn installed(path: &Path, clock: Clock) -> Result<Option<Installed>, Fail> {
     let mut all = BTreeMap::new();
     let there = stanzas(path, clock, |package| {
         if package.status == "install ok installed" {

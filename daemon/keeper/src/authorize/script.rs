@@ -44,7 +44,8 @@ pub(super) fn check(order: &Order, state: &State<'_>) -> Result<Found, Refusal> 
         return Err(Refusal::ModeUnsupported { mode: order.mode.word().to_owned() });
     }
     let parameters = check_parameters(manifest, &order.parameters, state.policy)?;
-    let grants = fill_permissions(manifest, &parameters)?;
+    let grants =
+        fill_permissions(manifest, &parameters, |function| state.policy.allows_personal(function))?;
     let source = catalogue.source(entry).filter(|s| s.len() <= limits::SCRIPT_BYTES_MAX);
     let source = source.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
     let source = source.ok_or_else(unknown)?;

@@ -165,6 +165,13 @@ effects! {
         /// Its digest.
         digest: Digest,
     },
+    /// Look up what a run put out; answered by `Output`.
+    ReadOutput {
+        /// Who asked.
+        line: Line,
+        /// Which.
+        run: RunId,
+    },
     /// Look up a run's record, plan, effects and escrow; answered by `Fetched`.
     Fetch {
         /// Who asked.

@@ -164,6 +164,13 @@ pub enum Event {
         /// The one-time secrets that are in escrow.
         secrets: Vec<SealedSecret>,
     },
+    /// Answers [`super::Effect::ReadOutput`].
+    Output {
+        /// Who asked.
+        line: Line,
+        /// What was kept; none where the disk does not give it back.
+        bytes: Option<Bytes>,
+    },
     /// Answers [`super::Effect::Fetch`].
     Fetched {
         /// Who asked.

@@ -265,6 +265,38 @@ impl Core {
         self.answered(run, now, out);
     }
 
+    /// What a run put out, for whoever has its record and the digest in it.
+    pub(super) fn output(&mut self, line: Line, run: RunId, out: &mut Vec<Effect>) {
+        if self.index.record(&run).is_none() {
+            return session::stop(line, Stop::NoRun, out);
+        }
+        if self.fetching >= FETCHING_MAX || self.gate_slow {
+            return session::stop(line, Stop::Rate, out);
+        }
+        self.fetching += 1;
+        out.push(Effect::ReadOutput { line, run });
+    }
+
+    pub(super) fn give_output(&mut self, line: Line, bytes: Option<Bytes>, out: &mut Vec<Effect>) {
+        self.fetching = self.fetching.saturating_sub(1);
+        let Some(bytes) = bytes else { return session::stop(line, Stop::Fault, out) };
+        if !self.sessions.contains_key(&line.session) {
+            return;
+        }
+        let mut parts = bytes.0.chunks(limits::CHUNK_BYTES_MAX).peekable();
+        // Nothing has one empty part.
+        let mut part = parts.next().unwrap_or_default();
+        loop {
+            let last = parts.peek().is_none();
+            session::answer(line, &Answer::Output { part: Bytes(part.to_vec()), last }, out);
+            match parts.next() {
+                Some(next) => part = next,
+                None => break,
+            }
+        }
+        session::finish(line, out);
+    }
+
     fn read_for(&mut self, line: Line, run: RunId, out: &mut Vec<Effect>) {
         self.fetching += 1;
         out.push(Effect::Fetch { line, run });

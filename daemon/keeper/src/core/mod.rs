@@ -125,6 +125,7 @@ impl Core {
             Event::EffectsRead { run, effects, secrets } => {
                 self.effects_read(run, (effects, secrets), now, &mut out);
             }
+            Event::Output { line, bytes } => self.give_output(line, bytes, &mut out),
             Event::Fetched { line, run, found } => {
                 self.fetched(line, run, found.map(|found| *found), now, &mut out)
             }

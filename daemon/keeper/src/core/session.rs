@@ -170,6 +170,7 @@ impl Core {
             Ask::Recall { recall } => self.take_recall(line, &recall, now, out),
             Ask::Follow { run } => self.follow(line, run, out),
             Ask::Fetch { run } => self.fetch(line, run, out),
+            Ask::Output { run } => self.output(line, run, out),
             Ask::Filed { record } => {
                 if self.may_file(&line, &record, now) {
                     self.append(crate::ledger::Entry::Filed { record }, out);

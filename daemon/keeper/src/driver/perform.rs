@@ -62,6 +62,12 @@ impl World {
                 let found = self.fetch(&run);
                 return Ok(vec![Event::Fetched { line, run, found }]);
             }
+            Effect::ReadOutput { line, run } => {
+                let bytes = self.shelf.read_output(&run).map(Bytes).map_err(|error| {
+                    tracing::error!("run {}: {}", run.short(), ErrorChain(&error));
+                });
+                return Ok(vec![Event::Output { line, bytes: bytes.ok() }]);
+            }
             Effect::ReplaceCatalogue(files) => return Ok(self.replace(files)),
             Effect::StoreCertificate(leaf) => return Ok(vec![self.store_certificate(leaf)]),
             Effect::ToGate(message) => self.gate.tell(message),

@@ -83,6 +83,11 @@ impl Shelf {
         })
     }
 
+    /// What was kept of a run's output.
+    pub(super) fn read_output(&self, run: &RunId) -> Result<Vec<u8>, FileError> {
+        Ok(read_optional(&self.layout.effects(run, "output"))?.unwrap_or_default())
+    }
+
     /// Makes a run's output durable, where it has some.
     pub(super) fn sync_output(&self, run: &RunId) -> Result<(), FileError> {
         let path = self.layout.effects(run, "output");

@@ -51,6 +51,7 @@ pub(crate) struct World {
     plans: BTreeMap<Digest, Vec<u8>>,
     escrow: BTreeMap<(RunId, u32), (Bytes, Time)>,
     effects: BTreeMap<RunId, Vec<u8>>,
+    output: BTreeMap<RunId, Vec<u8>>,
     /// The renewed certificate on the disk.
     pub(crate) certificate: Option<Bytes>,
     /// Certificates that the gate was told to show.
@@ -110,6 +111,7 @@ impl World {
             plans: BTreeMap::new(),
             escrow: BTreeMap::new(),
             effects: BTreeMap::new(),
+            output: BTreeMap::new(),
             certificate: None,
             shown: Vec::new(),
             children: BTreeMap::new(),
@@ -239,7 +241,14 @@ impl World {
                 let secrets = self.secrets(run);
                 self.events.push_back(Event::EffectsRead { run, effects, secrets });
             }
-            Effect::AppendOutput { .. } | Effect::Tidy { .. } => {}
+            Effect::AppendOutput { run, bytes } => {
+                self.output.entry(run).or_default().extend(bytes.0);
+            }
+            Effect::ReadOutput { line, run } => {
+                let bytes = Some(Bytes(self.output.get(&run).cloned().unwrap_or_default()));
+                self.events.push_back(Event::Output { line, bytes });
+            }
+            Effect::Tidy { .. } => {}
             Effect::MakeSpare => {
                 assert!(!std::mem::replace(&mut self.spare, true), "one at a time")
             }
