@@ -115,7 +115,11 @@ mod tests {
     use crate::books::samples::{self, ENDPOINT, NOW};
     use crate::verify::fixture;
 
-    const LEAST: &str = r#"{"host":"pc","system":"Debian 12","kernel":"6.1","uptime":5,"disks":[{"mount":"/","total":1000,"free":0,"read_only":false}],"signed_in":["jo.meyer"]}"#;
+    const LEAST: &str = concat!(
+        r#"{"host":"pc","system":"Debian 12","kernel":"6.1","uptime":5,"#,
+        r#""disks":[{"mount":"/","total":1000,"free":0,"read_only":false}],"#,
+        r#""signed_in":["jo.meyer"]}"#
+    );
 
     /// The record of a look at [`ENDPOINT`] that put this out.
     fn record(output: &str, ended: Time) -> RecordPredicate {

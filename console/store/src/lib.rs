@@ -29,7 +29,7 @@ pub use error::StoreError;
 pub use escrow::EscrowRow;
 pub use facts::{FactsRow, SignedIn};
 pub use filing::{Filed, NewRecord};
-pub use listing::{Health, Level, ListFilter, Listed};
+pub use listing::{Health, Level, ListFilter, Listed, Standing};
 pub use notes::{FileRow, NewFile, NewNote, NoteRow};
 pub use open::Store;
 pub use orders::{NewOrder, OrderRow, OrderState};

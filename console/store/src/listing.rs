@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use protocol::documents::CatalogueVersions;
 use protocol::{EndpointId, EndpointName, Label, Time};
 use rusqlite::{Connection, Row, named_params};
 use serde::Serialize;
@@ -111,6 +112,26 @@ pub struct ListFilter {
     pub limit: usize,
 }
 
+/// How an endpoint stands to the desk: what `salve status` adds up.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Standing {
+    /// Its id for ever.
+    #[n(0)]
+    pub id: EndpointId,
+    /// Its name.
+    #[n(1)]
+    pub name: EndpointName,
+    /// When it joined.
+    #[n(2)]
+    pub enrolled: Time,
+    /// When the desk last heard of it.
+    #[n(3)]
+    pub last_seen: Option<Time>,
+    /// The catalogue that it trusted then.
+    #[n(4)]
+    pub versions: Option<CatalogueVersions>,
+}
+
 const SELECT: &str =
     "SELECT e.id, e.name, e.person, e.host, e.address, e.labels, e.enrolled, e.state,
      p.seen AS last_seen, coalesce(p.here > :now, 0) AS here, p.way,
@@ -201,6 +222,35 @@ impl Store {
     /// The store's own.
     pub fn listed(&self, filter: &ListFilter, now: Time) -> Result<Vec<Listed>, StoreError> {
         self.read("list the endpoints", |db| list(db, filter, now))
+    }
+
+    /// A page of how the active endpoints stand, by id; no card is read.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn standings_page(
+        &self,
+        after: Option<&EndpointId>,
+        limit: usize,
+    ) -> Result<Vec<Standing>, StoreError> {
+        self.read("add up the endpoints", |db| {
+            let sql = "SELECT e.id, e.name, e.enrolled, p.seen AS last_seen, e.versions
+                       FROM endpoints e LEFT JOIN presence p ON p.endpoint = e.id
+                       WHERE e.state = 'active' AND (?1 IS NULL OR e.id > ?1)
+                       ORDER BY e.id LIMIT ?2";
+            let mut statement = db.prepare_cached(sql)?;
+            let read = |found: &Row<'_>| {
+                Ok(Standing {
+                    id: row::text(found, "id")?,
+                    name: row::text(found, "name")?,
+                    enrolled: row::time(found, "enrolled")?,
+                    last_seen: row::time_opt(found, "last_seen")?,
+                    versions: row::json_opt(found, "versions")?,
+                })
+            };
+            let given = (after.map(EndpointId::to_string), row::limit(limit));
+            Ok(statement.query_map(given, read)?.collect::<Result<_, _>>()?)
+        })
     }
 
     /// Names of the active endpoints, in order.

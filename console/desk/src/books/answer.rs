@@ -88,6 +88,8 @@ fn within_limits(ask: &BookAsk) -> Result<(), Sorry> {
         // Short rows, of which a list shows all.
         BookAsk::Listed { filter } if filter.limit <= LISTED_MAX => Some(filter.limit.min(1)),
         BookAsk::Listed { filter } => Some(filter.limit),
+        BookAsk::Standings { limit, .. } if *limit <= LISTED_MAX => Some((*limit).min(1)),
+        BookAsk::Standings { limit, .. } => Some(*limit),
         _ => None,
     };
     if rows.is_some_and(|rows| !(1..=limits::BOOK_ROWS_MAX).contains(&rows)) {

@@ -23,7 +23,8 @@ mod transport;
 use protocol::{RunId, Time, limits};
 use store::{
     AgentRow, AgentSeen, EndpointRow, EscrowRow, FileRow, ListFilter, Listed, NoteRow, OutboxRow,
-    RequestRow, RunFilter, RunRow, Store, Stray, TicketFilter, TicketRow, TokenRow, WaitingRow,
+    RequestRow, RunFilter, RunRow, Standing, Store, Stray, TicketFilter, TicketRow, TokenRow,
+    WaitingRow,
 };
 
 pub use answer::answer;
@@ -273,6 +274,21 @@ impl Books {
     /// [`BookError`].
     pub fn waiting(&self) -> Result<Vec<WaitingRow>, BookError> {
         all(PAGE, |row: &WaitingRow| row.run, |after, limit| self.waiting_page(after, limit))
+    }
+
+    /// How the active endpoints stand, by id.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn standings(&self) -> Result<Vec<Standing>, BookError> {
+        match self {
+            Self::Here(store) => Ok(store.standings_page(None, 0)?),
+            Self::There(_) => all(
+                answer::LISTED_MAX,
+                |row: &Standing| row.id,
+                |after, limit| self.standings_page(after, limit),
+            ),
+        }
     }
 
     /// Orders that ask other people.

@@ -9,8 +9,8 @@ use protocol::{AgentName, Bytes, Digest, EndpointId, EndpointName, NamePatterns,
 use store::{
     AgentRow, AgentSeen, AgentState, EndpointPlace, EndpointRow, EndpointState, Enrolment,
     EscrowRow, FactsRow, FileRow, HeldRow, ListFilter, Listed, NewEndpoint, NewTicketRow, NoteRow,
-    OrderRow, OutboxRow, RequestPapers, RequestRow, RunFilter, RunRow, Store, Stray, TicketFilter,
-    TicketRow, TokenKind, TokenRow, WaitingRow,
+    OrderRow, OutboxRow, RequestPapers, RequestRow, RunFilter, RunRow, Standing, Store, Stray,
+    TicketFilter, TicketRow, TokenKind, TokenRow, WaitingRow,
 };
 
 use super::error::BookError;
@@ -288,6 +288,10 @@ operations! {
     /// A page of the orders that wait for their endpoints, by run; never their keys.
     70 Waiting Agent fn waiting_page(0 after: Option<RunId>, 1 limit: usize) -> Vec<WaitingRow>
         = |store| store.waiting_page(None, after.as_ref(), limit);
+    /// A page of how the active endpoints stand, by id.
+    61 Standings Agent
+        fn standings_page(0 after: Option<EndpointId>, 1 limit: usize) -> Vec<Standing>
+        = |store| store.standings_page(after.as_ref(), limit);
     /// What a machine last said of itself, with the run that proves it.
     60 Facts Agent fn facts(0 id: EndpointId) -> Option<FactsRow> = |store| store.facts(&id);
     /// Keeps an order of one's own that asks other people, with the plan that it is bound to.

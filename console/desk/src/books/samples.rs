@@ -241,7 +241,7 @@ pub fn asks() -> Vec<BookAsk> {
     ];
     let waiting =
         vec![BookAsk::Waiting { after: None, limit }, BookAsk::WaitingRun { run: waiting_run() }];
-    let facts = vec![BookAsk::Facts { id: ENDPOINT }];
+    let facts = vec![BookAsk::Standings { after: None, limit }, BookAsk::Facts { id: ENDPOINT }];
     [first, enrolment(), waiting, approvals(), facts].concat()
 }
 

@@ -18,7 +18,7 @@ use crate::home::Online;
 use crate::org::{Desk, not_before};
 
 /// Life of a card, days: as the root that endpoints are born with.
-const CARD_DAYS: u64 = 730;
+pub(crate) const CARD_DAYS: u64 = 730;
 /// What a machine may say of itself, characters.
 const HOST_CHARS_MAX: usize = 253;
 

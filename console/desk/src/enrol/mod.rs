@@ -18,6 +18,7 @@ mod wave;
 
 pub use admit::{Joined, Turned};
 pub use door::{Door, Place, answer_guest};
+pub(crate) use endpoint::CARD_DAYS;
 pub use endpoint::EndpointGuest;
 pub use error::EnrolError;
 pub use join::{JoinError, join};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use protocol::documents::{Card, CatalogueVersions};
 use protocol::{AgentName, EndpointName, Envelope, RunId, TicketId, Time};
 use serde::Serialize;
-use store::{EndpointState, OutboxKind, OutboxState, RunFilter};
+use store::{OutboxKind, OutboxState, RunFilter, Standing};
 
 use crate::backup::Restored;
 use crate::books::BookError;
@@ -16,6 +16,10 @@ use crate::org::Desk;
 const DAY: u64 = 86_400;
 /// Endpoints not seen for so long are listed: a month of holidays and drawers.
 const STALE: u64 = 30 * DAY;
+/// An end of a card is told so long before.
+const CARD_WARNED_DAYS: u64 = 14;
+/// Cards of machines that joined longer ago are read; a younger one cannot end soon.
+const CARDS_READ_AFTER: u64 = (crate::enrol::CARD_DAYS - CARD_WARNED_DAYS - 1) * DAY;
 /// A run without a record for so long is unknown: its time and its dispatch are over.
 const UNKNOWN: u64 = protocol::limits::RUN_SECONDS_MAX + 3600;
 
@@ -305,39 +309,50 @@ fn name_of(name: Option<&std::ffi::OsStr>) -> String {
 }
 
 fn endpoints(desk: &Desk, now: Time, status: &mut Status) -> Result<(), BookError> {
-    for endpoint in desk.store.endpoints()? {
-        if endpoint.state != EndpointState::Active {
-            continue;
-        }
+    let (mut stale, mut endings) = (Vec::new(), Vec::new());
+    for standing in desk.store.standings()? {
         status.endpoints = status.endpoints.saturating_add(1);
-        if endpoint.last_seen.unwrap_or(endpoint.enrolled).since(Time(0)) + STALE < now.0 {
-            status.stale.push(endpoint.name.clone());
+        if standing.last_seen.unwrap_or(standing.enrolled).since(Time(0)) + STALE < now.0 {
+            stale.push(standing.name.clone());
         }
-        let card = Envelope::read(&endpoint.card)
-            .ok()
-            .and_then(|sealed| trust::seal::peek::<Card>(&sealed).ok());
-        if let Some(card) = card {
-            let what = format!("the card of {}", endpoint.name);
-            let by = format!("salve endpoints enroll {}", endpoint.name);
-            let ending = ending(what, card.not_after, by, 14, now);
-            // 200 machines would hide the rest: only those that need somebody are told.
-            if ending.urgent {
-                status.endings.push(ending);
-            }
+        if now.since(standing.enrolled) > CARDS_READ_AFTER {
+            endings.extend(card_ending(desk, &standing, now)?);
         }
         if let Some((role, have, want)) =
-            endpoint.versions.and_then(|versions| versions.behind(&status.catalogue))
+            standing.versions.and_then(|versions| versions.behind(&status.catalogue))
         {
             let role = role.to_owned();
-            status.behind.push(Behind { endpoint: endpoint.name.clone(), role, have, want });
+            status.behind.push(Behind { endpoint: standing.name.clone(), role, have, want });
         }
-        let theirs = endpoint.versions.unwrap_or_default().lists();
+        let theirs = standing.versions.unwrap_or_default().lists();
         if let Some((role, want, have)) = status.catalogue.lists().behind(&theirs) {
             let role = role.to_owned();
-            status.ahead.push(Behind { endpoint: endpoint.name, role, have, want });
+            status.ahead.push(Behind { endpoint: standing.name, role, have, want });
         }
     }
+    stale.sort();
+    (status.stale, status.behind) = (stale, sorted(std::mem::take(&mut status.behind)));
+    status.ahead = sorted(std::mem::take(&mut status.ahead));
+    status.endings.extend(endings);
     Ok(())
+}
+
+fn sorted(mut all: Vec<Behind>) -> Vec<Behind> {
+    all.sort_by(|one, other| one.endpoint.cmp(&other.endpoint));
+    all
+}
+
+/// The end of an old card, where somebody must act on it: 200 machines would hide the rest.
+fn card_ending(desk: &Desk, of: &Standing, now: Time) -> Result<Option<Ending>, BookError> {
+    let Some(endpoint) = desk.store.endpoint(of.id)? else { return Ok(None) };
+    let card = Envelope::read(&endpoint.card).ok();
+    let card = card.and_then(|sealed| trust::seal::peek::<Card>(&sealed).ok());
+    let ending = card.map(|card| {
+        let what = format!("the card of {}", of.name);
+        let by = format!("salve endpoints enroll {}", of.name);
+        ending(what, card.not_after, by, CARD_WARNED_DAYS, now)
+    });
+    Ok(ending.filter(|ending| ending.urgent))
 }
 
 fn waiting(desk: &Desk, now: Time, status: &mut Status) -> Result<(), BookError> {
