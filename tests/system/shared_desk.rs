@@ -113,6 +113,10 @@ fn two_agents_share_a_machine_that_nobody_can_dial() {
     let third = lab.colleague("s.okafor");
     third.salve(&["desk", "set", &desk.address]).expect(0);
     let follows = third.start(&["--json", "runs", "follow", "last"]);
+    // Each hears who else is there.
+    for (console, other) in [(&run, "s.okafor watches too"), (&follows, "m.ruiz watches too")] {
+        wait_for(other, 30, || console.err().contains(other).then_some(()));
+    }
     drop(held);
     let (run, followed) = (run.end().json(), follows.end().json());
     assert_eq!(run["record"], followed["record"], "{followed}");

@@ -8,7 +8,7 @@ use desk::notes::happened;
 use desk::runs::{News, RunError, RunResult, recall};
 use desk::session::Session;
 use protocol::frames::{Event, Phase};
-use protocol::{Digest, RunId};
+use protocol::{AgentName, Digest, RunId};
 use tokio::sync::oneshot;
 
 use crate::cli::work::Work;
@@ -62,6 +62,8 @@ impl Watch {
                 "  the line was lost ({}); the run goes on, asking again ...",
                 safe(&error.to_string())
             )),
+            News::Watching([]) => ctx.note("  nobody else watches any more"),
+            News::Watching(others) => ctx.note(format!("  {} watches too", names(others))),
             News::Event(Event::Accepted { ahead, .. }) => {
                 self.taken.set(true);
                 if *ahead > 0 {
@@ -244,6 +246,10 @@ pub async fn confirm(ctx: &Ctx, question: &str) -> bool {
             false
         }
     }
+}
+
+fn names(all: &[AgentName]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// What leaving means, in one line and an exit code.

@@ -194,6 +194,7 @@ pub fn desk_answers() -> Vec<DeskAnswer> {
                 ..filing(FiledAs::Differs, None)
             },
         },
+        DeskAnswer::Watching { agents: vec!["m.ruiz".parse().expect("a name")] },
         DeskAnswer::Waits { run: RUN, until: Time(1_795_000_000) },
     ]
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use protocol::documents::Record;
 use protocol::error_chain::ErrorChain;
 use protocol::frames::{Event, Stop};
-use protocol::{Digest, EndpointId, Envelope, Plan, RunId, TicketId, Time};
+use protocol::{AgentName, Digest, EndpointId, Envelope, Plan, RunId, TicketId, Time};
 use store::{EndpointRow, Seen};
 use tokio::time::{sleep, timeout};
 
@@ -14,7 +14,7 @@ use crate::books::BookError;
 use crate::facts;
 use crate::org::Desk;
 use crate::outbox::{self, Arrived, Delivery, Filing};
-use crate::session::{Agent, Parcel, Returned, Session, SessionError};
+use crate::session::{Agent, Heard, Parcel, Returned, Session, SessionError};
 use crate::verify::{Anchors, peek_record};
 
 /// Tries to hear of a run again after its line was lost, with these pauses before each.
@@ -43,8 +43,19 @@ pub enum News<'a> {
     },
     /// The endpoint says something.
     Event(&'a Event),
+    /// Who else watches this run, by the desk's word.
+    Watching(&'a [AgentName]),
     /// The line was lost; the run is asked for again.
     Lost(&'a SessionError),
+}
+
+impl<'a> From<Heard<'a>> for News<'a> {
+    fn from(heard: Heard<'a>) -> Self {
+        match heard {
+            Heard::Event(event) => Self::Event(event),
+            Heard::Watching(agents) => Self::Watching(agents),
+        }
+    }
 }
 
 /// How the live events compare with the record.
@@ -130,7 +141,8 @@ pub async fn run(
     let parcel = Parcel { order: envelope, dispatch, attestation, approvals };
     let mut trouble = None;
     let mut begins_by = order.not_after;
-    let mut hear = |event: &Event| {
+    let mut hear = |heard: Heard<'_>| {
+        let Heard::Event(event) = heard else { return };
         if let Event::Accepted { run: named, ahead, .. } = event
             && *named == run
         {
@@ -182,7 +194,7 @@ pub async fn resume(
     }
     let session = Session::open(agent, endpoint, now()).await.map_err(RunError::NotSent)?;
     seen(desk, &session, now())?;
-    let heard = session.follow(run, &mut |event| news(News::Event(event))).await;
+    let heard = session.follow(run, &mut |heard| news(heard.into())).await;
     let result = match heard {
         Ok(returned) => {
             let mut result =
@@ -310,7 +322,7 @@ pub async fn collect(
         home.push(result);
     }
     for row in doubt::open_runs(desk.store.here()?, &session.card().endpoint, now())? {
-        let mut unheard = |_: &Event| ();
+        let mut unheard = |_: Heard<'_>| ();
         let heard = session.follow(row.id, &mut unheard);
         let returned = match timeout(DOUBT_ASKED, heard).await {
             Ok(Ok(returned)) => returned,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use link::LinkError;
 use protocol::documents::Dispatch;
-use protocol::frames::{Event, FiledAs, FilingSummary, sorry};
+use protocol::frames::{FiledAs, FilingSummary, sorry};
 use protocol::{Digest, RunId, Time};
 use store::{EndpointRow, Filed};
 use tokio::time::timeout;
@@ -15,7 +15,7 @@ use super::{News, RunError, RunResult, Wish, order};
 use crate::books::Line;
 use crate::org::Desk;
 use crate::outbox::Filing;
-use crate::session::{Agent, Parcel, Returned, Session, SessionError};
+use crate::session::{Agent, Heard, Parcel, Returned, Session, SessionError};
 use crate::verify::{self, Anchors, Papers, Report};
 
 /// Seals an order, has the desk store and send it, and waits for its record.
@@ -45,7 +45,7 @@ pub(super) async fn run(
     let unknown = |source| RunError::Unknown { run, ended_by, source };
     // Whatever the desk says or keeps to itself: by then there is nothing left to wait for.
     let longest = Duration::from_secs(ended_by.since(now()));
-    let mut hear = |event: &Event| news(News::Event(event));
+    let mut hear = |heard: Heard<'_>| news(heard.into());
     let heard = session.submit(&parcel, &mut hear);
     match timeout(longest, heard).await.unwrap_or(Err(LinkError::Silent.into())) {
         Ok(returned) => {
@@ -87,7 +87,7 @@ pub(super) async fn resume(
 ) -> Result<RunResult, RunError> {
     let met = agent.machines.under(&endpoint.id, &endpoint.name);
     let met = met.map_err(|error| RunError::NotSent(SessionError::Machines(error)))?;
-    let seat = Session::follow_at_desk(line, endpoint, run, &mut |e| news(News::Event(e))).await;
+    let seat = Session::follow_at_desk(line, endpoint, run, &mut |heard| news(heard.into())).await;
     let returned = seat.map_err(|source| match source {
         SessionError::NoDesk(_) => RunError::NotSent(source),
         source => RunError::Unknown { run, ended_by: now(), source },

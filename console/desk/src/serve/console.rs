@@ -115,7 +115,7 @@ async fn answer(
         DeskAsk::Submit { endpoint, order, dispatch, approvals } => {
             let parcel = submit::Parcel { endpoint, order, dispatch, approvals };
             match submit::submit(server, parcel).await {
-                Ok(follower) => pass(follower, sending).await.map(Ok),
+                Ok(follower) => pass(follower, &peer.name, sending).await.map(Ok),
                 Err(no) => Ok(Err(no)),
             }
         }
@@ -125,7 +125,7 @@ async fn answer(
                 Err(no) => Ok(Err(no)),
             }
         }
-        DeskAsk::Follow { run } => follow(server, run, sending).await,
+        DeskAsk::Follow { run } => follow(server, run, &peer.name, sending).await,
         DeskAsk::Recall { endpoint, recall } => match recalled(server, &endpoint, recall).await {
             Ok(answer) => sending.send(&answer).await.map(Ok),
             Err(no) => Ok(Err(no)),
@@ -242,17 +242,33 @@ async fn met(server: &Arc<Server>, id: &EndpointId) -> Result<DeskAnswer, Sorry>
     }
 }
 
-/// Passes on what is said of a run, to its end.
-async fn pass(mut follower: Follower, sending: &mut Sending) -> Result<(), LinkError> {
-    while let Some(answer) = follower.next().await {
-        sending.send(&*answer).await?;
+/// Passes on what is said of a run, to its end, and who else watches it.
+async fn pass(
+    mut follower: Follower,
+    who: &AgentName,
+    sending: &mut Sending,
+) -> Result<(), LinkError> {
+    let mut watcher = follower.watched_by(who);
+    loop {
+        tokio::select! {
+            biased;
+            answer = follower.next() => match answer {
+                Some(answer) => sending.send(&*answer).await?,
+                None => return Ok(()),
+            },
+            agents = watcher.news() => sending.send(&DeskAnswer::Watching { agents }).await?,
+        }
     }
-    Ok(())
 }
 
-async fn follow(server: &Arc<Server>, run: RunId, sending: &mut Sending) -> Answered {
+async fn follow(
+    server: &Arc<Server>,
+    run: RunId,
+    who: &AgentName,
+    sending: &mut Sending,
+) -> Answered {
     if let Some(live) = server.runs.get(&run) {
-        return pass(live.follow(), sending).await.map(Ok);
+        return pass(live.follow(), who, sending).await.map(Ok);
     }
     let at = Arc::clone(server);
     let kept = tokio::task::spawn_blocking(move || file::kept(&at, &run));
@@ -268,10 +284,10 @@ async fn follow(server: &Arc<Server>, run: RunId, sending: &mut Sending) -> Answ
             if let Some(live) = live {
                 let follower = live.follow();
                 server.begin(drive::drive(Arc::clone(server), live, which, None));
-                return pass(follower, sending).await.map(Ok);
+                return pass(follower, who, sending).await.map(Ok);
             }
             match server.runs.get(&run) {
-                Some(live) => pass(live.follow(), sending).await.map(Ok),
+                Some(live) => pass(live.follow(), who, sending).await.map(Ok),
                 None => Ok(Err(broken())),
             }
         }

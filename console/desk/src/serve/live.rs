@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use protocol::RunId;
 use protocol::frames::DeskAnswer;
+use protocol::{AgentName, RunId};
 use tokio::sync::watch;
 
 /// One run's history. It ends with [`DeskAnswer::Done`] or [`DeskAnswer::Sorry`].
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 pub(super) struct Live {
     said: Mutex<Vec<Arc<DeskAnswer>>>,
     count: watch::Sender<usize>,
+    watching: watch::Sender<BTreeMap<AgentName, usize>>,
 }
 
 const fn is_last(answer: &DeskAnswer) -> bool {
@@ -32,6 +33,52 @@ impl Live {
     }
 }
 
+/// A console that shows a run, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Watcher {
+    live: Arc<Live>,
+    who: AgentName,
+    others: watch::Receiver<BTreeMap<AgentName, usize>>,
+    told: Vec<AgentName>,
+}
+
+impl Watcher {
+    /// Who else watches, as soon as that is something else than what was told before.
+    pub(super) async fn news(&mut self) -> Vec<AgentName> {
+        loop {
+            let now: Vec<AgentName> = self
+                .others
+                .borrow_and_update()
+                .keys()
+                .filter(|n| **n != self.who)
+                .cloned()
+                .collect();
+            if now != self.told {
+                self.told.clone_from(&now);
+                return now;
+            }
+            if self.others.changed().await.is_err() {
+                // The run holds the sender and outlives its watchers.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.live.watching.send_modify(|all| {
+            let left = all.get_mut(&self.who).map_or(0, |count| {
+                *count = count.saturating_sub(1);
+                *count
+            });
+            if left == 0 {
+                all.remove(&self.who);
+            }
+        });
+    }
+}
+
 /// Somebody who listens from the beginning.
 #[derive(Debug)]
 pub(super) struct Follower {
@@ -42,6 +89,14 @@ pub(super) struct Follower {
 }
 
 impl Follower {
+    /// Counts somebody among those who watch the run.
+    pub(super) fn watched_by(&self, who: &AgentName) -> Watcher {
+        let (live, who) = (Arc::clone(&self.live), who.clone());
+        let others = live.watching.subscribe();
+        live.watching.send_modify(|all| *all.entry(who.clone()).or_default() += 1);
+        Watcher { live, who, others, told: Vec::new() }
+    }
+
     /// The next thing that was said; none behind the last.
     pub(super) async fn next(&mut self) -> Option<Arc<DeskAnswer>> {
         while !self.over {
@@ -112,5 +167,21 @@ mod tests {
         assert_eq!(*late.next().await.unwrap(), lost("one"));
         assert_eq!(*late.next().await.unwrap(), end);
         assert!(late.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn whoever_watches_hears_who_else_does() {
+        let live = Arc::new(Live::default());
+        let name = |name: &str| name.parse::<AgentName>().unwrap();
+        let mut first = live.follow().watched_by(&name("a.kaya"));
+        let second = live.follow().watched_by(&name("m.ruiz"));
+        assert_eq!(first.news().await, [name("m.ruiz")]);
+        // A second console of the same person is nobody new.
+        let again = live.follow().watched_by(&name("m.ruiz"));
+        drop(second);
+        let quiet = std::time::Duration::ZERO;
+        assert!(tokio::time::timeout(quiet, first.news()).await.is_err());
+        drop(again);
+        assert_eq!(first.news().await, []);
     }
 }

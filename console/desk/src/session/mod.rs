@@ -20,7 +20,7 @@ use link::{Connection, Stream};
 use protocol::documents::{Card, CatalogueVersions, Dispatch, Hello};
 use protocol::facts::FACTS_BYTES_MAX;
 use protocol::frames::{Answer, Ask, Event};
-use protocol::{Bytes, Digest, Envelope, RunId, Time, limits};
+use protocol::{AgentName, Bytes, Digest, Envelope, RunId, Time, limits};
 use store::EndpointRow;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -55,6 +55,15 @@ pub struct Parcel {
     pub attestation: Option<Envelope>,
     /// Approvals.
     pub approvals: Vec<Envelope>,
+}
+
+/// What is heard of a run before its record.
+#[derive(Debug, Clone, Copy)]
+pub enum Heard<'a> {
+    /// The endpoint says something.
+    Event(&'a Event),
+    /// The desk says who else watches.
+    Watching(&'a [AgentName]),
 }
 
 /// The challenge in force and how many dispatches it has carried.
@@ -152,9 +161,9 @@ impl Session {
         line: &Line,
         to: &EndpointRow,
         run: RunId,
-        on_event: &mut dyn FnMut(&Event),
+        on_heard: &mut dyn FnMut(Heard<'_>),
     ) -> Result<Returned, SessionError> {
-        shared::Seat::at(line.connection()?, to).follow(run, on_event).await
+        shared::Seat::at(line.connection()?, to).follow(run, on_heard).await
     }
 
     /// Leaves an order at the shared desk for an endpoint that is away, with the seed of its key; the
@@ -264,11 +273,11 @@ impl Session {
     pub async fn submit(
         &self,
         parcel: &Parcel,
-        on_event: &mut dyn FnMut(&Event),
+        on_heard: &mut dyn FnMut(Heard<'_>),
     ) -> Result<Returned, SessionError> {
         let connection = match &self.way {
             Way::Own(connection, _) => connection,
-            Way::Desk(seat, _) => return seat.submit(parcel, on_event).await,
+            Way::Desk(seat, _) => return seat.submit(parcel, on_heard).await,
         };
         let write = |envelope: &Envelope| envelope.write().map(Bytes);
         let attestation = parcel.attestation.as_ref().map(write).transpose()?;
@@ -278,7 +287,7 @@ impl Session {
             attestation,
             approvals: parcel.approvals.iter().map(write).collect::<Result<_, _>>()?,
         };
-        hear(connection, &ask, on_event).await
+        hear(connection, &ask, &mut |event| on_heard(Heard::Event(event))).await
     }
     /// Live events of a run from now on, then its record.
     ///
@@ -287,11 +296,14 @@ impl Session {
     pub async fn follow(
         &self,
         run: RunId,
-        on_event: &mut dyn FnMut(&Event),
+        on_heard: &mut dyn FnMut(Heard<'_>),
     ) -> Result<Returned, SessionError> {
         match &self.way {
-            Way::Own(connection, _) => hear(connection, &Ask::Follow { run }, on_event).await,
-            Way::Desk(seat, _) => seat.follow(run, on_event).await,
+            Way::Own(connection, _) => {
+                let mut event = |event: &Event| on_heard(Heard::Event(event));
+                hear(connection, &Ask::Follow { run }, &mut event).await
+            }
+            Way::Desk(seat, _) => seat.follow(run, on_heard).await,
         }
     }
     /// A run's record again, with effects file, plan and escrow.

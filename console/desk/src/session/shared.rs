@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use link::{Connection, LinkError, Stream};
 use protocol::documents::Hello;
-use protocol::frames::{Answer, DeskAnswer, DeskAsk, Event, decode, sorry};
+use protocol::frames::{Answer, DeskAnswer, DeskAsk, decode, sorry};
 use protocol::{Bytes, Digest, EndpointId, Envelope, RunId, Time, limits};
 use store::EndpointRow;
 use tokio::sync::Mutex;
@@ -15,7 +15,7 @@ use trust::Verified;
 
 use super::error::SessionError;
 use super::talk::{Hearing, Returned};
-use super::{Parcel, meet};
+use super::{Heard, Parcel, meet};
 use crate::books::Sorry;
 
 /// From a question to the desk to its answer, an endpoint that the desk dials first included.
@@ -86,7 +86,7 @@ impl Seat {
     pub(super) async fn submit(
         &self,
         parcel: &Parcel,
-        on_event: &mut dyn FnMut(&Event),
+        on_heard: &mut dyn FnMut(Heard<'_>),
     ) -> Result<Returned, SessionError> {
         let write = |envelope: &Envelope| envelope.write().map(Bytes);
         let submit = DeskAsk::Submit {
@@ -96,15 +96,15 @@ impl Seat {
             approvals: parcel.approvals.iter().map(write).collect::<Result<_, _>>()?,
         };
         // It is stored or declined at once; how long it runs there is another matter.
-        hear(ask(&self.connection, &submit).await?, Some(ANSWER_TIME_MAX), on_event).await
+        hear(ask(&self.connection, &submit).await?, Some(ANSWER_TIME_MAX), on_heard).await
     }
 
     pub(super) async fn follow(
         &self,
         run: RunId,
-        on_event: &mut dyn FnMut(&Event),
+        on_heard: &mut dyn FnMut(Heard<'_>),
     ) -> Result<Returned, SessionError> {
-        hear(ask(&self.connection, &DeskAsk::Follow { run }).await?, None, on_event).await
+        hear(ask(&self.connection, &DeskAsk::Follow { run }).await?, None, on_heard).await
     }
 
     pub(super) async fn wait(
@@ -154,7 +154,7 @@ async fn met(connection: &Connection, to: &EndpointRow) -> Result<Met, SessionEr
 async fn hear(
     mut stream: Stream,
     first: Option<Duration>,
-    on_event: &mut dyn FnMut(&Event),
+    on_heard: &mut dyn FnMut(Heard<'_>),
 ) -> Result<Returned, SessionError> {
     let mut heard = Hearing::default();
     let mut stored = false;
@@ -167,8 +167,9 @@ async fn hear(
             DeskAnswer::Stored { .. } if !stored => stored = true,
             DeskAnswer::Endpoint { frame } => {
                 let answer = decode::<Answer>(&frame.0).map_err(|_| SessionError::Unexpected)?;
-                heard.take(answer, on_event)?;
+                heard.take(answer, &mut |event| on_heard(Heard::Event(event)))?;
             }
+            DeskAnswer::Watching { agents } => on_heard(Heard::Watching(&agents)),
             // The desk asks for the run again by itself, and everything is said from the beginning.
             DeskAnswer::Lost { .. } => heard = Hearing::default(),
             DeskAnswer::Done { filing } => {

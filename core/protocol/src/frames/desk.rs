@@ -9,7 +9,7 @@
 use minicbor::{Decode, Encode};
 
 use crate::documents::CatalogueVersions;
-use crate::{Bytes, Digest, EndpointId, Label, Outcome, RunId, Time};
+use crate::{AgentName, Bytes, Digest, EndpointId, Label, Outcome, RunId, Time};
 
 /// From an agent's console to the desk.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -261,6 +261,14 @@ pub enum DeskAnswer {
         /// Whether a run was running or waiting.
         #[n(0)]
         was_running: bool,
+    },
+    /// Beside [`DeskAsk::Submit`] and [`DeskAsk::Follow`]: who else watches this run, whenever that
+    /// changes.
+    #[n(13)]
+    Watching {
+        /// The others, by name.
+        #[n(0)]
+        agents: Vec<AgentName>,
     },
     /// Answers [`DeskAsk::Wait`]: the order is stored, its note promised; last.
     #[n(31)]
