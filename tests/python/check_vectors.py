@@ -7,10 +7,12 @@ Prints `N checked`; exits 1 where nothing was checked or anything failed.
 """
 
 import argparse
+import base64
 import hashlib
 import json
 import pathlib
 import sys
+import tomllib
 
 import written
 from checks import Checks
@@ -115,6 +117,25 @@ def check_statement(checks, name, payload):
         checks.that(named, f"{name}: a secret by the sha256 of its sealed bytes")
 
 
+def check_bundle(checks):
+    head, body = (VECTORS / "evidence.bundle").read_bytes().split(b"\n", 1)
+    checks.that(head == b"salve evidence 1 sha256 " + hashlib.sha256(body).hexdigest().encode(), "bundle: its head")
+    bundle = json.loads(body)
+    files = {name: base64.b64decode(text) for name, text in bundle["catalogue"].items()}
+    root = (VECTORS / "evidence-root.json").read_bytes()
+    checks.that(files["1.root.json"] == root, "bundle: its chain of roots begins with the root")
+    policy = json.loads(files["1.policy.json"])["signed"]["targets"]["policy/policy.toml"]["hashes"]["sha256"]
+    rules = tomllib.loads(files[f"policy/{policy}.policy.toml"].decode())
+    for run in bundle["runs"]:
+        card = opens(base64.b64decode(run["card"]), [key_of(e["key"]) for e in rules["enrollers"]], 1)
+        record = opens(base64.b64decode(run["record"]), [key_of(json.loads(card.payload)["record_key"])], 1)
+        checks.that(record is not None, "bundle: its record is signed by the card's key")
+        check_statement(checks, "bundle", record.payload)
+        effects = json.loads(record.payload)["predicate"]["effects"]["digest"]
+        kept = hashlib.sha256(base64.b64decode(run["effects"])).hexdigest()
+        checks.that(kept == effects, "bundle: the effects are those that were signed")
+
+
 def check_odd_envelopes(checks, keys):
     differ = 0
     for odd in load("dsse-table.json"):
@@ -152,6 +173,7 @@ def main():
         checks.that(key.keyid == listed[name]["keyid"], f"key id of {name}")
     check_metrics(checks)
     check_documents(checks, keys)
+    check_bundle(checks)
     differ = check_odd_envelopes(checks, keys)
     unlike = check_odd_signatures(checks)
     check_catalogue(checks, VECTORS / "catalogue")

@@ -63,6 +63,8 @@ fn what_both_sides_share_does_no_io() {
 fn the_desk_has_doors_too() {
     never("store", &["tokio", "quinn", "rhai", "clap"]);
     never("tickets", &["rusqlite", "quinn", "rhai", "trust", "clap"]);
+    never("evidence", &["store", "tickets", "link", "certs", "script", "desk"]);
+    never("evidence", &["tokio", "quinn", "rustls", "rusqlite", "rhai", "clap", "reqwest"]);
     never("console", &["hatch", "keeper", "executor", "interpreter", "gate", "aws-lc-sys"]);
 }
 

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod approvals;
+pub mod audit;
 pub mod backup;
 pub mod books;
 pub mod catalogue;

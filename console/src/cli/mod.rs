@@ -5,6 +5,7 @@
 
 pub mod agents;
 pub mod approve;
+pub mod audit;
 pub mod backup;
 pub mod cancel;
 pub mod check;
@@ -98,6 +99,8 @@ pub enum Command {
     Runs(runs::RunsArgs),
     /// Tickets: open, list, show, close, reopen
     Tickets(tickets::TicketsArgs),
+    /// Evidence of a ticket, for somebody who was not there
+    Audit(audit::AuditArgs),
     /// One-time secrets: open one
     Secrets(secrets::SecretsArgs),
     /// The shared desk that this home works with
@@ -128,6 +131,7 @@ pub async fn run(ctx: &Ctx, command: Option<Command>) -> Result<Exit, Failure> {
         Some(Command::Orders(args)) => orders::run(ctx, args).await,
         Some(Command::Runs(args)) => runs::run(ctx, args).await,
         Some(Command::Tickets(args)) => tickets::run(ctx, args),
+        Some(Command::Audit(args)) => audit::run(ctx, args),
         Some(Command::Secrets(args)) => secrets::run(ctx, args),
         Some(Command::Desk(args)) => desk::run(ctx, &args),
         Some(Command::Serve(args)) => serve::run(ctx, args).await,

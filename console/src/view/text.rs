@@ -1,28 +1,7 @@
-//! Text pieces: escaping of foreign text, sizes, ages. Never prints.
+//! Text pieces: sizes, ages. Never prints.
 
+pub use desk::verify::safe;
 use protocol::Time;
-
-/// Foreign text on one line: control, bidirectional, invisible and private characters become
-/// `\u{..}`, so that no output of a script, ticket or endpoint can move the cursor or hide words.
-#[must_use]
-pub fn safe(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_harmless(c) {
-            out.push(c);
-        } else {
-            out.extend(c.escape_unicode());
-        }
-    }
-    out
-}
-
-fn is_harmless(c: char) -> bool {
-    !c.is_control()
-        && !matches!(u32::from(c),
-            0xad | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f
-            | 0xfe00..=0xfe0f | 0xfeff | 0xfff9..=0xfffb | 0xe000..=0xf8ff | 0xe0000..=0x10ffff)
-}
 
 /// `812 MiB`, `3.1 GiB`, `0 B`.
 #[must_use]
@@ -63,16 +42,6 @@ pub fn count(n: u64, thing: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hostile_text_stays_on_its_line_and_visible() {
-        assert_eq!(
-            safe("caf\u{e9} \u{1b}[2J\nok\u{202e}"),
-            "caf\u{e9} \\u{1b}[2J\\u{a}ok\\u{202e}"
-        );
-        assert_eq!(safe("a\u{200b}b\u{feff}"), "a\\u{200b}b\\u{feff}");
-        assert_eq!(safe("plain \u{4f60}\u{597d} \u{1f600}"), "plain \u{4f60}\u{597d} \u{1f600}");
-    }
 
     #[test]
     fn sizes_and_ages_read_like_people_say_them() {

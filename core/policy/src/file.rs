@@ -120,6 +120,10 @@ pub struct Denied {
     pub cards: Vec<u64>,
     /// People.
     pub people: Vec<AgentName>,
+    /// When each of them was, as the administrators say: the name, digest, key or serial as it stands
+    /// above, and the time. For whoever looks back; decides nothing.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub since: BTreeMap<String, Time>,
 }
 
 /// Numbers of the organisation, within the product's own limits.

@@ -32,6 +32,10 @@ pub const TARGETS_MAX: usize = 64;
 pub const PARAMS_MAX: usize = 100;
 /// Longest text parameter, bytes.
 pub const PARAM_TEXT_BYTES_MAX: usize = 4096;
+/// Largest evidence bundle, bytes: a ticket with a few large effects files, or hundreds of small runs.
+pub const EVIDENCE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most runs in one evidence bundle: more than any ticket has.
+pub const EVIDENCE_RUNS_MAX: usize = 1000;
 /// Largest plan, bytes.
 pub const PLAN_BYTES_MAX: usize = 64 * 1024;
 /// Plans an endpoint keeps for a bound fix.

@@ -133,3 +133,15 @@ pub(crate) fn backup(bytes: &[u8]) {
     let plain = |path: &str| !path.starts_with('/') && path.split('/').all(|part| part != "..");
     assert!(manifest.files.iter().all(|part| plain(&part.path)), "a file outside the home");
 }
+
+/// Evidence bundles: refused, or judged by a root that comes another way; only the file that was
+/// written is valid.
+pub(crate) fn evidence(bytes: &[u8]) {
+    let Ok(opened) = evidence::Bundle::read(bytes) else { return };
+    let written = opened.bundle.write().expect("a bundle that was read is written");
+    let again = evidence::Bundle::read(&written).expect("what was written reads");
+    assert_eq!(again.bundle, opened.bundle);
+    let root = std::fs::read(crate::vectors().join("evidence-root.json")).expect("the root");
+    let judged = evidence::judge(bytes, &root).expect("it was read");
+    assert!(!judged.valid || opened.intact, "an altered bundle");
+}

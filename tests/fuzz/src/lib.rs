@@ -35,4 +35,5 @@ pub const TARGETS: &[Target] = &[
     ("about", documents::about),
     ("catalogue", documents::catalogue),
     ("backup", documents::backup),
+    ("evidence", documents::evidence),
 ];

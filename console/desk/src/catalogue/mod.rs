@@ -40,6 +40,14 @@ pub fn files(home: &Home) -> Result<Files, CatalogueTrouble> {
     Ok(repository(home)?.files()?)
 }
 
+/// The same with lists and policies of generations that nobody is handed any more.
+///
+/// # Errors
+/// [`CatalogueTrouble`].
+pub fn files_with_past(home: &Home) -> Result<Files, CatalogueTrouble> {
+    Ok(repository(home)?.files_with_past()?)
+}
+
 /// The catalogue, verified as an endpoint would.
 ///
 /// # Errors

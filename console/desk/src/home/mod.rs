@@ -13,11 +13,12 @@ use std::path::{Path, PathBuf};
 
 use protocol::AgentName;
 
+pub use evidence::{Met, Stranger, recognise};
 pub(crate) use files::remove_folder;
 pub use files::{FileError, create_folder, read, read_text, remove, write_public, write_secret};
 pub use keys::HomeError;
 pub(crate) use keys::is_there;
-pub use machines::{Machines, Met, Stranger, Unmet, recognise};
+pub use machines::{Machines, Unmet};
 pub use organisation::Organisation;
 pub use shared::SharedDesk;
 

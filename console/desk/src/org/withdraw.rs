@@ -63,6 +63,7 @@ impl Desk {
         self.change_policy(admins, now, |file| {
             if !file.denied.cards.contains(&card.serial) {
                 file.denied.cards.push(card.serial);
+                file.denied.since.insert(card.serial.to_string(), now);
             }
         })?;
         Ok(self.store.set_endpoint_state(row.id, EndpointState::Withdrawn)?)
@@ -98,6 +99,7 @@ impl Desk {
         self.change_policy(admins, now, |file| {
             if !file.denied.people.contains(name) {
                 file.denied.people.push(name.clone());
+                file.denied.since.insert(name.to_string(), now);
             }
             let known: &mut Vec<String> = &mut file.denied.serials;
             known.extend(serial.filter(|serial| !known.contains(serial)));

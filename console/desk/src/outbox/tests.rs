@@ -22,6 +22,21 @@ struct Room {
     _folder: tempfile::TempDir,
 }
 
+/// The address book's row of the fixture's endpoint.
+fn enrol(f: &Fixture, store: &Store) {
+    let new = store::NewEndpoint {
+        id: Fixture::id(),
+        name: "lt-4411".parse().unwrap(),
+        card: bytes(&sealed(&f.card(), &f.enroller)),
+        address: None,
+        person: Some("jo.meyer".to_owned()),
+        labels: std::collections::BTreeMap::new(),
+        host: None,
+        platform: Some("linux".to_owned()),
+    };
+    store.add_endpoint(&new, NOW.minus(900)).unwrap();
+}
+
 fn room() -> Room {
     room_with(Fake::default())
 }
@@ -30,7 +45,7 @@ fn room_with(fake: Fake) -> Room {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::create(&folder.path().join("desk.db")).unwrap();
     let f = Fixture::default();
-    f.enrol(&store);
+    enrol(&f, &store);
     let new = NewTicket { subject: "Laptop full".to_owned(), ..NewTicket::default() };
     let key = Key::from_digest(&protocol::Digest([1; 32]), KeyKind::Ticket);
     let ticket = fake.create(&new, &key, NOW).unwrap();

@@ -9,7 +9,7 @@ mod finish;
 mod order;
 mod shared;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) use doubt::settle;
 pub use error::RunError;

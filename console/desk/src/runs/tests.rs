@@ -2,7 +2,7 @@
 
 use protocol::documents::Decision;
 use protocol::frames::{Event, Stop};
-use protocol::{Mode, Outcome, ParamValue, Refusal};
+use protocol::{Mode, Outcome, ParamValue, Refusal, TicketId};
 use store::{RunFilter, RunState};
 
 use super::*;
@@ -27,11 +27,25 @@ fn wish(house: &House, mode: Mode) -> Wish {
     }
 }
 
-/// Meets the machine and runs one wish.
-async fn go(
+/// The same for a ticket.
+pub(crate) fn fix_for(house: &House, mode: Mode, ticket: TicketId) -> Wish {
+    Wish { ticket: Some(ticket), ..wish(house, mode) }
+}
+
+/// Meets the machine and runs one wish in this mode.
+async fn in_mode(
     house: &House,
     machine: Machine,
     mode: Mode,
+) -> (Result<RunResult, RunError>, Vec<Event>) {
+    go(house, machine, wish(house, mode)).await
+}
+
+/// Meets the machine and runs one wish.
+pub(crate) async fn go(
+    house: &House,
+    machine: Machine,
+    wish: Wish,
 ) -> (Result<RunResult, RunError>, Vec<Event>) {
     let mut events = Vec::new();
     let work = async {
@@ -41,7 +55,6 @@ async fn go(
                 events.push(event.clone());
             }
         };
-        let wish = wish(house, mode);
         let result = run(&house.desk, &house.agent, &session, &wish, now, &mut news).await;
         session.leave().await;
         // The last word of a session is on its way when it ends.
@@ -62,7 +75,7 @@ fn states(house: &House) -> Vec<RunState> {
 #[tokio::test]
 async fn a_plan_comes_home_verified_filed_and_acknowledged() {
     let (house, machine) = house(Quirk::None);
-    let (result, events) = go(&house, machine, Mode::Plan).await;
+    let (result, events) = in_mode(&house, machine, Mode::Plan).await;
     let result = result.unwrap();
     assert!(result.filing.report.verified, "{:?}", result.filing.report);
     assert_eq!(result.live, Live::Confirmed);
@@ -85,7 +98,7 @@ async fn a_run_is_judged_by_the_generation_that_decided_it() {
     use crate::verify::{Anchors, own_anchors, papers_of, verify_copy, verify_record};
     let (house, machine) = house(Quirk::None);
     let (card, serial) = (machine.card_envelope.clone(), machine.card.serial);
-    let result = go(&house, machine, Mode::Check).await.0.unwrap();
+    let result = in_mode(&house, machine, Mode::Check).await.0.unwrap();
     let papers = papers_of(&house.desk.store, &result.run).unwrap().unwrap();
     let lines = |papers: &crate::verify::Papers| {
         let anchors = own_anchors(&house.desk.home, now()).unwrap();
@@ -133,7 +146,7 @@ async fn a_run_is_judged_by_the_generation_that_decided_it() {
 #[tokio::test]
 async fn a_record_by_another_key_is_filed_and_not_believed() {
     let (house, machine) = house(Quirk::ForeignRecord);
-    let result = go(&house, machine, Mode::Check).await.0.unwrap();
+    let result = in_mode(&house, machine, Mode::Check).await.0.unwrap();
     assert!(!result.filing.report.verified);
     assert_eq!(states(&house), [RunState::Ended]);
     assert!(house.seen.lock().unwrap().filed.is_empty(), "acknowledged what nobody believes");
@@ -142,14 +155,14 @@ async fn a_record_by_another_key_is_filed_and_not_believed() {
 #[tokio::test]
 async fn events_that_were_not_signed_are_seen() {
     let (house, machine) = house(Quirk::OtherEvents);
-    assert_eq!(go(&house, machine, Mode::Check).await.0.unwrap().live, Live::Differs);
+    assert_eq!(in_mode(&house, machine, Mode::Check).await.0.unwrap().live, Live::Differs);
 }
 
 /// Nobody signed that it was not taken: it stays open here.
 #[tokio::test]
 async fn a_door_that_stops_an_order_settles_nothing() {
     let (house, machine) = house(Quirk::StopsOrder);
-    let error = go(&house, machine, Mode::Check).await.0.unwrap_err();
+    let error = in_mode(&house, machine, Mode::Check).await.0.unwrap_err();
     let RunError::NotTaken { stop: Stop::Seal, expires, .. } = error else { panic!("{error:?}") };
     assert!(expires > now() && expires <= now().plus(300));
     assert_eq!(states(&house), [RunState::Sent]);
@@ -221,7 +234,7 @@ async fn a_door_that_lied_hides_no_record() {
 #[tokio::test]
 async fn a_refusal_is_an_answer_with_a_record() {
     let (house, machine) = house(Quirk::RefusesOrder);
-    let result = go(&house, machine, Mode::Check).await.0.unwrap();
+    let result = in_mode(&house, machine, Mode::Check).await.0.unwrap();
     assert_eq!(result.record.predicate.outcome, Outcome::Refused);
     let refusal = Refusal::RateLimited;
     assert_eq!(result.record.predicate.decision, Decision::Refuse { refusal });
@@ -231,7 +244,7 @@ async fn a_refusal_is_an_answer_with_a_record() {
 #[tokio::test]
 async fn a_lost_line_is_dialled_again_and_the_record_comes_home() {
     let (house, machine) = house(Quirk::LosesLineOnce);
-    let (result, events) = go(&house, machine, Mode::Check).await;
+    let (result, events) = in_mode(&house, machine, Mode::Check).await;
     let result = result.unwrap();
     assert!(result.filing.report.verified, "{:?}", result.filing.report);
     assert_eq!(result.live, Live::Incomplete);
@@ -245,7 +258,7 @@ async fn a_lost_line_is_dialled_again_and_the_record_comes_home() {
 #[tokio::test]
 async fn an_accepted_run_that_is_forgotten_stays_open_at_the_desk() {
     let (house, machine) = house(Quirk::ForgetsRun);
-    let error = go(&house, machine, Mode::Check).await.0.unwrap_err();
+    let error = in_mode(&house, machine, Mode::Check).await.0.unwrap_err();
     assert!(matches!(error, RunError::Unknown { .. }), "{error:?}");
     assert_eq!(states(&house), [RunState::Accepted]);
 }

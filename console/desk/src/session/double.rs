@@ -364,6 +364,9 @@ impl Machine {
         here.catalogue = self.versions;
         here.plan = (order.mode == Mode::Plan).then(|| Digest::of(plan)).or(order.plan);
         (here.accepted, here.ended) = (now(), now());
+        let rule = if order.mode.mutates() { "fix-low" } else { "look" };
+        here.decision =
+            protocol::documents::Decision::Permit { reasons: vec![format!("rule {rule}")] };
         if self.quirk == Quirk::RefusesOrder {
             here.outcome = Outcome::Refused;
             let refusal = protocol::Refusal::RateLimited;

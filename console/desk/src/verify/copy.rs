@@ -5,7 +5,9 @@ use protocol::documents::Record;
 use protocol::{Envelope, Time};
 use trust::seal;
 
-use super::{About, Anchors, Papers, Report, first_difference, papers_of, verify_record};
+use evidence::{About, Anchors, Papers, Report, verify_record};
+
+use super::{first_difference, papers_of};
 use crate::books::{BookError, Books};
 use crate::catalogue::{self, CatalogueTrouble};
 use crate::home::Home;
@@ -19,7 +21,7 @@ pub fn own_anchors(home: &Home, now: Time) -> Result<Anchors, CatalogueTrouble> 
     let open = catalogue::open(home, now)?;
     let policy = PolicyFile::read(open.policy_text()).map_err(CatalogueTrouble::Policy)?;
     let me = crate::home::Organisation::read(home)?.me;
-    let anchors = Anchors::of_policy(&policy, &open).with_past(catalogue::files(home)?);
+    let anchors = Anchors::of_policy(&policy, &open).with_past(catalogue::files_with_past(home)?);
     Ok(anchors.knowing(home.machines(&me).all()?))
 }
 

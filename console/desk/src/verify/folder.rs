@@ -7,7 +7,7 @@ use protocol::Time;
 
 use crate::home::{self, FileError};
 
-use super::{Anchors, Papers, peek_record};
+use evidence::{Anchors, Papers, peek_record};
 
 /// Most bytes read of one file of a folder: an effects file and a little.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -140,4 +140,33 @@ fn read(path: &Path) -> Result<Vec<u8>, FolderError> {
     let mut bytes = Vec::new();
     file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(fail)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use evidence::fixture::{Fixture, NOW, papers};
+    use evidence::verify_record;
+
+    use super::*;
+
+    #[test]
+    fn an_exported_run_reads_back_and_its_keys_too() {
+        let f = Fixture::default();
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("run");
+        let mut files = trust::catalogue::Files::default();
+        files.insert("1.root.json", b"{}".to_vec());
+        files.insert("policy/abc.policy.toml", b"x = 1".to_vec());
+        export(&folder, &papers(&f), (&f.anchors(), NOW), &files).unwrap();
+        assert_eq!(read_folder(&folder).unwrap(), papers(&f));
+        assert!(folder.join("repository/policy/abc.policy.toml").is_file());
+        let keys = std::fs::read(folder.join("keys.json")).unwrap();
+        let anchors = Anchors::from_json(&keys, "keys.json of the auditor").unwrap();
+        assert!(verify_record(&read_folder(&folder).unwrap(), &anchors).verified);
+        let again = export(&folder, &papers(&f), (&f.anchors(), NOW), &files);
+        assert!(matches!(again, Err(FolderError::Exists(_))));
+        // One record's file alone has no card beside it: it is not verified by itself.
+        let alone = read_folder(&folder.join("record.json")).unwrap();
+        assert!(!verify_record(&alone, &anchors).verified);
+    }
 }

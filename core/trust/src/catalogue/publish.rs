@@ -333,6 +333,16 @@ pub(super) fn files(folder: &Path) -> Result<Files, RepositoryError> {
     Ok(found)
 }
 
+/// What [`prune`] put aside.
+pub(super) fn past(folder: &Path) -> Result<Files, RepositoryError> {
+    let mut found = Files::new();
+    let folder = folder.join(PAST);
+    if folder.is_dir() {
+        store::read_folder(&folder, "", &mut found)?;
+    }
+    Ok(found)
+}
+
 /// Writes those files of a verified update that belong to it, over what is `held`.
 pub(super) fn adopt(
     folder: &Path,
@@ -350,8 +360,13 @@ pub(super) fn adopt(
     Ok(())
 }
 
-/// Removes lists older than [`VERSIONS_KEPT`] and targets that no remaining list names. A file that
-/// stays by mistake harms nobody, so nothing here can fail.
+/// Where lists and policies lie that are handed out no more: what was decided by them is judged by
+/// them for ever.
+pub(super) const PAST: &str = "past";
+
+/// Puts lists older than [`VERSIONS_KEPT`] aside, with their policies; removes older snapshots, and
+/// sources that no remaining list names. A file that stays by mistake harms nobody, so nothing here
+/// can fail.
 fn prune(folder: &Path, all: &Files, kept: &Files) {
     let mut newest: BTreeMap<&str, u64> = BTreeMap::new();
     for (version, role) in kept.iter().filter_map(|(name, _)| read_role_file(name)) {
@@ -378,8 +393,17 @@ fn prune(folder: &Path, all: &Files, kept: &Files) {
             Some((version, role)) => recent(version, role),
             None => name == TIMESTAMP || named.contains(name),
         };
-        if !stays && kept.get(name).is_none() {
-            let _ = fs::remove_file(folder.join(name));
+        if stays || kept.get(name).is_some() {
+            continue;
         }
+        let judges = match read_role_file(name) {
+            Some((_, role)) => role != "snapshot",
+            None => name.starts_with("policy/"),
+        };
+        let (from, past) = (folder.join(name), folder.join(PAST).join(name));
+        let _ = match past.parent().map(make_folder) {
+            Some(Ok(())) if judges => fs::rename(from, past),
+            _ => fs::remove_file(from),
+        };
     }
 }

@@ -16,6 +16,7 @@ use super::error::CatalogueError;
 use super::files::{Files, role_file, target_file};
 use super::guard::{self, POLICY, POLICY_PATH};
 use super::plan::RoleKeys;
+use super::then::Newest;
 use super::{Catalogue, ScriptEntry, ScriptKey, TARGETS, install_provider};
 
 /// Largest policy, bytes: people, groups and rules of 40,000 machines.
@@ -99,6 +100,44 @@ impl<'a> Walk<'a> {
             walk.next_root(files).ok()?.then_some(())?;
         }
         (walk.set.root().version == version).then_some(walk.roles)
+    }
+
+    pub(super) fn root_version(pinned: &[u8]) -> Option<u64> {
+        let none = Files::new();
+        Some(Walk::begin(pinned, &none, &none).ok()?.set.root().version)
+    }
+
+    /// The newest generation that the files lead to; its lists are not looked at.
+    pub(super) fn newest(pinned: &[u8], files: &'a Files) -> Result<Newest, CatalogueError> {
+        let mut walk = Self::begin(pinned, files, files)?;
+        walk.roots(files, usize::MAX)?;
+        walk.timestamp()?;
+        walk.snapshot()?;
+        let pin = |role: &str| {
+            let pins = walk.set.snapshot()?;
+            Some(pins.meta.get(&format!("{role}.json"))?.version)
+        };
+        let version = |role: &str| pin(role).unwrap_or(0);
+        let versions = CatalogueVersions {
+            root: walk.set.root().version,
+            timestamp: walk.set.timestamp().map_or(0, |t| t.version),
+            snapshot: walk.set.snapshot().map_or(0, |s| s.version),
+            targets: version(TARGETS),
+            policy: version(POLICY),
+            risk_low: version(Risk::Low.role()),
+            risk_medium: version(Risk::Medium.role()),
+            risk_high: version(Risk::High.role()),
+        };
+        Ok(Newest { versions, issued: walk.issued()? })
+    }
+
+    fn issued(&self) -> Result<Time, CatalogueError> {
+        let issued = self.set.timestamp().and_then(|t| t.extra.get("issued"));
+        let issued = issued.and_then(|v| v.as_str()).and_then(|text| text.parse().ok());
+        issued.ok_or(CatalogueError::Layout {
+            file: TIMESTAMP.to_owned(),
+            because: "a timestamp says when it was issued",
+        })
     }
 
     fn roots(&mut self, files: &Files, most: usize) -> Result<(), CatalogueError> {
@@ -277,12 +316,7 @@ impl<'a> Walk<'a> {
     ) -> Result<(Catalogue, Files), CatalogueError> {
         let ends = as_time(self.set.root().expires().as_second());
         self.ends.insert("root".to_owned(), ends);
-        let issued = self.set.timestamp().and_then(|t| t.extra.get("issued"));
-        let issued = issued.and_then(|v| v.as_str()).and_then(|text| text.parse().ok());
-        let issued = issued.ok_or(CatalogueError::Layout {
-            file: TIMESTAMP.to_owned(),
-            because: "a timestamp says when it was issued",
-        })?;
+        let issued = self.issued()?;
         let version = |role: &str| self.set.targets_role(role).map_or(0, |t| t.version);
         let versions = CatalogueVersions {
             root: self.set.root().version,
@@ -307,7 +341,7 @@ fn missing(file: &str) -> CatalogueError {
 
 /// Which of a role's keys signed, each once. The threshold was met before this is asked, so that as
 /// many candidates as it needs are all good; only more than that are looked at again.
-fn signers(metadata: &Metadata<Targets>, role: &RoleKeys) -> Vec<PublicKey> {
+pub(super) fn signers(metadata: &Metadata<Targets>, role: &RoleKeys) -> Vec<PublicKey> {
     let signed = metadata.signatures().iter().filter(|s| !s.sig.is_empty());
     let by_id: BTreeMap<&str, &str> = signed.map(|s| (s.keyid.as_str(), s.sig.as_str())).collect();
     let hex = |key: &PublicKey| by_id.get(crate::key_id(key).as_str()).copied();

@@ -85,6 +85,17 @@ impl Repository {
         publish::files(&self.folder)
     }
 
+    /// The same with lists and policies of older generations, which nobody is handed any more: for
+    /// judging what was decided by them.
+    ///
+    /// # Errors
+    /// As [`Self::files`].
+    pub fn files_with_past(&self) -> Result<Files, RepositoryError> {
+        let mut all = publish::past(&self.folder)?;
+        all.0.extend(self.files()?.0);
+        Ok(all)
+    }
+
     /// The first root: what endpoints are born with.
     ///
     /// # Errors

@@ -4,24 +4,46 @@
 use std::collections::BTreeMap;
 
 use protocol::documents::CatalogueVersions;
-use protocol::{Digest, Risk, ScriptName};
+use protocol::{Digest, Manifest, PublicKey, Risk, ScriptName, Time};
 use sigstore_tuf::{Metadata, Targets};
 
 use super::build;
 use super::current::{Part, top_keys};
-use super::files::{Files, role_file, target_file};
+use super::files::{Files, read_role_file, role_file, target_file};
 use super::guard::{self, POLICY, POLICY_PATH};
 use super::plan::RoleKeys;
-use super::read::{Walk, manifest};
-use super::{Catalogue, ScriptKey, install_provider};
+use super::read::{TIMESTAMP, Walk, manifest};
+use super::{Catalogue, CatalogueError, ScriptKey, install_provider};
 
 /// What one generation of the catalogue listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Then {
     /// The policy's text.
     pub policy: String,
-    /// SHA-256 of every listed script version's source.
-    pub scripts: BTreeMap<(ScriptName, u32), Digest>,
+    /// Every listed script version.
+    pub scripts: BTreeMap<(ScriptName, u32), Listed>,
+}
+
+/// One script version in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// SHA-256 of its source.
+    pub digest: Digest,
+    /// Its manifest; its risk is that of the list.
+    pub manifest: Manifest,
+    /// Whose good signatures the list carries.
+    pub signers: Vec<PublicKey>,
+    /// How many it needed.
+    pub wanted: usize,
+}
+
+/// The newest generation that files lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Newest {
+    /// Versions of all roles.
+    pub versions: CatalogueVersions,
+    /// When its timestamp was issued, as the online key says.
+    pub issued: Time,
 }
 
 impl Catalogue {
@@ -49,11 +71,61 @@ impl Catalogue {
             (Risk::High, versions.risk_high),
         ] {
             if version > 0 {
-                let list = part(files, risk.role(), version, roles.get(risk.role())?)?;
-                scripts.extend(listing(&list, risk)?);
+                let keys = roles.get(risk.role())?;
+                let list = part(files, risk.role(), version, keys)?;
+                scripts.extend(listing(&list, risk, keys)?);
             }
         }
         Some(Then { policy, scripts })
+    }
+
+    /// Which generation is the newest in `files`: the root chain is followed to its end, and the
+    /// timestamp and snapshot are held to its keys. Lists and sources of scripts are not asked for.
+    ///
+    /// # Errors
+    /// [`CatalogueError`] names the first file that does not verify or is not here.
+    pub fn newest(files: &Files, root: &[u8]) -> Result<Newest, CatalogueError> {
+        install_provider();
+        Walk::newest(root, files)
+    }
+
+    /// The version of a root's file, if it is one; says nothing about who signed it.
+    #[must_use]
+    pub fn root_version(root: &[u8]) -> Option<u64> {
+        install_provider();
+        Walk::root_version(root)
+    }
+
+    /// The files that judging by these generations takes, and by the newest: every root, the pins of
+    /// what is newest, and each generation's lists and policy; never a script's source. What is not
+    /// here is left out. Checks no signature.
+    #[must_use]
+    pub fn evidence(files: &Files, generations: &[CatalogueVersions]) -> Files {
+        let mut kept = Files::new();
+        let mut keep = |name: &str| {
+            if let Some(bytes) = files.get(name) {
+                kept.insert(name, bytes.to_vec());
+            }
+        };
+        for (name, _) in files.iter() {
+            if matches!(read_role_file(name), Some((_, "root"))) {
+                keep(name);
+            }
+        }
+        keep(TIMESTAMP);
+        for versions in generations {
+            for (role, version) in versions.named() {
+                keep(&role_file(version, role));
+            }
+            let policy = Part::read(files, &role_file(versions.policy, POLICY)).ok();
+            let target = policy.and_then(|part| {
+                guard::sha256(&targets(&part, POLICY)?.targets.get(POLICY_PATH)?.hashes)
+            });
+            if let Some(digest) = target {
+                keep(&target_file(POLICY_PATH, &digest.to_string()));
+            }
+        }
+        kept
     }
 }
 
@@ -70,11 +142,16 @@ fn targets(part: &Part, role: &str) -> Option<Targets> {
     Some(targets)
 }
 
-fn listing(part: &Part, risk: Risk) -> Option<BTreeMap<ScriptKey, Digest>> {
+fn listing(part: &Part, risk: Risk, keys: &RoleKeys) -> Option<BTreeMap<ScriptKey, Listed>> {
+    let metadata = Metadata::<Targets>::from_slice(&part.bytes).ok()?;
+    let signers = super::read::signers(&metadata, keys);
     let listed = targets(part, risk.role())?.targets;
     let entry = |(path, target): (&String, _)| {
         let manifest = manifest(path, target, risk).ok()?;
-        Some(((manifest.name, manifest.version), guard::sha256(&target.hashes)?))
+        let digest = guard::sha256(&target.hashes)?;
+        let (signers, wanted) = (signers.clone(), keys.threshold);
+        let key = (manifest.name.clone(), manifest.version);
+        Some((key, Listed { digest, manifest, signers, wanted }))
     };
     listed.iter().map(entry).collect()
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use protocol::documents::CatalogueVersions;
 use protocol::{Risk, ScriptName, limits};
+use trust::Signer as _;
 use trust::SigningKey;
 use trust::catalogue::{
     Catalogue, Draft, Files, FolderStore, Repository, RepositoryError, TrustedStore, delta,
@@ -120,8 +121,10 @@ fn an_older_generation_is_there_while_its_files_are_and_verifies_by_the_keys_of_
     let files = repository.files().unwrap();
     let then = Catalogue::then(&files, &root, &old).unwrap();
     assert_eq!(then.policy, POLICY);
-    let digest = protocol::Digest::of(SOURCE);
-    assert_eq!(then.scripts.get(&(name("cache.clear"), 3)), Some(&digest));
+    let listed = then.scripts.get(&(name("cache.clear"), 3)).unwrap();
+    assert_eq!((listed.digest, listed.wanted), (protocol::Digest::of(SOURCE), 1));
+    let both = ["vetter a", "vetter b"].map(|name| key(name).public_key());
+    assert_eq!(listed.signers, both);
     let new = repository.catalogue(NOW).unwrap();
     let now = Catalogue::then(&files, &root, &new.versions()).unwrap();
     assert_eq!((now.policy.as_str(), now.scripts.len()), ("# new\n", then.scripts.len() - 1));
@@ -142,12 +145,32 @@ fn an_older_generation_is_there_while_its_files_are_and_verifies_by_the_keys_of_
     assert_eq!(Catalogue::then(&files, &root, &never), None);
     let no_root = CatalogueVersions { root: 2, ..old };
     assert_eq!(Catalogue::then(&files, &root, &no_root), None);
-    // Lists are kept for eight versions.
+    // Lists are handed out for eight versions, and kept for judging for ever.
     for number in 0..8 {
         let text = format!("# {number}\n");
         repository.set_policy(&text, &all(&keys), NOW.plus(500 + number)).unwrap();
     }
     assert_eq!(Catalogue::then(&repository.files().unwrap(), &root, &old), None);
+    let all = repository.files_with_past().unwrap();
+    assert_eq!(Catalogue::then(&all, &root, &old), Some(then.clone()));
+    // What judging takes is a small part of it, without a script's source.
+    let newest = Catalogue::newest(&all, &root).unwrap();
+    let today = repository.catalogue(NOW).unwrap();
+    assert_eq!((newest.versions, newest.issued), (today.versions(), today.issued()));
+    let some = Catalogue::evidence(&all, &[old, newest.versions]);
+    assert!(some.iter().all(|(name, _)| !name.starts_with("scripts/")));
+    assert!(some.len() < all.len());
+    assert_eq!(Catalogue::newest(&some, &root).unwrap(), newest);
+    assert_eq!(Catalogue::then(&some, &root, &old), Some(then));
+    assert!(Catalogue::then(&some, &root, &newest.versions).is_some());
+    for file in ["timestamp.json", "1.root.json"] {
+        let mut altered = some.clone();
+        altered.insert(file, b"{}".to_vec());
+        let other_root = altered.get("1.root.json").unwrap_or_default().to_vec();
+        assert!(Catalogue::newest(&altered, &other_root).is_err(), "{file}");
+    }
+    assert_eq!(Catalogue::root_version(&root), Some(1));
+    assert_eq!(Catalogue::root_version(b"{}"), None);
 }
 
 #[test]

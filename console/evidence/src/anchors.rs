@@ -10,9 +10,9 @@ use policy::{Policy, PolicyFile};
 use protocol::documents::CatalogueVersions;
 use protocol::{AgentName, Digest, PublicKey, ScriptName, Time};
 use serde::{Deserialize, Serialize};
-use trust::catalogue::{Catalogue, Files, ScriptEntry};
+use trust::catalogue::{Catalogue, CatalogueError, Files, Listed, ScriptEntry, Then};
 
-use crate::home::Met;
+use crate::met::Met;
 
 /// An agent's key as the verifier knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,8 @@ pub struct Anchors {
     pub scripts: Option<Scripts>,
     /// The catalogue's files, older generations among them; empty where only keys are known.
     pub past: Files,
+    /// The root that the chain of roots in `past` is followed from.
+    pub root: Vec<u8>,
     /// Machines as this console met them; empty where it knows none of them.
     pub machines: Vec<Met>,
 }
@@ -75,6 +77,24 @@ pub enum Judged {
     Then,
     /// An older one that is not kept here: by those of today.
     Today,
+}
+
+/// Why files that were handed over say nobody to believe.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoAnchors {
+    /// Roots, timestamp or snapshot.
+    #[error("it does not verify by the root that was given")]
+    Catalogue(#[from] CatalogueError),
+    /// A list.
+    #[error("a list of its newest generation is not here or does not verify")]
+    Lists,
+    /// The policy.
+    #[error("its newest policy has faults")]
+    Policy,
+}
+
+fn digests(listed: &BTreeMap<(ScriptName, u32), Listed>) -> Scripts {
+    listed.iter().map(|(key, entry)| (key.clone(), entry.digest)).collect()
 }
 
 /// Whether two generations list the same policy and scripts: the rest is freshness.
@@ -138,7 +158,7 @@ impl Anchors {
     #[must_use]
     pub fn judging(policy: &Policy, catalogue: &Catalogue, files: &Files, record: &[u8]) -> Self {
         let anchors = Self::of_policy(policy, catalogue);
-        let used = super::peek_record(record).map(|(record, _)| record.predicate.catalogue);
+        let used = crate::peek_record(record).map(|(record, _)| record.predicate.catalogue);
         match used.map(|used| anchors.at(&used).0) {
             Some(Judged::Today) => anchors.with_past(files.clone()),
             _ => anchors,
@@ -166,14 +186,28 @@ impl Anchors {
             versions: Some(versions),
             scripts: Some(scripts),
             past: Files::new(),
+            root: Vec::new(),
             machines: Vec::new(),
         }
     }
 
-    /// With the catalogue's files, so that records of older generations are judged by those.
+    /// With the catalogue's files, so that records of older generations are judged by those. They are
+    /// this home's own: their first root is the one that it trusts.
     #[must_use]
     pub fn with_past(self, past: Files) -> Self {
-        Self { past, ..self }
+        let root = past.get("1.root.json").unwrap_or_default().to_vec();
+        Self { past, root, ..self }
+    }
+
+    /// From files that somebody handed over, by the root that the verifier has from elsewhere: by what
+    /// is the newest in them; gives their policy and when the online key issued them.
+    pub(crate) fn handed(files: Files, root: &[u8]) -> Result<(Self, Policy, Time), NoAnchors> {
+        let newest = Catalogue::newest(&files, root)?;
+        let then = Catalogue::then(&files, root, &newest.versions).ok_or(NoAnchors::Lists)?;
+        let policy = PolicyFile::read(&then.policy).map_err(|_| NoAnchors::Policy)?;
+        let anchors = Self::of(&policy, newest.versions, digests(&then.scripts));
+        let root = root.to_vec();
+        Ok((Self { past: files, root, ..anchors }, policy, newest.issued))
     }
 
     /// With machines as this console met them, so that no card made later speaks for them.
@@ -188,15 +222,18 @@ impl Anchors {
         if self.scripts.is_some() && self.versions.is_some_and(|ours| same_lists(&ours, used)) {
             return (Judged::Same, Cow::Borrowed(self));
         }
-        let root = self.past.get("1.root.json").unwrap_or_default();
-        let then = Catalogue::then(&self.past, root, used);
-        let then = then.and_then(|then| Some((PolicyFile::read(&then.policy).ok()?, then.scripts)));
-        match then {
-            Some((policy, scripts)) => {
-                (Judged::Then, Cow::Owned(Self::of(&policy, *used, scripts)))
+        match self.generation(used) {
+            Some((policy, then)) => {
+                (Judged::Then, Cow::Owned(Self::of(&policy, *used, digests(&then.scripts))))
             }
             None => (Judged::Today, Cow::Borrowed(self)),
         }
+    }
+
+    /// The policy and lists of one generation, where its files are here and verify.
+    pub(crate) fn generation(&self, used: &CatalogueVersions) -> Option<(Policy, Then)> {
+        let then = Catalogue::then(&self.past, &self.root, used)?;
+        Some((PolicyFile::read(&then.policy).ok()?, then))
     }
 
     /// To hand over with a record of the generation `used`: the keys of then, and which of them
@@ -257,6 +294,7 @@ impl Anchors {
             versions: file.catalogue,
             scripts: None,
             past: Files::new(),
+            root: Vec::new(),
             machines: Vec::new(),
         })
     }

@@ -2,21 +2,8 @@ use protocol::documents::{Decision, Record, SealedSecret};
 use protocol::{Digest, EndpointId, Envelope, Refusal};
 use trust::SigningKey;
 
-use super::fixture::{EFFECTS, Fixture, NOW, bytes, sealed, versions};
-use super::*;
-
-fn papers(f: &Fixture) -> Papers {
-    let order = f.order();
-    let signed = sealed(&order, &f.agent);
-    Papers {
-        record: bytes(&sealed(&f.record(&order), &f.endpoint)),
-        dispatch: Some(bytes(&f.dispatch(&signed.digest()))),
-        order: Some(bytes(&signed)),
-        effects: Some(EFFECTS.to_vec()),
-        card: Some(bytes(&sealed(&f.card(), &f.enroller))),
-        ..Papers::default()
-    }
-}
+use crate::fixture::{Fixture, NOW, bytes, papers, sealed, versions};
+use crate::*;
 
 /// The record with a change made before the endpoint signs it.
 fn signed_with(f: &Fixture, change: impl FnOnce(&mut Record)) -> Vec<u8> {
@@ -334,27 +321,6 @@ fn bytes_that_are_no_record_are_not_verified() {
     // An order sealed by the endpoint is not a record either.
     let p = Papers { record: bytes(&sealed(&f.order(), &f.endpoint)), ..papers(&f) };
     assert!(!verify_record(&p, &f.anchors()).verified);
-}
-
-#[test]
-fn an_exported_run_reads_back_and_its_keys_too() {
-    let f = Fixture::default();
-    let dir = tempfile::tempdir().unwrap();
-    let folder = dir.path().join("run");
-    let mut files = trust::catalogue::Files::default();
-    files.insert("1.root.json", b"{}".to_vec());
-    files.insert("policy/abc.policy.toml", b"x = 1".to_vec());
-    export(&folder, &papers(&f), (&f.anchors(), NOW), &files).unwrap();
-    assert_eq!(read_folder(&folder).unwrap(), papers(&f));
-    assert!(folder.join("repository/policy/abc.policy.toml").is_file());
-    let keys = std::fs::read(folder.join("keys.json")).unwrap();
-    let anchors = Anchors::from_json(&keys, "keys.json of the auditor").unwrap();
-    assert!(verify_record(&read_folder(&folder).unwrap(), &anchors).verified);
-    let again = export(&folder, &papers(&f), (&f.anchors(), NOW), &files);
-    assert!(matches!(again, Err(FolderError::Exists(_))));
-    // One record's file alone has no card beside it: it is not verified by itself.
-    let alone = read_folder(&folder.join("record.json")).unwrap();
-    assert!(!verify_record(&alone, &anchors).verified);
 }
 
 #[test]

@@ -12,10 +12,9 @@ use protocol::documents::{
 use protocol::{
     Bytes, Digest, EndpointId, Envelope, Mode, OrderId, Outcome, PayloadType, RunId, Time,
 };
-use store::{NewEndpoint, Store};
 use trust::{Signer as _, SigningKey, seal};
 
-use super::{Anchors, KnownAgent, KnownEnroller};
+use crate::{Anchors, KnownAgent, KnownEnroller, Papers};
 
 /// 2026-11-22T10:42:07Z.
 pub const NOW: Time = Time(1_795_344_127);
@@ -77,6 +76,7 @@ impl Fixture {
                 Digest([0x3f; 32]),
             )])),
             past: trust::catalogue::Files::new(),
+            root: Vec::new(),
             machines: Vec::new(),
         }
     }
@@ -206,24 +206,6 @@ impl Fixture {
             },
         }
     }
-
-    /// The address book's row of the endpoint.
-    ///
-    /// # Panics
-    /// Where the store does not take it.
-    pub fn enrol(&self, store: &Store) {
-        let new = NewEndpoint {
-            id: Self::id(),
-            name: "lt-4411".parse().expect("a name"),
-            card: bytes(&sealed(&self.card(), &self.enroller)),
-            address: None,
-            person: Some("jo.meyer".to_owned()),
-            labels: BTreeMap::new(),
-            host: None,
-            platform: Some("linux".to_owned()),
-        };
-        store.add_endpoint(&new, NOW.minus(900)).expect("a new endpoint is stored");
-    }
 }
 
 /// A catalogue's versions.
@@ -238,5 +220,20 @@ pub const fn versions() -> CatalogueVersions {
         risk_low: 2,
         risk_medium: 1,
         risk_high: 1,
+    }
+}
+
+/// The papers of [`Fixture::record`].
+#[must_use]
+pub fn papers(f: &Fixture) -> Papers {
+    let order = f.order();
+    let signed = sealed(&order, &f.agent);
+    Papers {
+        record: bytes(&sealed(&f.record(&order), &f.endpoint)),
+        dispatch: Some(bytes(&f.dispatch(&signed.digest()))),
+        order: Some(bytes(&signed)),
+        effects: Some(EFFECTS.to_vec()),
+        card: Some(bytes(&sealed(&f.card(), &f.enroller))),
+        ..Papers::default()
     }
 }

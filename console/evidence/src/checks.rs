@@ -7,9 +7,10 @@ use protocol::error_chain::ErrorChain;
 use protocol::{Digest, Envelope, PublicKey, RunId};
 use trust::{Verified, chain, seal};
 
-use crate::home::recognise;
-
-use super::{About, Anchors, Judged, KnownAgent, Line, Papers, Report, Standing, names_secret};
+use crate::anchors::{Anchors, Judged, KnownAgent};
+use crate::met::recognise;
+use crate::papers::{Papers, names_secret};
+use crate::report::{About, Line, Report, Standing};
 
 fn good(about: About, words: impl Into<String>) -> Line {
     Line { about, standing: Standing::Good, words: words.into() }

@@ -1,0 +1,141 @@
+//! Whether the lists of then allowed a run: who vetted the script, who approved, which rule decided.
+//! Decides again with the code that endpoints decide with.
+
+use std::collections::BTreeSet;
+
+use policy::{Facts, Policy, forecast};
+use protocol::documents::{Approval, ConsentAnswer, Decision};
+use protocol::{AgentName, Envelope, Manifest, PublicKey};
+use trust::catalogue::{Listed, Then};
+use trust::seal;
+
+use super::run::Sheet;
+use crate::bundle::RunPapers;
+
+pub(super) fn judge(sheet: &mut Sheet<'_>, given: &RunPapers, policy: &Policy, then: &Then) {
+    let approved = approvals(sheet, given, policy);
+    let here = &sheet.record.predicate;
+    let key = (here.script.name.clone(), here.script.version);
+    let listed = then.scripts.get(&key).filter(|entry| entry.digest == here.script.digest);
+    match (listed, &here.decision) {
+        (Some(entry), _) => vetted(sheet, entry, policy),
+        // Its own line of the papers says that it was not listed.
+        (None, Decision::Permit { .. }) => sheet.say("script", "not listed then"),
+        (None, Decision::Refuse { .. }) => sheet.say("script", "not listed then; it did not run"),
+    }
+    match (&here.decision, listed) {
+        (Decision::Refuse { refusal }, _) => {
+            let words = format!("no, by policy {}: {}", here.catalogue.policy, refusal.sentence());
+            sheet.say("allowed", words);
+        }
+        (Decision::Permit { reasons }, Some(entry)) => {
+            rule(sheet, reasons, (&entry.manifest, policy), approved);
+        }
+        (Decision::Permit { .. }, None) => {}
+    }
+}
+
+/// Everybody whose good yes is here; a paper that is no such yes is a fault.
+fn approvals(sheet: &mut Sheet<'_>, given: &RunPapers, policy: &Policy) -> BTreeSet<AgentName> {
+    let mut yes = BTreeSet::new();
+    let here = &sheet.record.predicate;
+    let order = given.order.as_ref().and_then(|bytes| Envelope::read(&bytes.0).ok());
+    let (digest, plan) =
+        (order.map(|order| order.digest()), sheet.order.as_ref().and_then(|order| order.plan));
+    for bytes in &given.approvals {
+        let opened = Envelope::read(&bytes.0).ok().and_then(|sealed| {
+            let claim = seal::peek::<Approval>(&sealed).ok()?;
+            let person = policy.person(&claim.person)?;
+            let key = person.signing_key.filter(|_| !policy.is_withdrawn(person, here.accepted))?;
+            Some((seal::open_one::<Approval>(&sealed, &key).ok()?, key))
+        });
+        let fits = opened.filter(|(approval, _)| {
+            Some(approval.order) == digest
+                && Some(approval.plan) == plan
+                && approval.person != here.agent
+                && here.accepted <= approval.not_after
+                && approval.yes
+        });
+        let Some((approval, key)) = fits else {
+            sheet.fault("an approval", "it is no yes of another person to this order and plan");
+            continue;
+        };
+        let gone = sheet.today.person(&approval.person, &key);
+        let gone = gone.map_or_else(String::new, |gone| format!("; {gone}"));
+        let words =
+            format!("{}: another person, plan {}{gone}", approval.person, approval.plan.short());
+        sheet.say("approved", words);
+        yes.insert(approval.person.clone());
+    }
+    yes
+}
+
+/// Who signed the list that the script stood in; counted over people, as endpoints do.
+fn vetted(sheet: &mut Sheet<'_>, entry: &Listed, policy: &Policy) {
+    let here = &sheet.record.predicate;
+    let counts = |key: &&PublicKey| policy.counts(key, here.accepted);
+    let good: Vec<&PublicKey> = entry.signers.iter().filter(counts).collect();
+    let name = |key: &PublicKey| policy.person_of(key).map(|person| person.name.clone());
+    let people: BTreeSet<AgentName> = good.iter().filter_map(|key| name(key)).collect();
+    let count = if entry.wanted == 1 { good.len() } else { people.len() };
+    let names: Vec<String> = people.iter().map(ToString::to_string).collect();
+    let by = if names.is_empty() { "a key".to_owned() } else { names.join(" and ") };
+    let mut words = format!("vetted by {by}, {} of {}", count.min(entry.wanted), entry.wanted);
+    if count < entry.wanted && matches!(here.decision, Decision::Permit { .. }) {
+        sheet.fault("the script", &format!("{words}: too few"));
+    }
+    for key in good {
+        let gone = name(key).and_then(|name| Some((sheet.today.person(&name, key)?, name)));
+        words.extend(gone.map(|(gone, name)| format!("; {name} {gone}")));
+    }
+    let key = (entry.manifest.name.clone(), entry.manifest.version);
+    let gone = sheet.today.script(&key, &entry.digest);
+    words.extend(gone.map(|gone| format!("; this version {gone}, after this run")));
+    sheet.say("script", words);
+}
+
+/// Decides again: the same rule must say yes.
+fn rule(
+    sheet: &mut Sheet<'_>,
+    reasons: &[String],
+    (manifest, policy): (&Manifest, &Policy),
+    approved_by: BTreeSet<AgentName>,
+) {
+    let here = &sheet.record.predicate;
+    let (Some(order), Some(card)) = (&sheet.order, &sheet.card) else { return };
+    let person = policy.person(&order.agent);
+    let same = |question: &String| manifest.question.as_ref().is_none_or(|own| own == question);
+    let answer = order.consent.as_ref().and_then(|said| {
+        (said.answer == ConsentAnswer::Waived || same(&said.question)).then_some(said.answer)
+    });
+    let facts = Facts {
+        agent: order.agent.clone(),
+        script: manifest.name.clone(),
+        risk: manifest.risk,
+        mode: order.mode,
+        consent: manifest.consent,
+        labels: card.labels.clone(),
+        ticket: order.ticket.is_some(),
+        // Attestations live for minutes and are not kept: the endpoint saw one, or the rule asks none.
+        attested: true,
+        identified: order.identified.is_some(),
+        answer,
+        planned: order.plan.is_some(),
+        approved_by,
+        own_key: person.is_some_and(|person| person.signing_key == Some(order.dispatch_key)),
+        secrets: manifest.permissions.contains_key("secret.one_time"),
+    };
+    let again = forecast(&facts, policy);
+    let number = here.catalogue.policy;
+    if let Some(refusal) = again.refusal {
+        let words = format!("policy {number} says no: {}", refusal.sentence());
+        return sheet.fault("what allowed the run", &words);
+    }
+    if again.reasons.first() != reasons.first() {
+        let ours = again.reasons.first().map(String::as_str).unwrap_or_default();
+        let words = format!("by policy {number} it is {ours}, and the record says otherwise");
+        return sheet.fault("what allowed the run", &words);
+    }
+    let words = format!("policy {number}, {}; {} risk", reasons.join("; "), manifest.risk);
+    sheet.say("allowed", words);
+}

@@ -1,0 +1,277 @@
+use protocol::documents::Decision;
+use protocol::{Bytes, Digest, Envelope, Outcome};
+
+use super::*;
+use crate::fixture::{NOW, bytes};
+use crate::world::World;
+
+const DAY: u64 = 86_400;
+
+fn world() -> (tempfile::TempDir, World) {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::found(folder.path());
+    (folder, world)
+}
+
+fn judged(world: &World, run: crate::RunPapers) -> Judgement {
+    judge(&world.bundle(vec![run]).write().unwrap(), &world.root()).unwrap()
+}
+
+/// The words of one line.
+fn line<'j>(judged: &'j Judgement, about: &str) -> &'j str {
+    let line = judged.runs[0].lines.iter().find(|line| line.about == about);
+    line.map_or("", |line| &line.words)
+}
+
+#[test]
+fn a_good_run_is_valid_and_what_is_not_proven_is_said() {
+    let (_folder, world) = world();
+    let good = judged(&world, world.run());
+    assert_eq!(
+        good.verdict,
+        "VALID WHEN MADE. Not proven: that the person was who they said; that nobody had taken \
+         over lt-4411; what was withdrawn after 2026-11-21; that the ticket had no other orders."
+    );
+    assert!(good.valid, "{good:#?}");
+    assert_eq!(good.runs[0].title, "cache.clear 3 on lt-4411, 2026-11-22 10:42:07Z, ticket 1");
+    let words = |about| line(&good, about);
+    assert_eq!(
+        words("person"),
+        "identified by a call back to the number on file; stated by a.kaya"
+    );
+    assert_eq!(words("ordered"), "a.kaya: key valid then and now");
+    assert!(words("approved").starts_with("m.ruiz: another person, plan "), "{good:#?}");
+    assert_eq!(words("script"), "vetted by l.brandt and s.okafor, 2 of 2");
+    assert_eq!(words("allowed"), "policy 1, rule fix-medium; approved by m.ruiz; medium risk");
+    assert_eq!(words("did"), "succeeded: 2 actions, all in the plan; signed by lt-4411");
+    assert!(words("log").ends_with(", the first"), "{good:#?}");
+}
+
+#[test]
+fn whoever_left_was_there_when_it_ran() {
+    let (_folder, mut world) = world();
+    let run = world.run();
+    world.change(NOW.plus(9 * DAY), |policy| {
+        policy.denied.people = vec!["a.kaya".parse().unwrap(), "m.ruiz".parse().unwrap()];
+        policy.denied.since.insert("a.kaya".to_owned(), NOW.plus(8 * DAY));
+    });
+    let left = judged(&world, run.clone());
+    assert!(left.valid, "{left:#?}");
+    assert_eq!(line(&left, "ordered"), "a.kaya: key valid then, withdrawn 2026-11-30");
+    assert!(line(&left, "approved").ends_with("; withdrawn since"), "{left:#?}");
+    // An order that was decided after it is none.
+    let late = judged(&world, world.run());
+    assert!(!late.valid);
+    assert!(late.faults.iter().any(|f| f.contains("it was withdrawn already")), "{late:#?}");
+    // A bundle without the generation that decided cannot be judged.
+    let mut bundle = world.bundle(vec![run]);
+    bundle.catalogue.remove("1.policy.json");
+    let without = judge(&bundle.write().unwrap(), &world.root()).unwrap();
+    assert!(!without.valid);
+    assert!(without.verdict.contains("policy 1 is not in the bundle"), "{without:#?}");
+}
+
+#[test]
+fn a_script_that_was_withdrawn_since_was_vetted_then() {
+    let (_folder, mut world) = world();
+    let run = world.run();
+    world.withdraw_script(NOW.plus(DAY));
+    let unlisted = judged(&world, run.clone());
+    assert!(unlisted.valid, "{unlisted:#?}");
+    let words = "vetted by l.brandt and s.okafor, 2 of 2; this version";
+    assert_eq!(line(&unlisted, "script"), format!("{words} no longer listed, after this run"));
+    world.change(NOW.plus(2 * DAY), |policy| {
+        let digest = Digest::of(crate::world::SOURCE);
+        policy.denied.scripts.push(digest);
+        policy.denied.since.insert(digest.to_string(), NOW.plus(2 * DAY));
+        policy.denied.people.push("l.brandt".parse().unwrap());
+    });
+    let denied = judged(&world, run);
+    assert!(denied.valid, "{denied:#?}");
+    let words = "vetted by l.brandt and s.okafor, 2 of 2; l.brandt withdrawn since; this version";
+    let said = line(&denied, "script");
+    assert_eq!(said, format!("{words} withdrawn 2026-11-24, after this run"));
+}
+
+#[test]
+fn two_roots_on_the_chain_leads_from_the_root_that_the_auditor_has() {
+    let (_folder, mut world) = world();
+    let (run, old) = (world.run(), world.root());
+    world.rotate(&[21, 22, 24], NOW.plus(DAY));
+    world.rotate(&[22, 24, 25], NOW.plus(2 * DAY));
+    let file = world.bundle(vec![run]).write().unwrap();
+    let on = judge(&file, &old).unwrap();
+    assert!(on.valid, "{on:#?}");
+    assert_eq!(line(&on, "root"), "1 then, 3 at the end; each signed by the one before");
+    // Another organisation's root, and a later one that cannot speak of what was before it.
+    let (_other_folder, other) = self::world();
+    let mut other = other;
+    other.rotate(&[21, 23, 24], NOW);
+    let files = other.repository.files().unwrap();
+    let foreign = judge(&file, files.get("2.root.json").unwrap()).unwrap();
+    assert!(!foreign.valid);
+    let files = world.repository.files().unwrap();
+    let later = judge(&file, files.get("3.root.json").unwrap()).unwrap();
+    assert!(later.verdict.contains("policy 1 is not in the bundle"), "{later:#?}");
+}
+
+#[test]
+fn a_machine_that_was_scrapped_had_signed_for_itself() {
+    let (_folder, mut world) = world();
+    let run = world.run();
+    world.change(NOW.plus(3 * DAY), |policy| {
+        policy.denied.cards.push(7);
+        policy.denied.since.insert("7".to_owned(), NOW.plus(3 * DAY));
+    });
+    let scrapped = judged(&world, run);
+    assert!(scrapped.valid, "{scrapped:#?}");
+    let words = "succeeded: 2 actions, all in the plan; signed by lt-4411";
+    assert_eq!(line(&scrapped, "did"), format!("{words} (withdrawn 2026-11-25)"));
+}
+
+#[test]
+fn what_does_not_match_is_named_and_nothing_else() {
+    let (_folder, world) = world();
+    let only = |run: crate::RunPapers| {
+        let judged = judged(&world, run);
+        assert_eq!(judged.faults.len(), 1, "{judged:#?}");
+        judged.verdict
+    };
+    let short = judged(&world, world.run()).runs[0].run.unwrap().short();
+
+    // Somebody alters an effect, and makes a digest of the file anew.
+    let mut run = world.run();
+    let text = String::from_utf8(run.effects.take().unwrap().0).unwrap();
+    run.effects = Some(Bytes(text.replacen("/tmp/2", "/tmp/3", 1).into_bytes()));
+    assert_eq!(
+        only(run.clone()),
+        format!(
+            "INVALID: effect 2 of record {short} does not match what lt-4411 signed. Everything \
+             else is good."
+        )
+    );
+    // Without the digests of lines it is known all the same that it was altered.
+    run.effect_lines.clear();
+    assert!(only(run).contains(&format!("the effects of record {short}: the file was altered")));
+
+    let mut run = world.run();
+    let mut sealed = Envelope::read(&run.record.0).unwrap();
+    let text = String::from_utf8(sealed.payload.0).unwrap();
+    sealed.payload.0 = text.replace("38.6 GiB", "98.6 GiB").into_bytes();
+    run.record = Bytes(bytes(&sealed));
+    let verdict = only(run);
+    assert_eq!(
+        verdict,
+        format!("INVALID: record {short}: it is not what lt-4411 signed. Everything else is good.")
+    );
+
+    let mut run = world.run();
+    run.approvals.clear();
+    assert!(only(run).contains("policy 1 says no: "), "an approval is asked for");
+    let mut run = world.run();
+    run.approvals = vec![run.order.clone().unwrap()];
+    assert!(judged(&world, run).verdict.contains("it is no yes of another person"));
+
+    let decision = |reasons: &[&str]| Decision::Permit {
+        reasons: reasons.iter().map(ToString::to_string).collect(),
+    };
+    let other = world.run_with(|r| r.predicate.decision = decision(&["rule fix-low"]));
+    assert!(only(other).contains("by policy 1 it is rule fix-medium"));
+    let ticket = world.bundle(vec![world.run()]);
+    let ticket = Bundle { ticket: "2".parse().unwrap(), ..ticket };
+    let ticket = judge(&ticket.write().unwrap(), &world.root()).unwrap();
+    assert!(ticket.verdict.contains("it is another one than the bundle's"), "{ticket:#?}");
+    let other = Bundle { organisation: "Demo Inc".to_owned(), ..world.bundle(vec![world.run()]) };
+    assert!(!judge(&other.write().unwrap(), &world.root()).unwrap().valid);
+}
+
+#[test]
+fn a_refusal_is_valid_evidence_of_a_refusal() {
+    let (_folder, world) = world();
+    let mut run = world.run_with(|r| {
+        r.predicate.outcome = Outcome::Refused;
+        let refusal = protocol::Refusal::ApprovalRequired { count: 1 };
+        r.predicate.decision = Decision::Refuse { refusal };
+    });
+    run.approvals.clear();
+    let refused = judged(&world, run);
+    assert!(refused.valid, "{refused:#?}");
+    assert!(line(&refused, "allowed").starts_with("no, by policy 1: "), "{refused:#?}");
+    assert_eq!(line(&refused, "did"), "nothing: it was refused; signed by lt-4411");
+}
+
+#[test]
+fn no_bit_of_a_bundle_can_be_turned() {
+    let (_folder, world) = world();
+    let (file, root) = (world.bundle(vec![world.run()]).write().unwrap(), world.root());
+    assert!(judge(&file, &root).unwrap().valid);
+    // Every byte with one of its bits turned; a whole judgement of each would take minutes, and the
+    // digest stands before all of them.
+    let (mut unreadable, mut altered) = (0, Vec::new());
+    for place in 0..file.len() {
+        let mut other = file.clone();
+        other[place] ^= 1 << (place % 8);
+        match Bundle::read(&other) {
+            Err(_) => unreadable += 1,
+            Ok(opened) => {
+                assert!(!opened.intact, "byte {place}");
+                altered.push(other);
+            }
+        }
+    }
+    assert!(unreadable > 20, "{unreadable}");
+    for other in altered.iter().step_by(altered.len() / 60) {
+        let judged = judge(other, &root).unwrap();
+        assert!(!judged.valid && judged.verdict.starts_with("INVALID: "), "{judged:#?}");
+    }
+    for cut in [0, 10, file.len() / 2, file.len() - 1] {
+        assert!(Bundle::read(&file[..cut]).is_err());
+    }
+    assert!(Bundle::read(&[file.as_slice(), b" "].concat()).is_ok_and(|opened| !opened.intact));
+}
+
+#[test]
+fn whoever_makes_the_digest_anew_turns_no_bit_of_what_was_signed() {
+    let (_folder, world) = world();
+    let root = world.root();
+    let bundle = world.bundle(vec![world.run()]);
+    type Part = fn(&mut Bundle) -> &mut Vec<u8>;
+    let parts: [Part; 6] = [
+        |b| &mut b.runs[0].record.0,
+        |b| &mut b.runs[0].order.as_mut().unwrap().0,
+        |b| &mut b.runs[0].card.as_mut().unwrap().0,
+        |b| &mut b.runs[0].approvals[0].0,
+        |b| &mut b.runs[0].effects.as_mut().unwrap().0,
+        |b| &mut b.runs[0].plan.as_mut().unwrap().0,
+    ];
+    let mut tried = 0;
+    for part in parts {
+        let mut altered = bundle.clone();
+        let length = part(&mut altered).len();
+        for place in (0..length).step_by(97) {
+            let mut altered = bundle.clone();
+            let bytes = part(&mut altered);
+            bytes[place] ^= 4;
+            // The hint at whose key it is, and names of the envelope's fields: nobody signs them, and
+            // nothing rests on them.
+            let same = |bytes: &[u8]| Some(Envelope::read(bytes).ok()?.payload);
+            let hint = same(bytes).is_some() && same(bytes) == same(part(&mut bundle.clone()));
+            let judged = judge(&altered.write().unwrap(), &root).unwrap();
+            assert!(hint || !judged.valid, "{judged:#?}");
+            tried += 1;
+        }
+    }
+    assert!(tried > 60, "{tried}");
+}
+
+#[test]
+fn a_bundle_is_its_vector() {
+    let (_folder, world) = world();
+    let read = |name: &str| {
+        let vectors = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors");
+        std::fs::read(vectors.join(name)).unwrap()
+    };
+    assert_eq!(world.bundle(vec![world.run()]).write().unwrap(), read("evidence.bundle"));
+    assert_eq!(world.root(), read("evidence-root.json"));
+    assert!(judge(&read("evidence.bundle"), &read("evidence-root.json")).unwrap().valid);
+}

@@ -1,0 +1,155 @@
+//! `salve audit`: evidence for somebody who was not there.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use desk::audit::{self, ExportError, Exported};
+use desk::home;
+use desk::inventory::find_ticket;
+use desk::org::Desk;
+use protocol::TicketId;
+use serde::Serialize;
+
+use crate::ctx::Ctx;
+use crate::exit::{Exit, Failure};
+use crate::failures::first;
+use crate::view::{bytes, count, safe};
+
+/// Evidence for somebody who was not there
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Write every fix and undo of a ticket as one file that `salve-verify` judges
+    Export(ExportArgs),
+}
+
+#[derive(Debug, Args)]
+struct ExportArgs {
+    /// The ticket, or `last`
+    ticket: String,
+    /// The new file
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Runs one of them.
+///
+/// # Errors
+/// What the command says.
+pub fn run(ctx: &Ctx, args: AuditArgs) -> Result<Exit, Failure> {
+    let desk = ctx.desk()?;
+    match args.what {
+        What::Export(which) => export(ctx, &desk, &which),
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct View<'a> {
+    file: &'a PathBuf,
+    bytes: usize,
+    ticket: &'a TicketId,
+    orders: usize,
+    records: usize,
+    identity_statements: usize,
+    unanswered: usize,
+    policy: u64,
+    root: protocol::Digest,
+}
+
+impl<'a> View<'a> {
+    fn of(file: &'a PathBuf, made: &'a Exported) -> Self {
+        let runs = &made.bundle.runs;
+        let identified = |run: &&audit::RunPapers| {
+            let record = desk::verify::peek_record(&run.record.0);
+            record.is_some_and(|(record, _)| record.predicate.identified.is_some())
+        };
+        Self {
+            file,
+            bytes: made.file.len(),
+            ticket: &made.bundle.ticket,
+            orders: runs.iter().filter(|run| run.order.is_some()).count(),
+            records: runs.len(),
+            identity_statements: runs.iter().filter(identified).count(),
+            unanswered: made.bundle.unanswered.len(),
+            policy: made.policy,
+            root: made.root,
+        }
+    }
+}
+
+fn export(ctx: &Ctx, desk: &Desk, which: &ExportArgs) -> Result<Exit, Failure> {
+    if which.out.symlink_metadata().is_ok() {
+        let shown = which.out.to_string_lossy();
+        return Err(Failure::usage(format!("`{shown}` is there already"))
+            .next("name a file that is not:  --out FILE"));
+    }
+    // Of another system a ticket is what its orders say.
+    let (id, known) = match find_ticket(&desk.store, &which.ticket) {
+        Ok((id, _)) => (id, true),
+        Err(unclear) => match which.ticket.parse::<TicketId>() {
+            Ok(id) => (id, false),
+            Err(_) => return Err(unclear.into()),
+        },
+    };
+    let made = match audit::export(desk, &id, ctx.now()) {
+        Err(ExportError::Nothing(_)) if !known => {
+            return Err(find_ticket(&desk.store, &which.ticket)
+                .map_or_else(Failure::from, |_| Failure::usage("no such ticket")));
+        }
+        other => other?,
+    };
+    home::write_public(&which.out, &made.file)?;
+    ctx.show(&View::of(&which.out, &made), words)?;
+    Ok(Exit::Fine)
+}
+
+fn number(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
+
+fn words(view: &View<'_>) -> String {
+    let file = safe(&view.file.to_string_lossy());
+    let mut out = format!(
+        "{}, {}, {}, policy {}: {}, no secrets.\n",
+        count(number(view.orders), "order"),
+        count(number(view.identity_statements), "identity statement"),
+        count(number(view.records), "record"),
+        view.policy,
+        bytes(number(view.bytes)),
+    );
+    if view.unanswered > 0 {
+        let runs = count(number(view.unanswered), "run");
+        out.push_str(&format!("{runs} without a record, named in it:  salve runs list\n"));
+    }
+    out.push_str(&format!(
+        "The auditor:  salve-verify {file} --root ROOT.json\n\
+         ROOT.json is org/repository/1.root.json of this home, sha256 {}\n\
+         Hand that over, or compare it, on another way than the file.",
+        view.root
+    ));
+    out
+}
+
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Nothing(_) => {
+                first(Exit::Usage, error).next("what ran for it:  salve runs list --ticket TICKET")
+            }
+            ExportError::NoRecord(_) => {
+                first(Exit::Unknown, error).next("bring them home:  salve runs follow RUN")
+            }
+            ExportError::Bundle { .. } => {
+                first(Exit::Broken, error).next("run by run:  salve runs show RUN --export FOLDER")
+            }
+            ExportError::Catalogue(trouble) => trouble.into(),
+            ExportError::File(error) => error.into(),
+            ExportError::Book(error) => error.into(),
+        }
+    }
+}
