@@ -8,7 +8,7 @@ use crate::bench::{self, COUNTER};
 use crate::shared_desk::{begun_with, notes};
 
 /// Has the policy want one approval of every fix of high risk.
-fn want_approvals(lab: &Lab) {
+pub(crate) fn want_approvals(lab: &Lab) {
     let draft = lab.folder().join("policy.toml");
     let text = lab.salve(&["policy", "show", "--toml"]).expect(0).out;
     let rule = "id = \"fix-high\"\n";
@@ -19,7 +19,7 @@ fn want_approvals(lab: &Lab) {
     lab.salve(&["policy", "sign", draft, "--yes"]).expect(0).says("approvals");
 }
 
-fn fix(lab: &Lab, ticket: &str) -> Going {
+pub(crate) fn fix(lab: &Lab, ticket: &str) -> Going {
     let nonce = format!("nonce={ticket}");
     let args = ["--json", "run", "lab.count", "--ticket", ticket, "--arg", &nonce];
     let mut command = lab.command(&args);
@@ -34,7 +34,7 @@ fn asking(lab: &Lab) -> Vec<Value> {
 }
 
 /// Waits for the one order that asks this console's owner, and names it.
-fn asked(lab: &Lab, going: &mut Going) -> String {
+pub(crate) fn asked(lab: &Lab, going: &mut Going) -> String {
     wait_for("an order that asks", 30, || {
         assert!(!going.ended(), "{}{}", going.out(), going.err());
         let order = asking(lab).first()?["order"].as_str()?.to_owned();

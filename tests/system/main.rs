@@ -9,6 +9,7 @@ mod clock;
 mod crash;
 mod desk_package;
 mod enrol_desk;
+mod evidence;
 mod facts;
 mod full_disk;
 mod held_line;

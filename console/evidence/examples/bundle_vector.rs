@@ -2,11 +2,15 @@
 //! command that makes them anew.
 #![expect(clippy::expect_used, reason = "a tool that cannot write stops")]
 
+use std::io::Write as _;
+
 fn main() {
     let folder = tempfile::tempdir().expect("a folder");
     let world = evidence::world::World::found(folder.path());
     let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors");
     let file = world.bundle(vec![world.run()]).write().expect("a bundle");
-    std::fs::write(place.join("evidence.bundle"), file).expect("written");
-    std::fs::write(place.join("evidence-root.json"), world.root()).expect("written");
+    for (name, bytes) in [("evidence.bundle", file), ("evidence-root.json", world.root())] {
+        let mut file = std::fs::File::create(place.join(name)).expect("made");
+        file.write_all(&bytes).expect("written");
+    }
 }

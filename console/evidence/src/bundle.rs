@@ -109,7 +109,7 @@ pub(crate) fn lines_of(effects: &[u8]) -> impl Iterator<Item = Digest> + '_ {
 impl RunPapers {
     /// What may leave the house: neither a secret's sealed bytes nor a dispatch that carries some.
     #[must_use]
-    pub fn public(papers: Papers, approvals: Vec<Vec<u8>>) -> Self {
+    pub fn public(papers: Papers, approvals: Vec<Bytes>) -> Self {
         let carries = |bytes: &Vec<u8>| {
             let dispatch = Envelope::read(bytes).ok();
             let dispatch = dispatch.and_then(|e| trust::seal::peek::<Dispatch>(&e).ok());
@@ -119,7 +119,7 @@ impl RunPapers {
             record: Bytes(papers.record),
             order: papers.order.map(Bytes),
             dispatch: papers.dispatch.filter(|bytes| !carries(bytes)).map(Bytes),
-            approvals: approvals.into_iter().map(Bytes).collect(),
+            approvals,
             card: papers.card.map(Bytes),
             effect_lines: papers.effects.iter().flat_map(|bytes| lines_of(bytes)).collect(),
             effects: papers.effects.map(Bytes),

@@ -80,8 +80,9 @@ fn policy(f: &Fixture) -> PolicyFile {
         endpoints_ca: vec![2],
         units: Vec::new(),
     });
-    for rule in file.rules.iter_mut().filter(|rule| rule.id == "fix-medium") {
-        (rule.approvals, rule.identity) = (1, true);
+    for rule in &mut file.rules {
+        let medium = rule.id == "fix-medium";
+        (rule.approvals, rule.identity) = (u32::from(medium), medium);
     }
     file
 }
@@ -264,7 +265,7 @@ impl World {
             yes: true,
             not_after: NOW.plus(3600),
         };
-        RunPapers::public(papers, vec![bytes(&sealed(&approval, &key(LEAD)))])
+        RunPapers::public(papers, vec![Bytes(bytes(&sealed(&approval, &key(LEAD))))])
     }
 
     /// The papers of the run.

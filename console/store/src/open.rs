@@ -24,6 +24,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/4.sql"),
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
+    include_str!("schema/7.sql"),
 ];
 /// A writer holds the file for milliseconds; five seconds is a stuck one.
 const BUSY: Duration = Duration::from_secs(5);

@@ -1,7 +1,9 @@
 //! Orders: written with their runs and the promise of a note, in one transaction, before anything
 //! is sent (P6).
 
-use protocol::{AgentName, Digest, EndpointId, Mode, OrderId, RunId, ScriptName, TicketId, Time};
+use protocol::{
+    AgentName, Bytes, Digest, EndpointId, Mode, OrderId, RunId, ScriptName, TicketId, Time,
+};
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params};
 use serde::Serialize;
 
@@ -158,6 +160,36 @@ impl Store {
         self.read("look up an order", |db| {
             let sql = "SELECT * FROM orders WHERE digest = ?1";
             Ok(db.query_row(sql, [digest.to_string()], read).optional()?)
+        })
+    }
+
+    /// Keeps the sealed answers that an order is sent with; call it before the order leaves.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn keep_approvals(&self, order: &Digest, approvals: &[Bytes]) -> Result<(), StoreError> {
+        self.write("keep an order's approvals", |db| {
+            let sql = "INSERT INTO order_approvals (order_digest, place, envelope)
+                       VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+            let mut statement = db.prepare_cached(sql)?;
+            for (place, envelope) in (0_i64..).zip(approvals) {
+                statement.execute((order.to_string(), place, &envelope.0))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The sealed answers that an order was sent with.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn approvals(&self, order: &Digest) -> Result<Vec<Bytes>, StoreError> {
+        self.read("read an order's approvals", |db| {
+            let sql = "SELECT envelope FROM order_approvals WHERE order_digest = ?1 ORDER BY place";
+            let mut statement = db.prepare_cached(sql)?;
+            let rows = statement
+                .query_map([order.to_string()], |row| row.get::<_, Vec<u8>>(0).map(Bytes))?;
+            Ok(rows.collect::<Result<_, _>>()?)
         })
     }
 

@@ -68,7 +68,10 @@ pub fn export(desk: &Desk, ticket: &TicketId, now: Time) -> Result<Exported, Exp
         match (papers, record) {
             // Looks at the machine change nothing; the record's own word, not the list's.
             (Some(_), Some((record, _))) if !record.predicate.mode.mutates() => {}
-            (Some(papers), _) => runs.push(RunPapers::public(papers, Vec::new())),
+            (Some(papers), _) => {
+                let approvals = desk.store.approvals(row.order)?;
+                runs.push(RunPapers::public(papers, approvals));
+            }
             (None, _) => {
                 let changes = matches!(row.mode.as_deref(), Some("fix" | "undo") | None);
                 if changes && row.state != RunState::NotSent {

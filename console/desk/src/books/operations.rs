@@ -315,6 +315,9 @@ operations! {
     /// An order of one's own asks no more: it was sent, or is not to be.
     105 EndRequest Oneself fn end_request(0 order: Digest, 1 by: AgentName) -> bool
         = |store| store.end_request(&order, &by);
+    /// The sealed answers of other people that an order was sent with.
+    80 Approvals Agent fn approvals(0 order: Digest) -> Vec<Bytes>
+        = |store| store.approvals(&order);
     /// One order that waits, by its run.
     71 WaitingRun Agent fn waiting_run(0 run: RunId) -> Option<WaitingRow>
         = |store| store.waiting(&run);

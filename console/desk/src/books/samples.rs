@@ -150,6 +150,7 @@ pub fn seed(store: &Store) {
         file_key: Some("file"),
     };
     store.add_order(&order, NOW).unwrap();
+    store.keep_approvals(&ORDER, &[Bytes(b"{}".to_vec())]).unwrap();
     let (note_key, file_key) = (None, None);
     let waits = NewOrder { digest: WAITS, id: OrderId([6; 16]), note_key, file_key, ..order };
     store.add_waiting(&waits, (&ENDPOINT, &[7; 32]), NOW.plus(3600), NOW).unwrap();
@@ -242,7 +243,8 @@ pub fn asks() -> Vec<BookAsk> {
     let waiting =
         vec![BookAsk::Waiting { after: None, limit }, BookAsk::WaitingRun { run: waiting_run() }];
     let facts = vec![BookAsk::Standings { after: None, limit }, BookAsk::Facts { id: ENDPOINT }];
-    [first, enrolment(), waiting, approvals(), facts].concat()
+    let evidence = vec![BookAsk::Approvals { order: ORDER }];
+    [first, enrolment(), waiting, approvals(), facts, evidence].concat()
 }
 
 /// The sealed order that asks, and the sealed answer to it.

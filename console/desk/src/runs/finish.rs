@@ -5,7 +5,7 @@ use std::time::Duration;
 use protocol::documents::Record;
 use protocol::error_chain::ErrorChain;
 use protocol::frames::{Event, Stop};
-use protocol::{AgentName, Digest, EndpointId, Envelope, Plan, RunId, TicketId, Time};
+use protocol::{AgentName, Bytes, Digest, EndpointId, Envelope, Plan, RunId, TicketId, Time};
 use store::{EndpointRow, Seen};
 use tokio::time::{sleep, timeout};
 
@@ -137,6 +137,11 @@ pub async fn run(
     let hello = (&session.card().endpoint, &shown(session));
     let sealed = (&order, &envelope, support.as_deref());
     outbox::promise_sent(store, sealed, &dispatch, hello, now())?;
+    if !approvals.is_empty() {
+        let written: Vec<Bytes> =
+            approvals.iter().map(|yes| Ok(Bytes(yes.write()?))).collect::<Result<_, RunError>>()?;
+        store.keep_approvals(&digest, &written)?;
+    }
     news(News::Stored { run, order: digest });
     let parcel = Parcel { order: envelope, dispatch, attestation, approvals };
     let mut trouble = None;

@@ -75,7 +75,12 @@ pub(super) async fn submit(server: &Arc<Server>, parcel: Parcel) -> Result<Follo
     let now = (server.now)();
     let stored = line.with_seen(|seen| {
         let sealed = (order.get(), &envelope, support.as_deref());
-        outbox::promise_sent(store, sealed, &sealed_dispatch, (&parcel.endpoint, seen), now)
+        let run =
+            outbox::promise_sent(store, sealed, &sealed_dispatch, (&parcel.endpoint, seen), now)?;
+        if !parcel.approvals.is_empty() {
+            store.keep_approvals(&order.digest(), &parcel.approvals)?;
+        }
+        Ok(run)
     });
     match stored.await {
         Ok(_) => {}

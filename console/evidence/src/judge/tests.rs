@@ -271,7 +271,8 @@ fn a_bundle_is_its_vector() {
         let vectors = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors");
         std::fs::read(vectors.join(name)).unwrap()
     };
-    assert_eq!(world.bundle(vec![world.run()]).write().unwrap(), read("evidence.bundle"));
-    assert_eq!(world.root(), read("evidence-root.json"));
+    let made = world.bundle(vec![world.run()]).write().unwrap();
+    assert!(made == read("evidence.bundle"), "a bundle is written differently than its vector");
+    assert_eq!(Digest::of(&world.root()), Digest::of(&read("evidence-root.json")));
     assert!(judge(&read("evidence.bundle"), &read("evidence-root.json")).unwrap().valid);
 }
