@@ -20,7 +20,6 @@ const QUESTION_TIME_MAX: Duration = Duration::from_secs(limits::IDLE_SECONDS_MAX
 
 /// Answers a console until it leaves. What it ordered goes on without it.
 pub(super) async fn console(server: Arc<Server>, connection: Connection) {
-    let _here = server.tally.console();
     let mut questions = JoinSet::new();
     let mut judged = server.judged.subscribe();
     let agent = connection.peer().and_then(|peer| peer.id.parse::<AgentName>().ok());

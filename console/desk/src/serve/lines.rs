@@ -126,6 +126,11 @@ impl Lines {
         self.inside().consoles.keys().cloned().collect()
     }
 
+    /// How many consoles are here, all agents' together.
+    pub(super) fn consoles(&self) -> usize {
+        self.inside().consoles.values().sum()
+    }
+
     /// The endpoint's line, as soon as there is one.
     pub(super) async fn wait_for(&self, id: &EndpointId) -> Arc<HeldLine> {
         let mut came = self.came.subscribe();

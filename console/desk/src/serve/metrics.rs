@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use link::{CertificateFault, Rejected};
@@ -15,19 +14,8 @@ use super::Server;
 /// What is counted since the desk started.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    consoles: AtomicUsize,
     runs: Mutex<BTreeMap<&'static str, u64>>,
     refused: Mutex<BTreeMap<&'static str, u64>>,
-}
-
-/// A console's line, counted until this is dropped.
-#[derive(Debug)]
-pub(super) struct Counted<'a>(&'a AtomicUsize);
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 fn add(counts: &Mutex<BTreeMap<&'static str, u64>>, word: &'static str) {
@@ -55,10 +43,6 @@ const fn reason(fault: Option<CertificateFault>) -> &'static str {
 }
 
 impl Tally {
-    pub(super) fn console(&self) -> Counted<'_> {
-        self.consoles.fetch_add(1, Ordering::Relaxed);
-        Counted(&self.consoles)
-    }
     pub(super) fn filed(&self, outcome: Option<Outcome>) {
         add(&self.runs, outcome.map_or("unreadable", Outcome::word));
     }
@@ -171,7 +155,7 @@ impl Server {
         let roles = known.catalogue.versions().named();
         let mut numbers = Numbers {
             endpoints: self.lines.here().len(),
-            consoles: self.tally.consoles.load(Ordering::Relaxed),
+            consoles: self.lines.consoles(),
             runs: held(&self.tally.runs),
             refused: held(&self.tally.refused),
             catalogue: roles
@@ -247,10 +231,9 @@ mod tests {
         for fault in [Some(CertificateFault::Expired), Some(CertificateFault::Withdrawn), None] {
             tally.refused(&Rejected { address, fault, stop: None });
         }
-        let console = tally.console();
         let numbers = Numbers {
             endpoints: 40_000,
-            consoles: tally.consoles.load(Ordering::Relaxed),
+            consoles: 1,
             runs: tally.runs.lock().unwrap().clone(),
             refused: tally.refused.lock().unwrap().clone(),
             unanswered: 3,
@@ -261,8 +244,6 @@ mod tests {
             cpu_seconds: 0.25,
             resident_bytes: 32 << 20,
         };
-        drop(console);
-        assert_eq!(tally.consoles.load(Ordering::Relaxed), 0);
         assert_eq!(numbers.text(), VECTOR, "a new vector:\n{}", numbers.text());
     }
 
