@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use protocol::documents::{Card, EnrolAnswer, EnrolRequest, Invitation, Token};
 use protocol::frames::{EnrolFrame, Stop};
-use protocol::{Bytes, Digest, EndpointName, Envelope, limits};
+use protocol::{Bytes, Digest, EndpointName, Envelope, NamePatterns, limits};
 use trust::secret::SealingSecret;
 use trust::{Signer as _, SigningKey, seal};
 
@@ -233,6 +233,116 @@ async fn the_store_knows_a_token_by_its_digest_only() {
     assert_eq!(rows[0].secret, Digest::of(&secret.0));
     let raw = std::fs::read(desk.home.database()).unwrap();
     assert!(!raw.windows(16).any(|window| window == secret.0));
+}
+
+/// A token of the shared desk for two machines called `lt-...`.
+fn wave(desk: &Desk) -> Token<NamePatterns> {
+    let new = NewWave {
+        names: "lt-*".parse().unwrap(),
+        labels: guest("x").labels,
+        person: None,
+        count: 2,
+        seconds: 3600,
+        desk: Some("desk.example:7435".to_owned()),
+    };
+    new.make(desk, NOW).unwrap().text.parse().unwrap()
+}
+
+fn of_wave(token: &Token<NamePatterns>, name: &str, seed: u8) -> EnrolRequest {
+    let (secret, root, desk_key) = (token.secret.clone(), token.root, token.desk_key);
+    let (name, desk) = (name.parse().unwrap(), token.desk.clone());
+    request(&Token { name, desk, root, desk_key, secret }, seed)
+}
+
+/// What the shared desk makes of a request, signed by the keys of `seed`.
+fn asked(desk: &Desk, request: &EnrolRequest, seed: u8, at: protocol::Time) -> Admitted {
+    let envelope = Envelope::read(&sealed(request, seed)).unwrap();
+    let (desks, from) = (["desk.example:7435".to_owned()], "192.0.2.7:9".parse().unwrap());
+    match endpoint::admit_by_token(desk, &desks, &envelope, from, at) {
+        Ok(granted) => Ok(granted),
+        Err(admit::Refusing::Guest(stop)) => Err(stop),
+        Err(admit::Refusing::Ours(error)) => panic!("{error:?}"),
+    }
+}
+
+type Admitted = Result<admit::Granted, Stop>;
+
+fn places_taken(desk: &Desk, token: &Token<NamePatterns>) -> u64 {
+    let row = desk.store.token(Digest::of(&token.secret.0)).unwrap().unwrap();
+    row.enrolment.unwrap().taken
+}
+
+#[test]
+fn a_token_of_the_shared_desk_admits_as_many_as_it_says_and_tells_them_where_to_keep_a_line() {
+    let (_dir, desk) = desk();
+    let token = wave(&desk);
+    let enroller = desk.home.online_key(Online::Enroller).unwrap().public_key();
+    for (seed, name) in [(1, "lt-1"), (2, "lt-2")] {
+        let request = of_wave(&token, name, seed);
+        let granted = asked(&desk, &request, seed, NOW).unwrap();
+        let answer: EnrolAnswer = protocol::json::read(&granted.answer).unwrap();
+        assert_eq!(answer.desks.unwrap(), ["desk.example:7435"]);
+        let card = seal::open_one::<Card>(&answer.card, &enroller).unwrap().into_inner();
+        assert_eq!((card.name.as_str(), card.record_key), (name, request.record_key));
+        assert_eq!(card.labels, guest("x").labels);
+        assert_eq!(places_taken(&desk, &token), u64::from(seed));
+    }
+    let third = asked(&desk, &of_wave(&token, "lt-3", 3), 3, NOW);
+    assert_eq!(third.unwrap_err(), Stop::Token);
+    assert_eq!(desk.store.endpoints().unwrap().len(), 2);
+}
+
+#[test]
+fn who_is_not_admitted_by_a_token_costs_none_of_its_places() {
+    let (_dir, desk) = desk();
+    let token = wave(&desk);
+    let good = of_wave(&token, "lt-1", 1);
+    let other_name = of_wave(&token, "pc-1", 1);
+    let other_secret = EnrolRequest { secret: Bytes(vec![0; 16]), ..good.clone() };
+    let no_key = EnrolRequest { tls_key: Bytes(vec![1, 2, 3]), ..good.clone() };
+    // A door's token is for whoever waits at that door.
+    let door = token::make(
+        &desk.home,
+        &desk.store,
+        store::TokenKind::Endpoint,
+        &good.name,
+        "desk.example:7434".to_owned(),
+        NOW,
+    );
+    let of_door = request(&door.unwrap(), 1);
+    let over = NOW.plus(3600);
+    for (what, request, signer, at, stop) in [
+        ("another name", &other_name, 1, NOW, Stop::Token),
+        ("another secret", &other_secret, 1, NOW, Stop::Token),
+        ("a door's token", &of_door, 1, NOW, Stop::Token),
+        ("its time is over", &good, 1, over, Stop::Token),
+        ("somebody else's signature", &good, 2, NOW, Stop::Seal),
+        ("a key of another kind", &no_key, 1, NOW, Stop::Frame),
+    ] {
+        assert_eq!(asked(&desk, request, signer, at).unwrap_err(), stop, "{what}");
+    }
+    assert_eq!(places_taken(&desk, &token), 0);
+    assert!(desk.store.here().unwrap().held().unwrap().is_empty());
+
+    // A name that is taken waits for a person.
+    asked(&desk, &good, 1, NOW).unwrap();
+    assert_eq!(asked(&desk, &of_wave(&token, "lt-1", 2), 2, NOW).unwrap_err(), Stop::Held);
+    let held = desk.store.here().unwrap().held().unwrap();
+    assert_eq!((held.len(), held[0].name.as_str()), (1, "lt-1"));
+    assert_eq!((held[0].host.as_str(), held[0].address.as_str()), ("lt-4411", "192.0.2.7:9"));
+    assert_eq!(places_taken(&desk, &token), 1);
+}
+
+#[test]
+fn an_answer_that_did_not_arrive_leaves_the_name_free() {
+    let (_dir, desk) = desk();
+    let token = wave(&desk);
+    asked(&desk, &of_wave(&token, "lt-1", 1), 1, NOW).unwrap().take_back(&desk).unwrap();
+    let named = || desk.store.endpoint_named("lt-1".parse().unwrap()).unwrap();
+    assert!(named().is_none());
+    asked(&desk, &of_wave(&token, "lt-1", 2), 2, NOW).unwrap();
+    assert!(named().is_some());
+    assert_eq!(places_taken(&desk, &token), 2, "the first one's place stays spent");
 }
 
 fn colleague(desk: &Desk) -> AgentGuest {
