@@ -53,7 +53,8 @@ enum What {
 struct ExplainArgs {
     /// The script, as in cache.clear
     script: ScriptName,
-    /// The machine, by name or the beginning of it; without one, a machine with the labels given
+    /// The machine, by name (without a shared desk also by its beginning); without one, a machine
+    /// with the labels given
     #[arg(long, value_name = "ENDPOINT", conflicts_with = "labels")]
     on: Option<String>,
     /// A label of the machine, as in group=office; may be repeated

@@ -46,7 +46,7 @@ struct NewArgs {
     /// The person with the problem, as in jo.meyer
     #[arg(long = "for", value_name = "PERSON")]
     person: Option<String>,
-    /// The machine, by name or the beginning of it
+    /// The machine, by name; without a shared desk also by the beginning of it
     #[arg(long, value_name = "ENDPOINT")]
     on: Option<String>,
     /// What was said, in more words

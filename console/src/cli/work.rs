@@ -370,16 +370,18 @@ pub fn of_run(error: RunError, to: &EndpointRow, ctx: &Ctx) -> Failure {
                 run.short()
             ))
         }
-        RunError::Unknown { run, ended_by, source } => Failure::new(
-            Exit::Unknown,
-            format!(
-                "UNKNOWN  the order was sent to {} and the line was lost; it may run there, and \
-                 has ended by {ended_by} at the latest",
-                to.name
-            ),
-        )
-        .because(source)
-        .next(format!("salve runs follow {}", run.short())),
+        RunError::Unknown { run, ended_by, by_desk, source } => {
+            let what = match by_desk {
+                true => format!("the desk was given the order for {}", to.name),
+                false => format!("the order was sent to {}", to.name),
+            };
+            let sentence = format!(
+                "UNKNOWN  {what}, and no record came back; it may run there, and has ended by \
+                 {ended_by} at the latest"
+            );
+            let failure = Failure::new(Exit::Unknown, sentence).because(source);
+            failure.next(format!("salve runs follow {}", run.short()))
+        }
         RunError::NoRecord { run } => {
             Failure::not_verified(format!("what came back for {} is no record", to.name))
                 .next(format!("salve runs show {}", run.short()))
@@ -465,7 +467,8 @@ mod tests {
             assert!(failure.next_step.is_some(), "{stop:?}");
         }
         let (ended_by, source) = (Time(5000), SessionError::Stopped(Stop::NoRun));
-        let lost = of_run(RunError::Unknown { run, ended_by, source }, &row(), &ctx());
+        let lost =
+            of_run(RunError::Unknown { run, ended_by, by_desk: false, source }, &row(), &ctx());
         assert_eq!(lost.exit, Exit::Unknown);
         assert!(lost.sentence.contains("took the order"), "{lost}");
     }
@@ -497,15 +500,21 @@ mod tests {
         assert_eq!(session(SessionError::Unexpected), Exit::Broken);
         let line = SessionError::Line(LinkError::Silent);
         assert_eq!(session(line), Exit::Unreachable);
-        let unknown = RunError::Unknown {
+        let unknown = |by_desk| RunError::Unknown {
             run: RunId([2; 16]),
             ended_by: Time(5000),
+            by_desk,
             source: SessionError::Line(LinkError::Silent),
         };
-        let failure = of_run(unknown, &row(), &ctx());
-        assert_eq!(failure.exit, Exit::Unknown);
-        let words = failure.for_people();
-        assert!(words.starts_with("UNKNOWN"), "{words}");
-        assert!(!words.contains("did not run"), "{words}");
+        for (by_desk, said) in [
+            (false, "UNKNOWN  the order was sent to lt-4411, and no record came back; it may run"),
+            (true, "UNKNOWN  the desk was given the order for lt-4411, and no record came back;"),
+        ] {
+            let failure = of_run(unknown(by_desk), &row(), &ctx());
+            assert_eq!(failure.exit, Exit::Unknown);
+            let words = failure.for_people();
+            assert!(words.starts_with(said), "{words}");
+            assert!(!words.contains("did not run"), "{words}");
+        }
     }
 }

@@ -372,6 +372,13 @@ fn another_row_than_was_asked_for_is_no_answer() {
     let typed = Typed { found: machine, nearest: Vec::new() };
     let found = find_endpoint(&books(vec![told(&typed)]), "pc-9");
     assert!(matches!(found, Err(Unclear::Unknown { kind: "endpoint", .. })), "{found:?}");
+    // A beginning names nothing at a shared desk; the whole name does.
+    let name = typed.found[0].name.as_str();
+    assert_eq!(find_endpoint(&books(vec![told(&typed)]), name).unwrap().id, ENDPOINT);
+    match find_endpoint(&books(vec![told(&typed)]), name.get(..2).unwrap()) {
+        Err(Unclear::Unknown { candidates, .. }) => assert_eq!(candidates, [name]),
+        other => panic!("{other:?}"),
+    }
     let rows = vec![store.run(&samples::run()).unwrap().unwrap()];
     let found = find_run(&books(vec![nothing.clone(), told(&rows)]), "zzzzzzzz");
     assert!(matches!(found, Err(Unclear::None { kind: "run" })), "{found:?}");

@@ -105,7 +105,8 @@ fn describe(run: &RunRow) -> String {
     format!("{} {script} on {endpoint}", run.id.short())
 }
 
-/// An active endpoint by its name or a unique beginning of it.
+/// An active endpoint by its name or a unique beginning of it. What a shared desk has for a
+/// beginning is no answer but a candidate: who types the whole name is sure which machine it is.
 ///
 /// # Errors
 /// [`Unclear`] with the candidates.
@@ -116,7 +117,15 @@ pub fn find_endpoint(books: &Books, typed: &str) -> Result<EndpointRow, Unclear>
     let (lower, empty) = (typed.to_lowercase(), found.is_empty() && nearest.is_empty());
     found.retain(|row| row.name.as_str() == typed || row.name.as_str().starts_with(&lower));
     match (found.len(), found.pop()) {
-        (1, Some(one)) => Ok(one),
+        (1, Some(one))
+            if books.line().is_none() || one.name.as_str().eq_ignore_ascii_case(typed) =>
+        {
+            Ok(one)
+        }
+        (1, Some(one)) => {
+            let candidates = vec![one.name.to_string()];
+            Err(Unclear::Unknown { kind, typed: typed.to_owned(), candidates })
+        }
         (0, _) | (_, None) if empty => Err(Unclear::None { kind }),
         (0, _) | (_, None) => {
             Err(Unclear::Unknown { kind, typed: typed.to_owned(), candidates: nearest })

@@ -36,7 +36,7 @@ pub(crate) fn stopped(
     let accepted = store.run(run)?.is_some_and(|row| row.state == RunState::Accepted);
     if accepted {
         let source = SessionError::Stopped(stop);
-        return Ok(RunError::Unknown { run: *run, ended_by, source });
+        return Ok(RunError::Unknown { run: *run, ended_by, by_desk: false, source });
     }
     let expires = expires(store, run)?.unwrap_or_default();
     Ok(RunError::NotTaken { run: *run, stop, expires })

@@ -63,13 +63,15 @@ pub enum RunError {
         /// When the dispatch ends: after this nobody takes it any more.
         expires: Time,
     },
-    /// Sent, and the line was lost: it may run there.
+    /// It left this console and no record of it came back: it may run there.
     #[error("run {} is unknown until the endpoint is heard again", .run.short())]
     Unknown {
         /// The run.
         run: RunId,
         /// When it must have ended at the latest, by its deadline.
         ended_by: Time,
+        /// Whether the shared desk was to send it: then that it was sent is not known here.
+        by_desk: bool,
         /// What happened to the line.
         source: SessionError,
     },

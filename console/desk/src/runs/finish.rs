@@ -176,7 +176,8 @@ pub async fn run(
         }
         Err(source) => {
             news(News::Lost(&source));
-            let lost = RunError::Unknown { run, ended_by: begins_by.plus(limit), source };
+            let ended_by = begins_by.plus(limit);
+            let lost = RunError::Unknown { run, ended_by, by_desk: false, source };
             again(desk, agent, &wish.endpoint, (run, digest), now, news, lost).await
         }
     }
@@ -213,7 +214,7 @@ pub async fn resume(
             }
             Err(doubt::stopped(desk.store.here()?, &run, stop, now())?)
         }
-        Err(source) => Err(RunError::Unknown { run, ended_by: now(), source }),
+        Err(source) => Err(RunError::Unknown { run, ended_by: now(), by_desk: false, source }),
     };
     session.leave().await;
     result

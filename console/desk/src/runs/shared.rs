@@ -42,7 +42,7 @@ pub(super) async fn run(
     let parcel = Parcel { order: sealed, dispatch, attestation: None, approvals };
     let limit = wish.script.manifest.limit_seconds.saturating_add(AFTER_DEADLINE);
     let ended_by = order.not_after.plus(limit);
-    let unknown = |source| RunError::Unknown { run, ended_by, source };
+    let unknown = |source| RunError::Unknown { run, ended_by, by_desk: true, source };
     // Whatever the desk says or keeps to itself: by then there is nothing left to wait for.
     let longest = Duration::from_secs(ended_by.since(now()));
     let mut hear = |heard: Heard<'_>| news(heard.into());
@@ -90,7 +90,7 @@ pub(super) async fn resume(
     let seat = Session::follow_at_desk(line, endpoint, run, &mut |heard| news(heard.into())).await;
     let returned = seat.map_err(|source| match source {
         SessionError::NoDesk(_) => RunError::NotSent(source),
-        source => RunError::Unknown { run, ended_by: now(), source },
+        source => RunError::Unknown { run, ended_by: now(), by_desk: true, source },
     })?;
     let papers = verify::papers_of(&desk.store, &run)?.unwrap_or_default();
     take(agent, (run, order), papers, returned, |run, papers, anchors| {
