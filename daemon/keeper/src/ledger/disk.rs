@@ -56,15 +56,36 @@ pub struct FolderDisk {
     open: BTreeMap<u64, File>,
 }
 
+/// Tries for the lock, and the pause between two. A keeper that was killed while it started a child
+/// leaves the lock with that child until its exec has closed everything: milliseconds later.
+const TRIES: u32 = 40;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(25);
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing tells when another process's exec has closed its files; at start nobody waits"
+)]
+fn hold(lock: &File) -> io::Result<()> {
+    use rustix::fs::{FlockOperation, flock};
+    for _ in 1..TRIES {
+        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(PAUSE),
+            done => return Ok(done?),
+        }
+    }
+    Ok(flock(lock, FlockOperation::NonBlockingLockExclusive)?)
+}
+
 impl FolderDisk {
     /// Takes a folder for one ledger; a second one on the same folder fails.
     ///
     /// # Errors
-    /// As the file system says; `WouldBlock` where another daemon holds the folder.
+    /// As the file system says; `WouldBlock` where another daemon holds the folder and does not let go of it
+    /// within a second.
     pub fn open(folder: &Path) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let lock = File::open(folder)?;
-        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+        hold(&lock)?;
         Ok(Self { folder: folder.to_owned(), _lock: lock, open: BTreeMap::new() })
     }
     fn path(&self, segment: u64) -> PathBuf {
