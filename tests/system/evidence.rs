@@ -74,6 +74,13 @@ fn a_ticket_is_evidence_after_the_agent_left_the_script_was_withdrawn_and_the_ma
     ] {
         assert!(later.out.contains(words), "{words}\n{}", later.out);
     }
+    // Every order of those days, by both, and that none is missing.
+    let days = ["audit", "list", "--from", "2020-01-01", "--to", "2099-12-31", "--risk", "high"];
+    let csv = lab.folder().join("all.csv");
+    let mut args = days.to_vec();
+    args.extend(["--csv", csv.to_str().expect("UTF-8")]);
+    lab.salve(&args).expect(0).says("1 fixed, 1 planned. Complete: no record is missing");
+    assert_eq!(fs::read_to_string(&csv).expect("read").lines().count(), 3);
     let json = judged(&file, &root, &["--json"]).expect(0).json();
     assert_eq!(
         (&json["valid"], &json["ticket"]),

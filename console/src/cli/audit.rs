@@ -1,19 +1,22 @@
 //! `salve audit`: evidence for somebody who was not there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use desk::audit::{self, ExportError, Exported};
+use desk::audit::{self, ExportError, Exported, ListError};
 use desk::home;
 use desk::inventory::find_ticket;
 use desk::org::Desk;
-use protocol::TicketId;
+use protocol::{Risk, TicketId, Time};
 use serde::Serialize;
 
+use crate::cli::typed;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::failures::first;
-use crate::view::{bytes, count, safe};
+use crate::view::{audit as view, bytes, count, safe};
+
+const DAY_SECONDS: u64 = 86_400;
 
 /// Evidence for somebody who was not there
 #[derive(Debug, Args)]
@@ -26,6 +29,26 @@ pub struct AuditArgs {
 enum What {
     /// Write every fix and undo of a ticket as one file that `salve-verify` judges
     Export(ExportArgs),
+    /// Every order of some days with its outcome, and whether that is all
+    ///
+    /// Exit code: 0 complete, 1 something is missing, which is named.
+    List(ListArgs),
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    /// The first day, as in 2026-07-01 (UTC)
+    #[arg(long, value_name = "DATE", value_parser = typed::day)]
+    from: Time,
+    /// The last day
+    #[arg(long, value_name = "DATE", value_parser = typed::day)]
+    to: Time,
+    /// Only scripts of this class
+    #[arg(long, value_parser = typed::risk)]
+    risk: Option<Risk>,
+    /// Also as a new CSV file
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -45,6 +68,7 @@ pub fn run(ctx: &Ctx, args: AuditArgs) -> Result<Exit, Failure> {
     let desk = ctx.desk()?;
     match args.what {
         What::Export(which) => export(ctx, &desk, &which),
+        What::List(which) => list(ctx, &desk, &which),
     }
 }
 
@@ -82,12 +106,37 @@ impl<'a> View<'a> {
     }
 }
 
-fn export(ctx: &Ctx, desk: &Desk, which: &ExportArgs) -> Result<Exit, Failure> {
-    if which.out.symlink_metadata().is_ok() {
-        let shown = which.out.to_string_lossy();
-        return Err(Failure::usage(format!("`{shown}` is there already"))
-            .next("name a file that is not:  --out FILE"));
+/// A file that nobody had before.
+fn new_file(path: &Path) -> Result<(), Failure> {
+    if path.symlink_metadata().is_err() {
+        return Ok(());
     }
+    let shown = path.to_string_lossy();
+    Err(Failure::usage(format!("`{shown}` is there already")).next("name a file that is not"))
+}
+
+fn list(ctx: &Ctx, desk: &Desk, which: &ListArgs) -> Result<Exit, Failure> {
+    if which.to < which.from {
+        return Err(Failure::usage("the last day is before the first")
+            .next("salve audit list --from 2026-07-01 --to 2026-09-30"));
+    }
+    which.csv.as_deref().map_or(Ok(()), new_file)?;
+    let days = (which.from, which.to.plus(DAY_SECONDS.saturating_sub(1)));
+    let found = audit::list(desk, days, which.risk)?;
+    if let Some(file) = &which.csv {
+        home::write_public(file, view::csv(&found).as_bytes())?;
+    }
+    ctx.show(&found, view::list)?;
+    if desk.store.line().is_some() {
+        ctx.note(
+            "that is the desk's word; one ticket's proof:  salve audit export TICKET --out FILE",
+        );
+    }
+    Ok(if found.incomplete.is_empty() { Exit::Fine } else { Exit::NeedsPerson })
+}
+
+fn export(ctx: &Ctx, desk: &Desk, which: &ExportArgs) -> Result<Exit, Failure> {
+    new_file(&which.out)?;
     // Of another system a ticket is what its orders say.
     let (id, known) = match find_ticket(&desk.store, &which.ticket) {
         Ok((id, _)) => (id, true),
@@ -133,6 +182,15 @@ fn words(view: &View<'_>) -> String {
         view.root
     ));
     out
+}
+
+impl From<ListError> for Failure {
+    fn from(error: ListError) -> Self {
+        match error {
+            ListError::Catalogue(trouble) => trouble.into(),
+            ListError::Book(error) => error.into(),
+        }
+    }
 }
 
 impl From<ExportError> for Failure {

@@ -1,6 +1,6 @@
 //! Values that people type in options of several commands.
 
-use protocol::Label;
+use protocol::{Label, Risk, Time};
 
 /// `30m`, `8h`, `7d` as seconds.
 ///
@@ -18,6 +18,24 @@ pub fn seconds(text: &str) -> Result<u64, String> {
         _ => return Err(expected()),
     };
     number.checked_mul(each).filter(|all| *all > 0).ok_or_else(expected)
+}
+
+/// `2026-07-01`: when that day begins, UTC.
+///
+/// # Errors
+/// It is no day.
+pub fn day(text: &str) -> Result<Time, String> {
+    let begins = format!("{text}T00:00:00Z").parse();
+    begins.map_err(|_| "expected a day, as in 2026-07-01".to_owned())
+}
+
+/// `low`, `medium` or `high`.
+///
+/// # Errors
+/// It is none of them.
+pub fn risk(text: &str) -> Result<Risk, String> {
+    let found = Risk::ALL.into_iter().find(|risk| risk.word() == text);
+    found.ok_or_else(|| "expected low, medium or high".to_owned())
 }
 
 /// `HOST:PORT`.
@@ -51,6 +69,14 @@ mod tests {
         }
         for bad in ["", "desk", ":7433", "desk:", "desk:0", "desk:99999", "desk:x"] {
             assert!(address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight() {
+        assert_eq!(day("2026-11-22").unwrap().to_string(), "2026-11-22T00:00:00Z");
+        for bad in ["", "2026-13-01", "22.11.2026", "2026-11-22T10:00:00Z"] {
+            assert!(day(bad).is_err(), "{bad}");
         }
     }
 

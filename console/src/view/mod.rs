@@ -1,6 +1,7 @@
 //! All words and columns: views are structs, and these are the pieces they are printed with.
 
 pub mod approval;
+pub mod audit;
 pub mod endpoints;
 pub mod facts;
 mod outcome;

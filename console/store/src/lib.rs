@@ -4,6 +4,7 @@
 //! reads a clock: every time is an argument. Envelopes are kept byte for byte.
 #![forbid(unsafe_code)]
 
+mod audit;
 mod copy;
 mod endpoints;
 mod error;
@@ -24,6 +25,7 @@ mod tickets;
 mod tokens;
 mod waiting;
 
+pub use audit::{Chains, Epoch, Gap};
 pub use endpoints::{EndpointPlace, EndpointRow, EndpointState, HeadChange, NewEndpoint, Seen};
 pub use error::StoreError;
 pub use escrow::EscrowRow;

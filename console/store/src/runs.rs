@@ -126,13 +126,14 @@ pub struct RunFilter {
     pub after: Option<RunId>,
 }
 
-const SELECT: &str = "SELECT r.id, r.order_digest, r.endpoint, r.state, r.outcome, r.record_hash,
+pub(crate) const SELECT: &str =
+    "SELECT r.id, r.order_digest, r.endpoint, r.state, r.outcome, r.record_hash,
      r.verified, r.reason, r.sent_epoch, r.sent_counter, r.created, r.ended, r.filed,
      e.name AS endpoint_name, o.script, o.mode, o.agent, o.ticket
      FROM runs r LEFT JOIN orders o ON o.digest = r.order_digest
      LEFT JOIN endpoints e ON e.id = r.endpoint";
 
-fn read(row: &Row<'_>) -> rusqlite::Result<RunRow> {
+pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<RunRow> {
     Ok(RunRow {
         id: row::text(row, "id")?,
         order: row::text(row, "order_digest")?,

@@ -10,6 +10,7 @@ use protocol::documents::{CatalogueVersions, Head, TicketState};
 use protocol::{Digest, EndpointId, Mode, OrderId, Outcome, RunId, Time};
 use store::*;
 
+mod audit;
 mod tokens;
 mod waiting;
 

@@ -81,6 +81,8 @@ fn within_limits(ask: &BookAsk) -> Result<(), Sorry> {
         | BookAsk::Notes { limit, .. }
         | BookAsk::Files { limit, .. }
         | BookAsk::OutboxTodo { limit, .. }
+        | BookAsk::RunsBetween { limit, .. }
+        | BookAsk::Chains { limit, .. }
         | BookAsk::Waiting { limit, .. }
         | BookAsk::Requests { limit, .. }
         | BookAsk::Search { limit, .. }

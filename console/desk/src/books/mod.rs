@@ -22,9 +22,9 @@ mod transport;
 
 use protocol::{RunId, Time, limits};
 use store::{
-    AgentRow, AgentSeen, EndpointRow, EscrowRow, FileRow, ListFilter, Listed, NoteRow, OutboxRow,
-    RequestRow, RunFilter, RunRow, Standing, Store, Stray, TicketFilter, TicketRow, TokenRow,
-    WaitingRow,
+    AgentRow, AgentSeen, Chains, EndpointRow, EscrowRow, FileRow, ListFilter, Listed, NoteRow,
+    OutboxRow, RequestRow, RunFilter, RunRow, Standing, Store, Stray, TicketFilter, TicketRow,
+    TokenRow, WaitingRow,
 };
 
 pub use answer::answer;
@@ -79,6 +79,26 @@ fn all<T, K>(
 }
 
 impl Books {
+    /// Every run that was stored between two times, both included, oldest first.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn runs_between(&self, from: Time, to: Time) -> Result<Vec<RunRow>, BookError> {
+        all(
+            PAGE,
+            |row: &RunRow| row.id,
+            |after, limit| self.runs_between_page(from, to, after, limit),
+        )
+    }
+
+    /// Every endpoint's chains of records.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn chains(&self) -> Result<Vec<Chains>, BookError> {
+        all(PAGE, |row: &Chains| row.endpoint, |after, limit| self.chains_page(after, limit))
+    }
+
     /// The store itself, where filing happens: only at the desk.
     ///
     /// # Errors

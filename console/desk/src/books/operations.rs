@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode};
 use protocol::documents::TicketState;
 use protocol::{AgentName, Bytes, Digest, EndpointId, EndpointName, NamePatterns, RunId, Time};
 use store::{
-    AgentRow, AgentSeen, AgentState, EndpointPlace, EndpointRow, EndpointState, Enrolment,
+    AgentRow, AgentSeen, AgentState, Chains, EndpointPlace, EndpointRow, EndpointState, Enrolment,
     EscrowRow, FactsRow, FileRow, HeldRow, ListFilter, Listed, NewEndpoint, NewTicketRow, NoteRow,
     OrderRow, OutboxRow, RequestPapers, RequestRow, RunFilter, RunRow, Standing, Store, Stray,
     TicketFilter, TicketRow, TokenKind, TokenRow, WaitingRow,
@@ -315,6 +315,14 @@ operations! {
     /// An order of one's own asks no more: it was sent, or is not to be.
     105 EndRequest Oneself fn end_request(0 order: Digest, 1 by: AgentName) -> bool
         = |store| store.end_request(&order, &by);
+    /// A page of the runs that were stored between two times, oldest first.
+    81 RunsBetween Agent
+        fn runs_between_page(0 from: Time, 1 to: Time, 2 after: Option<RunId>, 3 limit: usize)
+            -> Vec<RunRow>
+        = |store| store.runs_between((from, to), after.as_ref(), limit);
+    /// A page of every endpoint's chains of records, by id.
+    82 Chains Agent fn chains_page(0 after: Option<EndpointId>, 1 limit: usize) -> Vec<Chains>
+        = |store| store.chains_page(after.as_ref(), limit);
     /// The sealed answers of other people that an order was sent with.
     80 Approvals Agent fn approvals(0 order: Digest) -> Vec<Bytes>
         = |store| store.approvals(&order);

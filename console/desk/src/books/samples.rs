@@ -243,7 +243,11 @@ pub fn asks() -> Vec<BookAsk> {
     let waiting =
         vec![BookAsk::Waiting { after: None, limit }, BookAsk::WaitingRun { run: waiting_run() }];
     let facts = vec![BookAsk::Standings { after: None, limit }, BookAsk::Facts { id: ENDPOINT }];
-    let evidence = vec![BookAsk::Approvals { order: ORDER }];
+    let evidence = vec![
+        BookAsk::Approvals { order: ORDER },
+        BookAsk::RunsBetween { from: Time(0), to: NOW, after: None, limit },
+        BookAsk::Chains { after: None, limit },
+    ];
     [first, enrolment(), waiting, approvals(), facts, evidence].concat()
 }
 

@@ -96,6 +96,28 @@ impl Catalogue {
         Walk::root_version(root)
     }
 
+    /// The highest class that each script was ever listed under, in all the lists that are here. Checks
+    /// no signature: for finding, never for deciding.
+    #[must_use]
+    pub fn risks(files: &Files) -> BTreeMap<ScriptName, Risk> {
+        let mut highest: BTreeMap<ScriptName, Risk> = BTreeMap::new();
+        for (name, _) in files.iter() {
+            let Some((_, role)) = read_role_file(name) else { continue };
+            let Some(risk) = Risk::ALL.into_iter().find(|risk| risk.role() == role) else {
+                continue;
+            };
+            let part = Part::read(files, name).ok();
+            let listed = part.and_then(|part| targets(&part, role)).map(|list| list.targets);
+            for (path, target) in listed.into_iter().flatten() {
+                if let Ok(manifest) = manifest(&path, &target, risk) {
+                    let known = highest.entry(manifest.name).or_insert(risk);
+                    *known = risk.max(*known);
+                }
+            }
+        }
+        highest
+    }
+
     /// The files that judging by these generations takes, and by the newest: every root, the pins of
     /// what is newest, and each generation's lists and policy; never a script's source. What is not
     /// here is left out. Checks no signature.
