@@ -202,6 +202,8 @@ impl From<ExportError> for Failure {
             ExportError::NoRecord(_) => {
                 first(Exit::Unknown, error).next("bring them home:  salve runs follow RUN")
             }
+            ExportError::NotKept { .. } => first(Exit::NeedsPerson, error)
+                .next("run it at the desk, whose home has every policy since the beginning"),
             ExportError::Bundle { .. } => {
                 first(Exit::Broken, error).next("run by run:  salve runs show RUN --export FOLDER")
             }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use evidence::{BadBundle, Bundle, RunPapers, peek_record};
+use protocol::documents::CatalogueVersions;
 use protocol::{Digest, TicketId, Time};
 use store::{RunFilter, RunState};
+use trust::catalogue::Catalogue;
 
 use crate::books::BookError;
 use crate::catalogue::{self, CatalogueTrouble};
@@ -34,6 +36,12 @@ pub enum ExportError {
     /// Things were ordered, and no record has come.
     #[error("nothing that was ordered for ticket {0} has a record yet")]
     NoRecord(TicketId),
+    /// This home never had, or lost, the lists of then: a colleague's that joined later.
+    #[error("policy {policy}, which decided one of the runs, is not kept in this home")]
+    NotKept {
+        /// Its version.
+        policy: u64,
+    },
     /// The bundle would be read by nobody.
     #[error("could not put the evidence of ticket {ticket} together")]
     Bundle {
@@ -92,6 +100,12 @@ pub fn export(desk: &Desk, ticket: &TicketId, now: Time) -> Result<Exported, Exp
     let open = catalogue::open(&desk.home, now)?;
     let policy = policy::PolicyFile::read(open.policy_text()).map_err(CatalogueTrouble::Policy)?;
     let all = catalogue::files_with_past(&desk.home)?;
+    let first = desk.home.first_root()?;
+    // Nobody could judge it: better said here than to an auditor.
+    let lost = |used: &CatalogueVersions| Catalogue::then(&all, &first, used).is_none();
+    if let Some(used) = Bundle::generations(&runs).into_iter().find(lost) {
+        return Err(ExportError::NotKept { policy: used.policy });
+    }
     let catalogue: BTreeMap<_, _> = Bundle::catalogue_of(&runs, open.versions(), &all);
     let bundle = Bundle {
         organisation: policy.organisation().to_owned(),
@@ -103,6 +117,6 @@ pub fn export(desk: &Desk, ticket: &TicketId, now: Time) -> Result<Exported, Exp
     };
     let written = bundle.write();
     let file = written.map_err(|source| ExportError::Bundle { ticket: ticket.clone(), source })?;
-    let root = Digest::of(&desk.home.first_root()?);
+    let root = Digest::of(&first);
     Ok(Exported { file, bundle, root, policy: open.versions().policy })
 }

@@ -57,6 +57,11 @@ async fn a_tickets_evidence_stands_for_itself_years_later() {
     // Only what judging it takes: two policies of eleven.
     let policies = |name: &&String| name.ends_with(".policy.json");
     assert_eq!(later.bundle.catalogue.keys().filter(policies).count(), 2);
+
+    // A home that does not have them says so, and writes what nobody could judge to no file.
+    std::fs::remove_dir_all(house.desk.home.repository().join("past")).unwrap();
+    let lost = export(&house.desk, &ticket(), now());
+    assert!(matches!(lost, Err(ExportError::NotKept { .. })), "{lost:?}");
 }
 
 #[tokio::test]
