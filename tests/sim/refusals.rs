@@ -490,21 +490,30 @@ fn a_stolen_one_order_key_runs_its_own_order_once_in_its_time_and_nothing_else()
     // And one that the thief makes.
     (day.dispatch_key, day.reason) = (other(), "made by a thief".into());
     let made = sealed(&day, "other");
+    // The agent's seal under other words, and the dispatch of one order with another.
+    let longer = waiting(&mut world, |order| order.not_after = order.not_before.plus(3600));
+    let changed = protocol::Envelope { payload: longer.payload.clone(), ..own.clone() };
     world.wait(61_000);
+    let with =
+        |world: &mut World, order: &protocol::Envelope, bound: &protocol::Envelope, later| {
+            let (session, challenge) = world.session();
+            let time = world.time();
+            let dispatch = sealed(&dispatch(bound, challenge, 1, time), "other");
+            if later {
+                world.wait(61_000);
+            }
+            world.ask(session, 1, &submit(order, &dispatch));
+            match world.on(session, 1).last() {
+                Some(Answer::Stop { code }) => format!("{code:?}"),
+                _ => world.record_on(session, 1).unwrap().predicate.reason.unwrap_or_default(),
+            }
+        };
     let tried = |world: &mut World, order: &protocol::Envelope, later: bool| {
-        let (session, challenge) = world.session();
-        let time = world.time();
-        let dispatch = sealed(&dispatch(order, challenge, 1, time), "other");
-        if later {
-            world.wait(61_000);
-        }
-        world.ask(session, 1, &submit(order, &dispatch));
-        match world.on(session, 1).last() {
-            Some(Answer::Stop { code }) => format!("{code:?}"),
-            _ => world.record_on(session, 1).unwrap().predicate.reason.unwrap_or_default(),
-        }
+        with(world, order, order, later)
     };
+    assert_eq!(with(&mut world, &own, &longer, false), "dispatch-mismatch");
     for (order, later, code) in [
+        (&changed, false, "Seal"),
         (&agents, false, "Seal"),
         (&made, false, "Seal"),
         (&elsewhere, false, "wrong-endpoint"),
