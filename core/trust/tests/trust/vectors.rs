@@ -35,8 +35,16 @@ struct Listed {
 }
 
 /// Made and checked elsewhere: frames in `tests/fuzz`; operations on the desk's store, its copies and
-/// its numbers in `desk`.
-const OTHERS: [&str; 5] = ["frames.json", "books.json", "backup.txt", "metrics.txt", "facts.json"];
+/// its numbers in `desk`; facts in `protocol`; bundles in `evidence`.
+const OTHERS: [&str; 7] = [
+    "frames.json",
+    "books.json",
+    "backup.txt",
+    "metrics.txt",
+    "facts.json",
+    "evidence.bundle",
+    "evidence-root.json",
+];
 
 #[test]
 fn what_is_committed_is_what_is_made() {
