@@ -281,6 +281,7 @@ impl From<WithdrawError> for Failure {
         match error {
             WithdrawError::Catalogue(trouble) => trouble.into(),
             WithdrawError::Store(error) => error.into(),
+            WithdrawError::NoScript { .. } => first(Exit::Usage, error).next("salve scripts list"),
             WithdrawError::Nobody { .. } => first(Exit::Usage, error).next("salve agents list"),
             WithdrawError::Last { .. } => {
                 first(Exit::Refused, error).next("invite somebody first:  salve agents invite NAME")

@@ -152,6 +152,25 @@ fn verify(p, found) { healthy("done") }
 }
 
 #[test]
+fn a_script_that_was_withdrawn_runs_nowhere_and_the_version_before_it_counts() {
+    let lab = Lab::solo();
+    let _pc = lab.endpoint("pc");
+    lab.publish(bench::NOTHING);
+    lab.publish(&bench::NOTHING.replace("version: 1,", "version: 2,"));
+    let version = || {
+        let check = lab.salve(&["--json", "check", "lab.nothing", "--on", "pc"]);
+        check.json()["version"].as_u64()
+    };
+    assert_eq!(version(), Some(2));
+    lab.salve(&["scripts", "withdraw", "lab.nothing", "--version", "2"]).expect(0);
+    assert_eq!(version(), Some(1), "the newest that counts");
+    lab.salve(&["scripts", "withdraw", "lab.nothing"]).expect(0).says("lab.nothing 1 is withdrawn");
+    let refused = lab.salve(&["check", "lab.nothing", "--on", "pc"]).expect(4);
+    assert!(refused.err.contains("every version of lab.nothing is withdrawn"), "{}", refused.err);
+    lab.salve(&["scripts", "withdraw", "lab.nothing"]).expect(2).says("not withdrawn");
+}
+
+#[test]
 fn a_person_who_was_withdrawn_signs_nothing_any_more() {
     let lab = Lab::solo();
     let mut pc = lab.endpoint("pc");

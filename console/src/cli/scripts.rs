@@ -50,6 +50,17 @@ pub enum What {
         #[command(flatten)]
         signers: Signers,
     },
+    /// Withdraws a script, or one version of it: no machine runs it any more
+    Withdraw {
+        /// As in cache.clear
+        name: ScriptName,
+        /// Only this version
+        #[arg(long, value_name = "N")]
+        version: Option<u32>,
+        /// Who signs it.
+        #[command(flatten)]
+        signers: Signers,
+    },
     /// Scripts in force, and what waits
     List,
     /// What a script may do, who vetted it, and its text
@@ -130,6 +141,7 @@ pub async fn run(ctx: &Ctx, args: ScriptsArgs) -> Result<Exit, Failure> {
         What::Sign { files, vetter } => sign(ctx, &files, vetter),
         What::Publish => publish(ctx),
         What::Renew { signers } => renew(ctx, &signers),
+        What::Withdraw { name, version, signers } => withdraw(ctx, &name, version, &signers),
         What::List => list(ctx),
         What::Show { name, source } => show(ctx, &name, source),
         What::Search { words } => search(ctx, &words.join(" ")),
@@ -220,12 +232,39 @@ struct Listing {
 
 fn newest(desk: &Desk, ctx: &Ctx) -> Result<Vec<Manifest>, Failure> {
     let catalogue = catalogue::open(&desk.home, ctx.now())?;
+    let policy = catalogue::policy(&desk.home, ctx.now())?;
     let mut newest: std::collections::BTreeMap<ScriptName, Manifest> = Default::default();
-    for entry in catalogue.scripts() {
+    for entry in catalogue.scripts().filter(|entry| !policy.is_denied_script(&entry.digest)) {
         // In the order of versions: the last one stays.
         newest.insert(entry.manifest.name.clone(), entry.manifest.clone());
     }
     Ok(newest.into_values().collect())
+}
+
+#[derive(Debug, Serialize)]
+struct Withdrawn {
+    withdrawn: ScriptName,
+    versions: Vec<u32>,
+}
+
+fn withdraw(
+    ctx: &Ctx,
+    name: &ScriptName,
+    version: Option<u32>,
+    signers: &Signers,
+) -> Result<Exit, Failure> {
+    let desk = ctx.desk()?;
+    let admins = signers.admins(ctx, &desk)?;
+    let versions = desk.withdraw_script(name, version, &admins, ctx.now())?;
+    ctx.show(&Withdrawn { withdrawn: name.clone(), versions }, |gone| {
+        let versions: Vec<String> = gone.versions.iter().map(ToString::to_string).collect();
+        format!(
+            "{name} {} is withdrawn: no machine starts it from its next update on, and what runs of it \
+             ends.\n  Records of it stay, and say that it was withdrawn since.",
+            versions.join(", ")
+        )
+    })?;
+    Ok(Exit::Fine)
 }
 
 fn list(ctx: &Ctx) -> Result<Exit, Failure> {

@@ -42,14 +42,21 @@ impl Work {
         Ok(Self { desk, agent })
     }
 
-    /// The newest version of a script.
+    /// The newest version of a script that is not withdrawn.
     ///
     /// # Errors
-    /// There is none of that name; says which come near.
+    /// There is none of that name, and says which come near; all of them are withdrawn.
     pub fn script(&self, typed: &str) -> Result<ScriptEntry, Failure> {
         let name: Option<ScriptName> = typed.parse().ok();
-        if let Some(entry) = name.and_then(|name| self.agent.catalogue.latest(&name)) {
-            return Ok(entry.clone());
+        let listed = |entry: &&ScriptEntry| Some(&entry.manifest.name) == name.as_ref();
+        let versions: Vec<&ScriptEntry> = self.agent.catalogue.scripts().filter(listed).collect();
+        let counts = |entry: &&&ScriptEntry| !self.agent.policy.is_denied_script(&entry.digest);
+        if let Some(entry) = versions.iter().rev().find(counts) {
+            return Ok((*entry).clone());
+        }
+        if !versions.is_empty() {
+            return Err(Failure::refused(format!("every version of {typed} is withdrawn"))
+                .next("salve scripts list   shows what may run"));
         }
         let near = |name: &str| strsim::jaro_winkler(name, typed) > 0.7 || name.contains(typed);
         let mut names: Vec<String> = self

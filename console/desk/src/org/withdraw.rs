@@ -3,7 +3,7 @@
 
 use policy::PolicyFile;
 use protocol::documents::Card;
-use protocol::{AgentName, Envelope, Time};
+use protocol::{AgentName, Digest, Envelope, ScriptName, Time};
 use store::{AgentState, EndpointRow, EndpointState};
 use trust::SigningKey;
 
@@ -26,6 +26,14 @@ pub enum WithdrawError {
     Last {
         /// As asked for.
         name: AgentName,
+    },
+    /// No such script counts.
+    #[error("no version{} of {name} is listed and not withdrawn", version.map(|v| format!(" {v}")).unwrap_or_default())]
+    NoScript {
+        /// As asked for.
+        name: ScriptName,
+        /// As asked for.
+        version: Option<u32>,
     },
     /// The card in the store cannot be read.
     #[error("the card of `{name}` is damaged")]
@@ -67,6 +75,41 @@ impl Desk {
             }
         })?;
         Ok(self.store.set_endpoint_state(row.id, EndpointState::Withdrawn)?)
+    }
+
+    /// Withdraws a script: one version, or all that are listed. Endpoints refuse them from their next
+    /// update on, and end what runs of them. Gives the versions that counted until now.
+    ///
+    /// # Errors
+    /// [`WithdrawError`]; nothing has changed then.
+    pub fn withdraw_script(
+        &self,
+        name: &ScriptName,
+        version: Option<u32>,
+        admins: &[SigningKey],
+        now: Time,
+    ) -> Result<Vec<u32>, WithdrawError> {
+        let catalogue = catalogue::open(&self.home, now)?;
+        let policy = catalogue::policy(&self.home, now)?;
+        let meant: Vec<(u32, Digest)> = catalogue
+            .scripts()
+            .filter(|entry| entry.manifest.name == *name)
+            .map(|entry| (entry.manifest.version, entry.digest))
+            .filter(|(listed, _)| version.is_none_or(|version| version == *listed))
+            .filter(|(_, digest)| !policy.is_denied_script(digest))
+            .collect();
+        if meant.is_empty() {
+            return Err(WithdrawError::NoScript { name: name.clone(), version });
+        }
+        self.change_policy(admins, now, |file| {
+            for (_, digest) in &meant {
+                if !file.denied.scripts.contains(digest) {
+                    file.denied.scripts.push(*digest);
+                    file.denied.since.insert(digest.to_string(), now);
+                }
+            }
+        })?;
+        Ok(meant.into_iter().map(|(version, _)| version).collect())
     }
 
     /// Withdraws a person: nothing that they sign counts any more.
