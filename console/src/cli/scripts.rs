@@ -1,4 +1,4 @@
-//! `salve scripts`: lint, sign, publish, list, show, search.
+//! `salve scripts`: api, lint, sign, publish, list, show, search.
 
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,14 @@ pub struct ScriptsArgs {
 /// Subcommands.
 #[derive(Debug, Subcommand)]
 pub enum What {
+    /// What a script may ask of a machine: the host functions
+    Api {
+        /// A function or an area, as in fs.find or fs [all]
+        name: Option<String>,
+        /// Print definitions for an editor (salve.d.rhai)
+        #[arg(long, conflicts_with = "name")]
+        definitions: bool,
+    },
     /// Reads scripts as a vetter would and lists every fault
     Lint {
         /// A script, or a folder of them
@@ -137,6 +145,7 @@ fn find(folder: &Path, depth: usize, out: &mut Vec<PathBuf>) -> std::io::Result<
 /// What the subcommand says.
 pub async fn run(ctx: &Ctx, args: ScriptsArgs) -> Result<Exit, Failure> {
     match args.what {
+        What::Api { name, definitions } => api(ctx, name.as_deref(), definitions),
         What::Lint { path } => lint(ctx, &path),
         What::Sign { files, vetter } => sign(ctx, &files, vetter),
         What::Publish => publish(ctx),
@@ -146,6 +155,23 @@ pub async fn run(ctx: &Ctx, args: ScriptsArgs) -> Result<Exit, Failure> {
         What::Show { name, source } => show(ctx, &name, source),
         What::Search { words } => search(ctx, &words.join(" ")),
     }
+}
+
+fn api(ctx: &Ctx, name: Option<&str>, definitions: bool) -> Result<Exit, Failure> {
+    let rows = script::api::rows(name).map_err(|near| {
+        let none =
+            format!("there is no host function or area `{}`", safe(name.unwrap_or_default()));
+        Failure::usage(none).next(match near {
+            Some(near) => format!("did you mean:  salve scripts api {near}"),
+            None => "all of them:  salve scripts api".to_owned(),
+        })
+    })?;
+    ctx.show(&rows, |rows| match name {
+        _ if definitions => script::api::definitions(),
+        Some(_) => script::api::page(rows),
+        None => script::api::document(),
+    })?;
+    Ok(Exit::Fine)
 }
 
 fn lint(ctx: &Ctx, path: &Path) -> Result<Exit, Failure> {

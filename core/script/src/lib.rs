@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod about;
+pub mod api;
 pub mod cases;
 mod convert;
 mod engine;

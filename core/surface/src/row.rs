@@ -6,7 +6,8 @@ use protocol::{Manifest, Risk};
 use serde::{Deserialize, Serialize};
 
 /// Reads, changes, or speaks to people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Reads.
     Query,
@@ -62,7 +63,8 @@ impl Class {
 }
 
 /// Type of an argument or option.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ty {
     /// Yes or no.
     Bool,
@@ -97,7 +99,7 @@ impl Ty {
 }
 
 /// A named argument or option.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Spec {
     /// Its name.
     pub name: &'static str,
@@ -108,7 +110,8 @@ pub struct Spec {
 }
 
 /// What the nouns of a permission are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Noun {
     /// No permission is needed (queries about the machine's condition, reports).
     Free,
@@ -127,7 +130,8 @@ pub enum Noun {
 }
 
 /// What an action puts into a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PlanKey {
     /// Nothing: it is a query or a report.
     None,
@@ -138,7 +142,8 @@ pub enum PlanKey {
 }
 
 /// What undo can promise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Undo {
     /// Nothing to undo.
     Nothing,
@@ -151,7 +156,7 @@ pub enum Undo {
 }
 
 /// One host function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// As in `fs.remove`; in scripts `fs::remove`. Also the permission's name.
     pub name: &'static str,
