@@ -20,7 +20,7 @@ use crate::session::Agent;
 use crate::verify::{Report, own_anchors, papers_of, verify_run};
 
 /// Who is to approve, by the rule that decides.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// How many other people.
     pub count: u32,

@@ -137,7 +137,7 @@ pub async fn wait(
             ctx.note(format!("  {person} approved this plan {}", ctx.now().clock()));
         }
         heard = answers.yes.keys().cloned().collect();
-        if let Some(done) = decided(ctx, work, &asked, answers, count)? {
+        if let Some(done) = decided(ctx, work, &asked, answers, wanted)? {
             return Ok(Some(done));
         }
         tokio::select! {
@@ -162,8 +162,8 @@ pub fn decided(
     ctx: &Ctx,
     work: &Work,
     asked: &Approved,
-    answers: Answers,
-    count: u32,
+    mut answers: Answers,
+    wanted: &Wanted,
 ) -> Result<Option<Approved>, Failure> {
     if let Some(person) = answers.no.first() {
         sent(ctx, work, asked);
@@ -174,7 +174,9 @@ pub fn decided(
         return Err(Failure::refused("nobody approved it in time. Nothing was changed.")
             .next("run the command again, for a new plan"));
     }
-    let enough = answers.yes.len() >= usize::try_from(count).unwrap_or(usize::MAX);
+    // Whoever has no role for it may say yes, and the endpoint does not count it.
+    answers.yes.retain(|person, _| wanted.people.contains(person));
+    let enough = answers.yes.len() >= usize::try_from(wanted.count).unwrap_or(usize::MAX);
     Ok(enough.then(|| asked.clone().with(answers)))
 }
 

@@ -104,12 +104,13 @@ async fn send(ctx: &Ctx, typed: &str) -> Result<Exit, Failure> {
     };
     let (identified, consent) = (asked.order.identified.clone(), asked.order.consent.clone());
     let mut fix = job.wish(Mode::Fix, identified, consent, asked.order.plan);
-    let wanted = approvals::wanted(&work.agent, &fix, ctx.now()).map_or(0, |wanted| wanted.count);
+    // A policy that changed since may want nobody's word any more.
+    let wanted = approvals::wanted(&work.agent, &fix, ctx.now()).unwrap_or_default();
     let (answers, order) = (asked.answers.clone(), own(&work, asked)?);
     let have = answers.yes.len();
-    fix.approved = decided(ctx, &work, &order, answers, wanted)?;
+    fix.approved = decided(ctx, &work, &order, answers, &wanted)?;
     if fix.approved.is_none() {
-        return Err(Failure::refused(format!("{have} of {wanted} approved it so far"))
+        return Err(Failure::refused(format!("{have} of {} approved it so far", wanted.count))
             .next("salve orders list"));
     }
     let session = work.meet(ctx, &job.endpoint).await?;
