@@ -356,3 +356,55 @@ fn parameters_are_read_by_their_kind() {
     assert_eq!(read(&[("deep", "no")]), Err("parameter-missing"));
     assert_eq!(read(&[("deep", "no"), ("keep", "3"), ("x", "1")]), Err("parameter-unknown"));
 }
+
+/// A desk that shows an approver something else than what was ordered and planned.
+#[tokio::test]
+async fn an_approver_is_shown_what_verifies_and_nothing_else() {
+    use crate::approvals::{self, ApprovalError, RequestRow};
+    let (house, machine) = house(Quirk::None);
+    let planned = in_mode(&house, machine, Mode::Plan).await.0.unwrap();
+    let (digest, plan) = planned.plan.unwrap();
+    let mut fix = wish(&house, Mode::Fix);
+    fix.plan = Some(digest);
+    let (desk, agent) = (&house.desk, &house.agent);
+    let asked = approvals::ask(desk, agent, &fix, (planned.run, 1), now()).unwrap();
+    let row = approvals::find(desk, &asked.sealed.digest().short(), now()).unwrap();
+    let shown = approvals::read(desk, agent, &row, now()).unwrap();
+    assert_eq!((&shown.plan, shown.endpoint.as_str()), (&plan, house.row.name.as_str()));
+    let own = approvals::answer(desk, agent, &shown, true, now());
+    assert!(matches!(own, Err(ApprovalError::Own)), "{own:?}");
+    assert!(approvals::answers(desk, agent, &asked, now()).unwrap().unwrap().yes.is_empty());
+
+    type Lie = fn(&mut RequestRow);
+    let lies: [(&str, Lie); 3] = [
+        ("is not here", |row| row.plan_run = protocol::RunId([1; 16])),
+        ("another machine made the plan", |row| row.endpoint = protocol::EndpointId([1; 16])),
+        ("asks no more", |row| row.order = protocol::Digest([1; 32])),
+    ];
+    for (words, lie) in lies {
+        let mut told = row.clone();
+        lie(&mut told);
+        let error = approvals::read(desk, agent, &told, now()).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+
+    // An order in the agent's name that the agent did not seal, and one whose plan is about something else.
+    let mut order = asked.order.clone();
+    order.reason = "made by the desk".into();
+    let thief = trust::SigningKey::from_seed([77; 32]);
+    let made = |order: &protocol::documents::Order, key: &trust::SigningKey| {
+        let sealed = trust::seal::seal(order, &[key]).unwrap();
+        let plan = desk.store.bytes_of(planned.run, crate::books::Paper::Plan).unwrap().unwrap();
+        let (paper, plan) = (protocol::Bytes(sealed.write().unwrap()), protocol::Bytes(plan));
+        let by = agent.name.clone();
+        desk.store.add_request(paper, plan, planned.run, 1, by, now()).unwrap();
+        let row = desk.store.request(sealed.digest()).unwrap().unwrap();
+        approvals::read(desk, agent, &row, now()).unwrap_err().to_string()
+    };
+    assert!(made(&order, &thief).contains("a.kaya did not sign the order"));
+    order.parameters.insert("user".into(), ParamValue::Text("root".into()));
+    let error = made(&order, &agent.signing);
+    assert!(error.contains("order and plan are about different things"), "{error}");
+    order.script.digest = protocol::Digest([1; 32]);
+    assert!(made(&order, &agent.signing).contains("does not list"));
+}

@@ -339,7 +339,7 @@ impl Machine {
             endpoint: self.card.endpoint,
             script: order.script.name.clone(),
             script_digest: order.script.digest,
-            parameters: Digest([0; 32]),
+            parameters: Digest::of(&json::write(&order.parameters).unwrap()),
             made: now(),
             found: "full".into(),
             lines: Vec::new(),
