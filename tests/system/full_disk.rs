@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use support::{Endpoint, Lab, sh};
+use support::{Endpoint, Lab, fingerprint, sh};
 
 /// A small file system of its own; it is taken away again when dropped.
 struct Small(std::path::PathBuf);
@@ -52,6 +52,59 @@ fn checked(lab: &Lab) {
     let run = done.json();
     assert_eq!(run["verified"], true, "{}{}", done.out, done.err);
     assert_eq!(run["refusal"], serde_json::Value::Null, "{}", done.out);
+}
+
+/// Rotated logs of a month ago, on the file system that `/var/log` is.
+fn rotated(count: usize, bytes: usize) {
+    for i in 0..count {
+        let path = format!("/var/log/app.log.{i}.gz");
+        fs::write(&path, vec![b'x'; bytes]).expect("written");
+    }
+    sh("touch -d '30 days ago' /var/log/app.log.*.gz").expect(0);
+}
+
+/// Runs `disk.free` on `/var/log` and gives its run.
+fn freed(lab: &Lab, mode: &str) -> serde_json::Value {
+    let look = [mode, "disk.free", "--on", "pc", "--arg", "mount=/var/log"];
+    let fix = [mode, "disk.free", "--ticket", "1", "--yes", "--spoken", "--arg", "mount=/var/log"];
+    let args = if mode == "run" { &fix[..] } else { &look[..] };
+    let done = lab.salve(&[&["--json"], args].concat()).expect(0);
+    let run = done.json();
+    assert_eq!(run["verified"], true, "{}{}", done.out, done.err);
+    run
+}
+
+#[test]
+fn a_file_system_without_a_byte_or_an_inode_left_gets_room_from_its_old_logs() {
+    let lab = Lab::solo();
+    let _pc = lab.endpoint("pc");
+    lab.salve(&["tickets", "new", "Disk full", "--for", "jo.meyer", "--on", "pc"]).expect(0);
+    let logs = Path::new("/var/log");
+    let disk = Small::mount(logs, "size=16m,nr_inodes=400");
+    rotated(8, 1 << 20);
+    fs::write(logs.join("today.1"), vec![b'x'; 1 << 20]).expect("written");
+    disk.fill();
+    let before = fingerprint(&["/var/log"]);
+    let plan = freed(&lab, "plan");
+    assert_eq!(plan["effects"], serde_json::json!({}), "{plan}");
+    assert_eq!(fingerprint(&["/var/log"]), before, "a plan changed something");
+    assert_eq!(disk.free().0, 0);
+    let unasked = ["run", "disk.free", "--ticket", "1", "--yes", "--arg", "mount=/var/log"];
+    let refused = lab.salve(&unasked).expect(4);
+    assert!(refused.err.contains("the person did not say yes"), "{}", refused.err);
+    assert_eq!(fingerprint(&["/var/log"]), before, "nobody had said yes");
+    assert_eq!(freed(&lab, "run")["outcome"], "succeeded");
+    assert!(logs.join("today.1").exists() && logs.join("filler").exists());
+    assert!(!logs.join("app.log.0.gz").exists());
+
+    // Many small files: bytes are there, names are not.
+    fs::remove_file(logs.join("filler")).expect("removed");
+    rotated(300, 1);
+    disk.fill_inodes();
+    assert!(disk.free().0 > 0);
+    assert_eq!(freed(&lab, "run")["outcome"], "succeeded");
+    assert!(disk.free().1 >= 300, "{:?}", disk.free());
+    assert!(logs.join("inode0").exists());
 }
 
 /// The endpoint's state lies on this file system, as the folder `pc/state` of the lab.

@@ -58,7 +58,7 @@ fn an_interrupted_init_is_completed_by_the_same_command() {
         }
         assert_eq!(
             lab.salve(&["--json", "scripts", "list"]).expect(0).out.matches("\"name\"").count(),
-            5
+            6
         );
         refused(lab.salve(&init()), 2, "already holds the organisation");
     }

@@ -23,7 +23,9 @@ fn scripts() -> Vec<PathBuf> {
 #[test]
 fn the_scripts_are_there_and_lint_has_nothing_to_say() {
     let scripts = scripts();
-    for name in ["cache/clear", "health/check", "service/restart", "user/password-reset"] {
+    for name in
+        ["cache/clear", "disk/free", "health/check", "service/restart", "user/password-reset"]
+    {
         assert!(scripts.iter().any(|path| path.ends_with(format!("{name}.rhai"))), "{name}");
     }
     for path in scripts {

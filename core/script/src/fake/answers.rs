@@ -206,15 +206,15 @@ impl FakeHost {
                 Value::List(found.into_iter().map(map).collect())
             }
             "fs.space" => {
-                let under = m.disks.iter().filter(|disk| text(args, 0).starts_with(&disk.mount));
-                let disk = under.max_by_key(|disk| disk.mount.len());
+                let disk = m.disks.iter().filter(|disk| text(args, 0).starts_with(&disk.mount));
+                let disk = disk.max_by_key(|disk| disk.mount.len());
                 let disk = disk.ok_or_else(|| error(row, "no_such_path", "no such path"))?;
                 Value::map([
                     ("total", Value::Int(disk.total)),
                     ("free", Value::Int(disk.free)),
                     ("free_pct", Value::Int(share(disk.free, disk.total))),
                     ("inodes_free_pct", Value::Int(disk.inodes_free_pct)),
-                    ("device", Value::text("/dev/vda1")),
+                    ("device", Value::text(disk.device.as_deref().unwrap_or("/dev/vda1"))),
                     ("read_only", Value::Bool(disk.read_only)),
                 ])
             }
@@ -284,6 +284,7 @@ impl FakeHost {
                 let (count, bytes) = (self.machine.packages.archives, self.machine.packages.cache);
                 self.machine.packages.archives = 0;
                 self.machine.packages.cache = 0;
+                self.came_free("/var/cache/apt/archives", bytes);
                 Ok(Value::map([("count", Value::Int(count)), ("bytes", Value::Int(bytes))]))
             }
             "service.restart" => self.restart(row, text(args, 0)),
@@ -293,6 +294,14 @@ impl FakeHost {
                 Ok(Value::Secret(self.secrets))
             }
             _ => self.account(row, text(args, 0)),
+        }
+    }
+
+    /// The disk that holds a path has more room.
+    fn came_free(&mut self, path: &str, bytes: i64) {
+        let under = self.machine.disks.iter_mut().filter(|disk| path.starts_with(&disk.mount));
+        if let Some(disk) = under.max_by_key(|disk| disk.mount.len()) {
+            disk.free = disk.free.saturating_add(bytes).min(disk.total);
         }
     }
 
@@ -312,7 +321,11 @@ impl FakeHost {
                 skipped += 1;
                 continue;
             }
-            bytes += self.machine.files.remove(index).size;
+            let file = self.machine.files.remove(index);
+            bytes += file.size;
+            if !file.open {
+                self.came_free(&file.path, file.size);
+            }
             count += 1;
         }
         self.heard.actions.push(format!("fs.remove {count} files, {bytes} bytes"));

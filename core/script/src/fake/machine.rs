@@ -99,6 +99,9 @@ pub struct Pressure {
 pub struct Disk {
     /// Where.
     pub mount: String,
+    /// What is mounted; `/dev/vda1` where absent.
+    #[serde(default)]
+    pub device: Option<String>,
     /// Bytes.
     pub total: i64,
     /// Bytes.
@@ -193,6 +196,9 @@ pub struct File {
     /// Its program writes to it between find and remove: remove leaves it.
     #[serde(default)]
     pub busy: bool,
+    /// A program holds it open: its room stays taken when it is removed.
+    #[serde(default)]
+    pub open: bool,
 }
 
 /// A process.
