@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use ::policy::{Misfit, Policy, PolicyFile, explain, forecast};
+use ::policy::{Misfit, Policy, explain, forecast};
 use clap::{Args, Subcommand, ValueEnum};
 use desk::catalogue::{self, CatalogueTrouble};
 use desk::inventory::find_endpoint;
@@ -161,7 +161,7 @@ fn show(ctx: &Ctx, toml: bool) -> Result<Exit, Failure> {
         return Ok(Exit::Fine);
     }
     let open = catalogue::open(&desk.home, ctx.now())?;
-    let policy = PolicyFile::read(open.policy_text()).map_err(CatalogueTrouble::Policy)?;
+    let policy = catalogue::policy_of(&open)?;
     let (version, ends) = (open.versions().policy, open.end_of(catalogue::POLICY));
     ctx.show(policy.file(), |_| view::page(&policy, version, ends, ctx.now()))?;
     Ok(Exit::Fine)
@@ -181,7 +181,7 @@ fn which(
     let open = catalogue::open(&desk.home, ctx.now())?;
     let policy = match draft {
         Some(file) => read(ctx, desk, file)?.policy,
-        None => PolicyFile::read(open.policy_text()).map_err(CatalogueTrouble::Policy)?,
+        None => catalogue::policy_of(&open)?,
     };
     Ok((policy, open))
 }

@@ -258,7 +258,7 @@ struct Listing {
 
 fn newest(desk: &Desk, ctx: &Ctx) -> Result<Vec<Manifest>, Failure> {
     let catalogue = catalogue::open(&desk.home, ctx.now())?;
-    let policy = catalogue::policy(&desk.home, ctx.now())?;
+    let policy = catalogue::policy_of(&catalogue)?;
     let mut newest: std::collections::BTreeMap<ScriptName, Manifest> = Default::default();
     for entry in catalogue.scripts().filter(|entry| !policy.is_denied_script(&entry.digest)) {
         // In the order of versions: the last one stays.
@@ -336,7 +336,7 @@ fn show(ctx: &Ctx, name: &ScriptName, source_only: bool) -> Result<Exit, Failure
             None => failure.next("all of them:  salve scripts list"),
         });
     };
-    let policy = catalogue::policy(&desk.home, ctx.now())?;
+    let policy = catalogue::policy_of(&catalogue)?;
     let person = |key: &protocol::PublicKey| {
         policy.person_of(key).map_or_else(|| "nobody known".to_owned(), |p| p.name.to_string())
     };

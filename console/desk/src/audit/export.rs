@@ -98,7 +98,7 @@ pub fn export(desk: &Desk, ticket: &TicketId, now: Time) -> Result<Exported, Exp
         });
     }
     let open = catalogue::open(&desk.home, now)?;
-    let policy = policy::PolicyFile::read(open.policy_text()).map_err(CatalogueTrouble::Policy)?;
+    let policy = catalogue::policy_of(&open)?;
     let all = catalogue::files_with_past(&desk.home)?;
     let first = desk.home.first_root()?;
     // Nobody could judge it: better said here than to an auditor.

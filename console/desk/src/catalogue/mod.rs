@@ -109,7 +109,15 @@ pub(crate) fn take(
 /// # Errors
 /// [`CatalogueTrouble`].
 pub fn policy(home: &Home, now: Time) -> Result<Policy, CatalogueTrouble> {
-    PolicyFile::read(open(home, now)?.policy_text()).map_err(CatalogueTrouble::Policy)
+    policy_of(&open(home, now)?)
+}
+
+/// The policy in a catalogue that is open already: verifying one is most of what a command does.
+///
+/// # Errors
+/// [`CatalogueTrouble::Policy`].
+pub fn policy_of(catalogue: &Catalogue) -> Result<Policy, CatalogueTrouble> {
+    PolicyFile::read(catalogue.policy_text()).map_err(CatalogueTrouble::Policy)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use protocol::{PublicKey, Time};
 use trust::catalogue::{Catalogue, Counts};
 use trust::{Signer, SigningKey};
 
-use super::{CatalogueTrouble, open, repository};
+use super::{CatalogueTrouble, open, policy_of, repository};
 use crate::home::{Home, Online};
 
 /// The text of a policy that has no faults.
@@ -37,7 +37,7 @@ pub fn enough_signers(
     now: Time,
 ) -> Result<(), CatalogueTrouble> {
     let catalogue = open(home, now)?;
-    let policy = PolicyFile::read(catalogue.policy_text()).map_err(CatalogueTrouble::Policy)?;
+    let policy = policy_of(&catalogue)?;
     enough(&catalogue, role, keys, &|key| policy.counts(key, now))
 }
 
@@ -77,7 +77,7 @@ pub fn publish_policy(
     let online = home.online_key(Online::SnapshotTimestamp)?;
     let _lock = home.lock()?;
     let catalogue = open(home, now)?;
-    let before = PolicyFile::read(catalogue.policy_text()).map_err(CatalogueTrouble::Policy)?;
+    let before = policy_of(&catalogue)?;
     let counts = |key: &PublicKey| before.counts(key, now) && next.counts(key, now);
     enough(&catalogue, POLICY, admins, &counts)?;
     let signers: Vec<&dyn Signer> =

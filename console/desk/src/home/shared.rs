@@ -85,8 +85,7 @@ impl SharedDesk {
         Line::new(Dialled::new(self.address.clone(), move || {
             // Which time it is decides nothing here: TLS judges by the later of floor and clock.
             let catalogue = crate::catalogue::open(&home, protocol::Time(0))?;
-            let policy = policy::PolicyFile::read(catalogue.policy_text())
-                .map_err(crate::catalogue::CatalogueTrouble::Policy)?;
+            let policy = crate::catalogue::policy_of(&catalogue)?;
             let trust = link::Trust {
                 cas: policy.file().cas.people.iter().map(|der| der.0.clone()).collect(),
                 organisation: organisation.id.to_string(),

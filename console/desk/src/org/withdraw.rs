@@ -90,7 +90,7 @@ impl Desk {
         now: Time,
     ) -> Result<Vec<u32>, WithdrawError> {
         let catalogue = catalogue::open(&self.home, now)?;
-        let policy = catalogue::policy(&self.home, now)?;
+        let policy = catalogue::policy_of(&catalogue)?;
         let meant: Vec<(u32, Digest)> = catalogue
             .scripts()
             .filter(|entry| entry.manifest.name == *name)

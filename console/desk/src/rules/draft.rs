@@ -83,7 +83,7 @@ fn made_from(text: &str) -> Option<u64> {
 pub fn draft(home: &Home, text: &str, now: Time) -> Result<Draft, DraftError> {
     let policy = PolicyFile::read(text).map_err(CatalogueTrouble::Policy)?;
     let open = catalogue::open(home, now)?;
-    let before = PolicyFile::read(open.policy_text()).map_err(CatalogueTrouble::Policy)?;
+    let before = catalogue::policy_of(&open)?;
     let current = open.versions().policy;
     if let Some(from) = made_from(text).filter(|from| *from != current) {
         return Err(DraftError::Behind { from, current });

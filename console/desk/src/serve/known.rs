@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use link::Trust;
-use policy::{Policy, PolicyFile};
+use policy::Policy;
 use protocol::{ScriptName, Time, limits};
 use trust::catalogue::{Catalogue, Files};
 
@@ -36,7 +36,7 @@ impl Known {
         // Before the files: what is written while they are read is read again the next time.
         let stamp = stamp(home);
         let (catalogue, files) = (catalogue::open(home, now)?, catalogue::files(home)?);
-        let policy = PolicyFile::read(catalogue.policy_text()).map_err(CatalogueTrouble::Policy)?;
+        let policy = catalogue::policy_of(&catalogue)?;
         Ok(Self { catalogue, files, policy, stamp })
     }
     fn trust(&self, cas: &[protocol::Bytes], organisation: &str) -> Trust {

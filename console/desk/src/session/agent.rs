@@ -85,8 +85,7 @@ impl Agent {
             files = catalogue::files(&desk.home)?;
             catalogue = read(&files, now)?;
         }
-        let policy =
-            policy::PolicyFile::read(catalogue.policy_text()).map_err(CatalogueTrouble::Policy)?;
+        let policy = catalogue::policy_of(&catalogue)?;
         let name = desk.organisation.me.clone();
         renew_certificates(&desk.home, &name, now)
             .map_err(|source| NoAgent::Renew { agent: name.clone(), source: Box::new(source) })?;

@@ -1,6 +1,5 @@
 //! Verifying a copy that somebody hands over, with what our own store has of the same run.
 
-use policy::PolicyFile;
 use protocol::documents::Record;
 use protocol::{Envelope, Time};
 use trust::seal;
@@ -19,7 +18,7 @@ use crate::home::Home;
 /// A catalogue that does not verify.
 pub fn own_anchors(home: &Home, now: Time) -> Result<Anchors, CatalogueTrouble> {
     let open = catalogue::open(home, now)?;
-    let policy = PolicyFile::read(open.policy_text()).map_err(CatalogueTrouble::Policy)?;
+    let policy = catalogue::policy_of(&open)?;
     let me = crate::home::Organisation::read(home)?.me;
     let anchors = Anchors::of_policy(&policy, &open).with_past(catalogue::files_with_past(home)?);
     Ok(anchors.knowing(home.machines(&me).all()?))
