@@ -15,7 +15,9 @@ pub fn safe(text: &str) -> String {
     out
 }
 
-fn is_harmless(c: char) -> bool {
+/// Whether a character of foreign text may be shown as it is.
+#[must_use]
+pub fn is_harmless(c: char) -> bool {
     !c.is_control()
         && !matches!(u32::from(c),
             0xad | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f

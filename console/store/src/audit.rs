@@ -5,6 +5,7 @@ use protocol::{Digest, EndpointId, EndpointName, RunId, Time};
 use rusqlite::{Connection, OptionalExtension as _};
 use serde::Serialize;
 
+use crate::endpoints;
 use crate::error::{Fault, StoreError};
 use crate::open::Store;
 use crate::row;
@@ -174,14 +175,7 @@ impl Store {
             )?;
             let given = (after.map(EndpointId::to_string), row::limit(limit));
             let found = statement.query_map(given, |found| {
-                let head = match (
-                    row::text_opt(found, "head_epoch")?,
-                    row::number_opt(found, "head_counter")?,
-                    row::text_opt(found, "head_hash")?,
-                ) {
-                    (Some(epoch), Some(counter), Some(hash)) => Some(Head { epoch, counter, hash }),
-                    _ => None,
-                };
+                let head = endpoints::head(found)?;
                 let (endpoint, name) = (row::text(found, "id")?, row::text(found, "name")?);
                 Ok(Chains { endpoint, name, head, epochs: Vec::new(), at_head: None })
             })?;

@@ -156,15 +156,17 @@ const COLUMNS: &str = "id, name, card, address, person, labels, host, platform, 
      (SELECT seen FROM presence WHERE endpoint = endpoints.id) AS last_seen, \
      versions, head_epoch, head_counter, head_hash, daemon, state";
 
-fn read(row: &Row<'_>) -> rusqlite::Result<EndpointRow> {
-    let head = match (
-        row::text_opt(row, "head_epoch")?,
-        row::number_opt(row, "head_counter")?,
-        row::text_opt(row, "head_hash")?,
-    ) {
+/// What the latest hello showed, where there was one.
+pub(crate) fn head(row: &Row<'_>) -> rusqlite::Result<Option<Head>> {
+    let (epoch, hash) = (row::text_opt(row, "head_epoch")?, row::text_opt(row, "head_hash")?);
+    Ok(match (epoch, row::number_opt(row, "head_counter")?, hash) {
         (Some(epoch), Some(counter), Some(hash)) => Some(Head { epoch, counter, hash }),
         _ => None,
-    };
+    })
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<EndpointRow> {
+    let head = head(row)?;
     Ok(EndpointRow {
         id: row::text(row, "id")?,
         name: row::text(row, "name")?,

@@ -19,5 +19,5 @@ pub use file::{
 pub use initial::Initial;
 pub use parameters::{check_parameters, fill_permissions};
 pub use permit::Permit;
-pub use policy::Policy;
+pub use policy::{Policy, script_fits};
 pub use read::Fault;

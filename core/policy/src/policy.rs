@@ -152,7 +152,8 @@ fn from_hex(text: &str) -> Vec<u8> {
 }
 
 /// Whether a rule's script list takes this script.
-pub(crate) fn script_fits(patterns: &[String], script: &ScriptName) -> bool {
+#[must_use]
+pub fn script_fits(patterns: &[String], script: &ScriptName) -> bool {
     patterns.is_empty()
         || patterns.iter().any(|pattern| match pattern.strip_suffix(".*") {
             Some(area) => script.area() == area,

@@ -1,5 +1,7 @@
 //! Foreign text made inert: one line, no control over a terminal, a mail or a ticket's key.
 
+use evidence::is_harmless;
+
 /// At most `max` characters of `text` on one line. Control, bidirectional and invisible characters
 /// become visible escapes; line breaks and tabs become blanks; a quoted marker loses its bracket.
 #[must_use]
@@ -8,7 +10,7 @@ pub fn inert(text: &str, max: usize) -> String {
     for c in text.trim().chars() {
         match c {
             '\n' | '\r' | '\t' => out.push(' '),
-            c if is_plain(c) => out.push(c),
+            c if is_harmless(c) => out.push(c),
             c => out.extend(c.escape_unicode()),
         }
     }
@@ -19,13 +21,6 @@ pub fn inert(text: &str, max: usize) -> String {
     }
     let kept: String = out.chars().take(max.saturating_sub(4)).collect();
     format!("{kept} ...")
-}
-
-fn is_plain(c: char) -> bool {
-    !c.is_control()
-        && !matches!(u32::from(c),
-            0xad | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f
-            | 0xfe00..=0xfe0f | 0xfeff | 0xfff9..=0xfffb | 0xe000..=0xf8ff | 0xe0000..=0x10ffff)
 }
 
 #[cfg(test)]

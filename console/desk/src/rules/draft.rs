@@ -166,11 +166,8 @@ fn warnings(policy: &Policy, scripts: &[protocol::ScriptName], now: Time) -> Vec
             out.push(format!("rule {id} is never reached: {} fits first", first.id));
         }
         for pattern in &rule.scripts {
-            let listed = |script: &protocol::ScriptName| {
-                let area = pattern.strip_suffix(".*");
-                area.map_or(script.as_str() == pattern, |area| script.area() == area)
-            };
-            if !scripts.iter().any(listed) {
+            let takes = |script| policy::script_fits(std::slice::from_ref(pattern), script);
+            if !scripts.iter().any(takes) {
                 out.push(format!("rule {id}: the catalogue lists no script {pattern}"));
             }
         }
