@@ -9,12 +9,12 @@ use desk::runs::Wish;
 use protocol::{RunId, Time};
 use serde::Serialize;
 
-use crate::cli::look::{others, words};
+use crate::cli::look::others;
 use crate::cli::work::Work;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::approval as view;
-use crate::view::safe;
+use crate::view::{joined, safe};
 
 /// How often the desk is asked for answers.
 const ASKED_EVERY: Duration = Duration::from_millis(500);
@@ -119,12 +119,11 @@ pub async fn wait(
     let asked = approvals::ask(&work.desk, &work.agent, fix, (plan_run, count), ctx.now())
         .map_err(of_approval)?;
     let short = asked.sealed.digest().short();
-    let people: Vec<String> = wanted.people.iter().map(ToString::to_string).collect();
     ctx.note(format!(
         "  Approval {} of role {}: asked {}   (there:  salve approve {short})",
         others(count),
-        words(&wanted.roles),
-        people.join(", ")
+        joined(&wanted.roles, " or "),
+        joined(&wanted.people, ", ")
     ));
     let mut heard = Vec::new();
     loop {

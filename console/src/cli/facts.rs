@@ -8,7 +8,7 @@ use protocol::facts::Facts;
 use protocol::{Mode, Outcome, RunId, Time};
 use serde::Serialize;
 
-use crate::cli::look::foresee;
+use crate::cli::look::{Job, foresee};
 use crate::cli::work::{Work, of_run, of_session};
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
@@ -87,19 +87,14 @@ pub async fn refresh(ctx: &Ctx, names: &[String]) -> Result<Exit, Failure> {
     };
     let mut all = Vec::new();
     for row in rows {
-        let wish = Wish {
+        let job = Job {
             script: script.clone(),
-            mode: Mode::Check,
             endpoint: row,
-            parameters: protocol::Params::new(),
             ticket: None,
-            ticket_row: None,
+            parameters: protocol::Params::new(),
             reason: "facts for the desk's lists".to_owned(),
-            identified: None,
-            consent: None,
-            plan: None,
-            approved: None,
         };
+        let wish = job.wish(Mode::Check, None, None, None);
         foresee(ctx, &work, &wish)?;
         let asked = match one(ctx, &work, &wish).await {
             Ok(result) => told(&result, &wish),

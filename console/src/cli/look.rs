@@ -15,7 +15,7 @@ use crate::cli::watch::{Watch, Watched};
 use crate::cli::work::Work;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
-use crate::view::word;
+use crate::view::{joined, word};
 
 /// What the command line named, all of it checked.
 #[derive(Debug)]
@@ -179,7 +179,7 @@ pub fn foresee_approved(ctx: &Ctx, work: &Work, wish: &Wish) -> Result<Option<Wa
         let sentence = format!(
             "not sent: {} of role {} must approve it, and policy has {} who could",
             others(wanted.count),
-            words(&wanted.roles),
+            joined(&wanted.roles, " or "),
             wanted.people.len()
         );
         return Err(Failure::refused(sentence).next("salve agents list;  salve policy show"));
@@ -195,12 +195,6 @@ pub fn others(count: u32) -> String {
         1 => "one other person".to_owned(),
         n => format!("{n} other people"),
     }
-}
-
-/// As in `lead or administrator`.
-#[must_use]
-pub fn words<T: ToString>(all: &[T]) -> String {
-    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
 }
 
 /// Runs one wish over a session and watches it.

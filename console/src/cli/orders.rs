@@ -11,7 +11,7 @@ use crate::cli::approve::{decided, of_approval, own};
 use crate::cli::cancel::{self, CancelArgs};
 use crate::cli::look::Job;
 use crate::cli::run::send as send_fix;
-use crate::cli::work::Work;
+use crate::cli::work::{Work, machine};
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::{Table, ago, approval};
@@ -90,10 +90,7 @@ async fn send(ctx: &Ctx, typed: &str) -> Result<Exit, Failure> {
     let work = Work::open(ctx)?;
     let row = approvals::find(&work.desk, typed, ctx.now()).map_err(of_approval)?;
     let asked = approvals::read(&work.desk, &work.agent, &row, ctx.now()).map_err(of_approval)?;
-    let endpoint = work.desk.store.endpoint(row.endpoint)?.filter(|found| found.id == row.endpoint);
-    let endpoint = endpoint.ok_or_else(|| {
-        Failure::usage(format!("the machine of order {} is not there", row.order.short()))
-    })?;
+    let endpoint = machine(&work, row.endpoint, &format!("order {}", row.order.short()))?;
     let ticket = work.ticket(asked.order.ticket.as_ref().map(|ticket| ticket.as_str()))?;
     let job = Job {
         script: asked.script.clone(),

@@ -8,13 +8,13 @@ use desk::notes::happened;
 use desk::runs::{News, RunError, RunResult, recall};
 use desk::session::Session;
 use protocol::frames::{Event, Phase};
-use protocol::{AgentName, Digest, RunId};
+use protocol::{Digest, RunId};
 use tokio::sync::oneshot;
 
 use crate::cli::work::Work;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
-use crate::view::safe;
+use crate::view::{joined, safe};
 
 /// Progress shown on a terminal, characters: one line of the narrowest.
 const PROGRESS_CHARS: usize = 70;
@@ -63,7 +63,7 @@ impl Watch {
                 safe(&error.to_string())
             )),
             News::Watching([]) => ctx.note("  nobody else watches any more"),
-            News::Watching(others) => ctx.note(format!("  {} watches too", names(others))),
+            News::Watching(others) => ctx.note(format!("  {} watches too", joined(others, ", "))),
             News::Event(Event::Accepted { ahead, .. }) => {
                 self.taken.set(true);
                 if *ahead > 0 {
@@ -246,10 +246,6 @@ pub async fn confirm(ctx: &Ctx, question: &str) -> bool {
             false
         }
     }
-}
-
-fn names(all: &[AgentName]) -> String {
-    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// What leaving means, in one line and an exit code.

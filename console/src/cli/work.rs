@@ -10,7 +10,7 @@ use desk::session::{
     Agent, BadPeer, DialError, LinkError, NoAgent, Objection, Session, SessionError,
 };
 use protocol::frames::Stop;
-use protocol::{EndpointName, RunId, ScriptName, TicketId, Time};
+use protocol::{EndpointId, EndpointName, RunId, ScriptName, TicketId, Time};
 
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
@@ -143,10 +143,16 @@ impl Work {
 /// # Errors
 /// It is not in the address book.
 pub fn endpoint_of(work: &Work, run: &RunRow) -> Result<EndpointRow, Failure> {
-    let row = work.desk.store.endpoint(run.endpoint)?;
-    row.filter(|row| row.id == run.endpoint).ok_or_else(|| {
-        Failure::usage(format!("the machine of run {} is not in the address book", run.id.short()))
-    })
+    machine(work, run.endpoint, &format!("run {}", run.id.short()))
+}
+
+/// The machine that a run or an order names by its id: another one's row is no answer.
+///
+/// # Errors
+/// It is not in the address book.
+pub fn machine(work: &Work, id: EndpointId, of: &str) -> Result<EndpointRow, Failure> {
+    let row = work.desk.store.endpoint(id)?.filter(|row| row.id == id);
+    row.ok_or_else(|| Failure::usage(format!("the machine of {of} is not in the address book")))
 }
 
 fn last_seen(to: &EndpointRow, ctx: &Ctx) -> String {

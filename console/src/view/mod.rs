@@ -18,4 +18,4 @@ pub mod verdict;
 
 pub use outcome::{Heading, RunView, found, plan_words, seconds, word};
 pub use table::Table;
-pub use text::{ago, bytes, count, safe};
+pub use text::{ago, bytes, count, joined, safe};

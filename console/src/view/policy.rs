@@ -6,11 +6,7 @@ use protocol::Time;
 use serde::Serialize;
 
 use crate::cli::policy::Explained;
-use crate::view::{Table, safe};
-
-fn words<T: ToString>(all: &[T]) -> String {
-    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
+use crate::view::{Table, joined, safe};
 
 /// What a rule wants before it says yes.
 fn wants(rule: &Rule) -> String {
@@ -32,7 +28,7 @@ fn wants(rule: &Rule) -> String {
     if rule.approvals > 0 {
         let by = match rule.approvers.is_empty() {
             true => "lead".to_owned(),
-            false => words(&rule.approvers),
+            false => joined(&rule.approvers, ", "),
         };
         wants.push(format!("{} approved by {by}", rule.approvals));
     }
@@ -46,16 +42,16 @@ fn wants(rule: &Rule) -> String {
 }
 
 fn rule(rule: &Rule) -> [String; 6] {
-    let who = [words(&rule.roles), words(&rule.agents)];
+    let who = [joined(&rule.roles, ", "), joined(&rule.agents, ", ")];
     let who: Vec<&str> = who.iter().map(String::as_str).filter(|w| !w.is_empty()).collect();
     let modes: Vec<&str> = rule.modes.iter().map(|mode| mode.word()).collect();
     let any = |all: String, word: &str| if all.is_empty() { word.to_owned() } else { all };
     [
         rule.id.clone(),
         who.join(", "),
-        format!("{} {}", words(&rule.risk), modes.join(", ")),
+        format!("{} {}", joined(&rule.risk, ", "), modes.join(", ")),
         any(rule.scripts.join(", "), "all"),
-        any(words(&rule.groups), "all"),
+        any(joined(&rule.groups, ", "), "all"),
         wants(rule),
     ]
 }
@@ -82,7 +78,7 @@ pub fn page(policy: &Policy, version: u64, ends: Option<Time>, now: Time) -> Str
             false => signs.join(", "),
         };
         let until = person.valid_until.map(|until| until.to_string()).unwrap_or_default();
-        people.row([person.name.as_str(), &words(&person.roles), &signs, &until]);
+        people.row([person.name.as_str(), &joined(&person.roles, ", "), &signs, &until]);
     }
     out.push_str(&people.render());
     out.push_str("\nRules; the first that fits decides, and where none does the answer is no.\n");

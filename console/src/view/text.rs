@@ -33,6 +33,12 @@ pub fn ago(then: Time, now: Time) -> String {
     }
 }
 
+/// All of them with something in between, as in `a.kaya, m.ruiz`.
+#[must_use]
+pub fn joined<T: ToString>(all: &[T], between: &str) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(between)
+}
+
 /// `1 file`, `214 files`: regular plurals only.
 #[must_use]
 pub fn count(n: u64, thing: &str) -> String {
