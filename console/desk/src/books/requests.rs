@@ -2,13 +2,20 @@
 //! the paper does, and the endpoint last of all.
 
 use protocol::documents::{Approval, Order};
-use protocol::{AgentName, Digest, Envelope, Mode, RunId, Time, limits};
+use protocol::{AgentName, Digest, Envelope, Mode, PayloadType, RunId, Time, limits};
 use store::{NewRequest, Store};
 
 use super::error::BookError;
 
 fn papers(why: &'static str) -> BookError {
     BookError::Papers { why }
+}
+
+/// A paper and what it claims to say.
+fn read<T: PayloadType>(bytes: &[u8], why: &'static str) -> Result<(Envelope, T), BookError> {
+    let envelope = Envelope::read(bytes).map_err(|_| papers(why))?;
+    let said = trust::seal::peek(&envelope).map_err(|_| papers(why))?;
+    Ok((envelope, said))
 }
 
 /// Keeps an order with the plan that it is bound to; the order's digest.
@@ -19,9 +26,7 @@ pub(super) fn add(
     by: &AgentName,
     now: Time,
 ) -> Result<Digest, BookError> {
-    let envelope = Envelope::read(order).map_err(|_| papers("the order cannot be read"))?;
-    let said: Order =
-        trust::seal::peek(&envelope).map_err(|_| papers("the order cannot be read"))?;
+    let (envelope, said) = read::<Order>(order, "the order cannot be read")?;
     if said.agent != *by {
         return Err(papers("the order is somebody else's"));
     }
@@ -59,9 +64,7 @@ pub(super) fn answer(
     by: &AgentName,
     now: Time,
 ) -> Result<bool, BookError> {
-    let envelope = Envelope::read(answer).map_err(|_| papers("the answer cannot be read"))?;
-    let said: Approval =
-        trust::seal::peek(&envelope).map_err(|_| papers("the answer cannot be read"))?;
+    let (envelope, said) = read::<Approval>(answer, "the answer cannot be read")?;
     if said.person != *by {
         return Err(papers("the answer is somebody else's"));
     }

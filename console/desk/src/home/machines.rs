@@ -55,10 +55,17 @@ impl Machines {
         let fail = |source| FileError::Read { path: self.path.clone(), source };
         let mut text = String::new();
         match File::open(&self.path) {
-            Ok(file) => file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(fail)?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => 0,
+            Ok(file) => {
+                file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(fail)?;
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(fail(e)),
-        };
+        }
+        // What is behind the limit would be cut off by the next machine.
+        if u64::try_from(text.len()).is_ok_and(|len| len >= FILE_BYTES_MAX) {
+            let why = format!("it is larger than {FILE_BYTES_MAX} bytes");
+            return Err(FileError::Damaged { path: self.path.clone(), why });
+        }
         text.truncate(text.rfind('\n').map_or(0, |end| end.saturating_add(1)));
         let whole = u64::try_from(text.len()).unwrap_or(u64::MAX);
         Ok((text, whole))
