@@ -362,11 +362,7 @@ fn policy_refused(
 fn a_script_of_withdrawn_vetters_stops_with_the_next_update() {
     let mut world = World::new();
     world.manner = crate::world::Manner::Hangs;
-    let (session, challenge) = world.session();
-    let now = world.time();
-    let order = sealed(&world.desk.order("cache.clear", Mode::Fix, now), "a.kaya");
-    let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
-    world.ask(session, 1, &submit(&order, &dispatch));
+    let session = world.ordered("cache.clear", Mode::Fix);
     let denied = key("vetter").public_key();
     assert_eq!(policy_refused(&mut world, |policy| policy.denied.keys = vec![denied]), None);
     world.wait(3_000);

@@ -144,11 +144,7 @@ fn an_executor_gets_no_secret_that_its_order_does_not_allow() {
 fn followers_of_one_run_are_counted_and_all_get_the_record() {
     let mut world = World::new();
     world.manner = Manner::Hangs;
-    let (session, challenge) = world.session();
-    let now = world.time();
-    let order = sealed(&world.desk.order("cache.clear", Mode::Fix, now), "a.kaya");
-    let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
-    world.ask(session, 1, &submit(&order, &dispatch));
+    let session = world.ordered("cache.clear", Mode::Fix);
     let run = *world.spawns.keys().next().unwrap();
     for stream in 2..=5 {
         let ask = if stream % 2 == 0 { Ask::Fetch { run } } else { Ask::Follow { run } };
@@ -172,11 +168,7 @@ fn followers_of_one_run_are_counted_and_all_get_the_record() {
 #[test]
 fn whole_runs_are_read_for_two_at_a_time_and_not_into_a_full_pipe() {
     let mut world = World::new();
-    let (session, challenge) = world.session();
-    let now = world.time();
-    let order = sealed(&world.desk.order("cache.clear", Mode::Fix, now), "a.kaya");
-    let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
-    world.ask(session, 1, &submit(&order, &dispatch));
+    let session = world.ordered("cache.clear", Mode::Fix);
     let run = world.records[0].predicate.run;
     // As the gate says them in one turn: nothing is read between the questions.
     let bytes = Bytes(minicbor::to_vec(Ask::Fetch { run }).unwrap());
@@ -265,11 +257,8 @@ fn only_a_desk_or_the_orders_own_agent_says_that_a_record_arrived() {
 #[test]
 fn whoever_was_withdrawn_files_nothing_any_more() {
     let mut world = World::new();
-    let (session, challenge) = world.session();
     let now = world.time();
-    let order = sealed(&world.desk.order("cache.clear", Mode::Check, now), "a.kaya");
-    let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
-    world.ask(session, 1, &submit(&order, &dispatch));
+    let session = world.ordered("cache.clear", Mode::Check);
     let record = world.records[0].digest();
     let kaya = "a.kaya".parse().unwrap();
     let files = world.desk.publish(|policy| policy.denied.people = vec![kaya], now);
@@ -281,11 +270,7 @@ fn whoever_was_withdrawn_files_nothing_any_more() {
 #[test]
 fn what_a_run_put_out_is_given_to_whoever_has_its_record_and_its_digest() {
     let mut world = World::new();
-    let (session, challenge) = world.session();
-    let now = world.time();
-    let order = sealed(&world.desk.order("cache.clear", Mode::Fix, now), "a.kaya");
-    let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
-    world.ask(session, 1, &submit(&order, &dispatch));
+    let session = world.ordered("cache.clear", Mode::Fix);
     let record = world.record_on(session, 1).unwrap().predicate;
     assert!(record.output.bytes > 0, "it says something");
     world.ask(session, 2, &Ask::Output { run: record.run });

@@ -16,7 +16,7 @@ use protocol::{Bytes, Digest, EffectLine, EffectState, Envelope, Mode, PlanLine,
 use trust::catalogue::Files;
 use trust::{Signer, Verified, chain, seal};
 
-use super::desk::{Desk, START, key};
+use super::desk::{Desk, START, dispatch, key, sealed, submit};
 use super::mem_disk::{MemDisk, Platter};
 
 /// How a run's children behave.
@@ -507,6 +507,15 @@ impl World {
     /// A session after its hello, with its challenge.
     pub(crate) fn session(&mut self) -> (u32, Digest) {
         self.session_as(PeerRole::Agent)
+    }
+    /// A session on whose stream 1 a good order of a.kaya was submitted.
+    pub(crate) fn ordered(&mut self, script: &str, mode: Mode) -> u32 {
+        let (session, challenge) = self.session();
+        let now = self.time();
+        let order = sealed(&self.desk.order(script, mode, now), "a.kaya");
+        let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
+        self.ask(session, 1, &submit(&order, &dispatch));
+        session
     }
     pub(crate) fn session_as(&mut self, role: PeerRole) -> (u32, Digest) {
         self.session_of(role, "a.kaya")
