@@ -1,7 +1,6 @@
 //! What an approver is shown: every word from papers that this console verified.
 
 use desk::approvals::{Asked, RequestRow};
-use desk::notes::identified;
 use protocol::Time;
 use protocol::documents::ConsentAnswer;
 
@@ -49,7 +48,7 @@ pub fn asked(asked: &Asked) -> String {
     lines.push(format!("  Why      {}", safe(&order.reason)));
     lines.push(match &order.identified {
         Some(how) => {
-            format!("  Caller   identified {}, as {agent} states", safe(&identified(how)))
+            format!("  Caller   identified {}, as {agent} states", safe(&how.to_string()))
         }
         None => "  Caller   not identified".to_owned(),
     });

@@ -2,7 +2,7 @@
 //! shown as if it had.
 
 use desk::inventory::{RunRow, RunState};
-use protocol::documents::{ConsentAnswer, Decision, Identified, Record};
+use protocol::documents::{ConsentAnswer, Decision, Record};
 use protocol::{Mode, Outcome, Plan, Time};
 use serde::Serialize;
 
@@ -136,14 +136,9 @@ pub fn page(page: &RunPage) -> String {
 
 fn people(out: &mut String, record: &Record) {
     let here = &record.predicate;
-    let identified = here.identified.as_ref().map(|how| match how {
-        Identified::Code => "by a code to the contact on file".to_owned(),
-        Identified::Callback => "by a call back to the number on file".to_owned(),
-        Identified::Manager { name } => format!("by the manager {}", safe(name)),
-        Identified::IdCard => "by a card".to_owned(),
-    });
-    match identified {
+    match &here.identified {
         Some(how) => {
+            let how = safe(&how.to_string());
             out.push_str(&format!("  Person   identified {how}; stated by {}\n", here.agent));
         }
         None => out.push_str("  Person   not identified\n"),

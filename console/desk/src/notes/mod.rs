@@ -13,7 +13,6 @@ mod tests;
 
 pub use effect::{amount, happened, sums, thing};
 pub use inert::inert;
-pub use one::identified;
 pub use reply::reply;
 
 use protocol::documents::{Order, Record};

@@ -1,7 +1,7 @@
 //! The note of an order that went to one endpoint: Who, What, Change, Check, Secret, Next, Proof.
 
 use protocol::documents::{
-    ConsentAnswer, ConsentStatement, Decision, Identified, Order, Record, RecordPredicate,
+    ConsentAnswer, ConsentStatement, Decision, Order, Record, RecordPredicate,
 };
 use protocol::{Digest, Outcome};
 use tickets::Key;
@@ -75,7 +75,10 @@ fn who(sheet: &mut Sheet, order: &Order, here: &RecordPredicate) {
     }
     let person = here.identified.as_ref().map_or_else(
         || "person not identified".to_owned(),
-        |how| format!("person identified {}, as {} states", identified(how), here.agent),
+        |how| {
+            // The words before a manager's name, and 64 characters of it.
+            format!("person identified {}, as {} states", inert(&how.to_string(), 79), here.agent)
+        },
     );
     sheet.must(format!("        {person}"));
     sheet.must(format!("        {}", consent(here.consent.as_ref(), here)));
@@ -84,17 +87,6 @@ fn who(sheet: &mut Sheet, order: &Order, here: &RecordPredicate) {
         if !reasons.is_empty() {
             sheet.may(format!("        allowed by {}", inert(&reasons.join("; "), 220)));
         }
-    }
-}
-
-/// How the person was identified, in words.
-#[must_use]
-pub fn identified(how: &Identified) -> String {
-    match how {
-        Identified::Code => "by a code to the contact on file".to_owned(),
-        Identified::Callback => "by a call back to the number on file".to_owned(),
-        Identified::Manager { name } => format!("by the manager {}", inert(name, 64)),
-        Identified::IdCard => "by a card".to_owned(),
     }
 }
 

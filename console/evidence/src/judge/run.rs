@@ -1,6 +1,6 @@
 //! One run of a bundle: its papers by the one judge of papers, and what they say in words.
 
-use protocol::documents::{Card, Decision, Identified, Order, Record};
+use protocol::documents::{Card, Decision, Order, Record};
 use protocol::{EffectLine, Envelope, PayloadType, Plan, TicketId, json};
 
 use super::allowed;
@@ -141,14 +141,10 @@ fn altered(marks: &[protocol::Digest], effects: Option<&[u8]>) -> Option<String>
 
 fn person(sheet: &mut Sheet<'_>) {
     let here = &sheet.record.predicate;
-    let how = match &here.identified {
-        None => return sheet.say("person", "not identified"),
-        Some(Identified::Code) => "a code to the contact on file".to_owned(),
-        Some(Identified::Callback) => "a call back to the number on file".to_owned(),
-        Some(Identified::Manager { name }) => format!("the manager {name}"),
-        Some(Identified::IdCard) => "a card".to_owned(),
+    let Some(how) = &here.identified else {
+        return sheet.say("person", "not identified");
     };
-    let words = format!("identified by {how}; stated by {}", here.agent);
+    let words = format!("identified {how}; stated by {}", here.agent);
     sheet.say("person", words);
     sheet.open.push("that the person was who they said".to_owned());
 }

@@ -1,5 +1,7 @@
 //! Order: what an agent signs to have something run.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::CatalogueVersions;
@@ -35,6 +37,19 @@ pub enum Identified {
     },
     /// Showed a card.
     IdCard,
+}
+
+/// What follows "identified" in a sentence. The manager's name stands as it was stated: foreign text,
+/// to be made harmless by whoever shows it.
+impl fmt::Display for Identified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code => f.write_str("by a code to the contact on file"),
+            Self::Callback => f.write_str("by a call back to the number on file"),
+            Self::Manager { name } => write!(f, "by the manager {name}"),
+            Self::IdCard => f.write_str("by a card"),
+        }
+    }
 }
 
 /// What the person answered.
