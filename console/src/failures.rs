@@ -123,9 +123,9 @@ impl From<BookError> for Failure {
 /// The shared desk's no; a failure's words are escaped when they are shown.
 fn of_desk(no: Sorry) -> Failure {
     let exit = match no.code.as_str() {
-        sorry::FORBIDDEN | sorry::TICKET_STATE => Exit::Refused,
+        sorry::FORBIDDEN | sorry::TICKET_STATE | sorry::NOT_TAKEN => Exit::Refused,
         sorry::NOT_FOUND | sorry::DUPLICATE | sorry::TOKEN | sorry::LIMIT => Exit::Usage,
-        sorry::BUSY => Exit::Unreachable,
+        sorry::BUSY | sorry::NOT_SENT => Exit::Unreachable,
         sorry::OPENED | sorry::MOVED => Exit::NeedsPerson,
         sorry::CATALOGUE => Exit::NotVerified,
         _ => Exit::Broken,
@@ -404,6 +404,8 @@ mod tests {
             (sorry::FORBIDDEN, Exit::Refused),
             (sorry::NOT_FOUND, Exit::Usage),
             (sorry::BUSY, Exit::Unreachable),
+            (sorry::NOT_SENT, Exit::Unreachable),
+            (sorry::NOT_TAKEN, Exit::Refused),
             (sorry::MOVED, Exit::NeedsPerson),
             (sorry::CATALOGUE, Exit::NotVerified),
             (sorry::STORE, Exit::Broken),

@@ -101,6 +101,16 @@ impl Endpoint {
         fs::write(self.config(), format!("{text}{lines}\n")).expect("written");
     }
 
+    /// Takes its desk out of its configuration; that counts from its next start.
+    ///
+    /// # Panics
+    /// Where the file cannot be written.
+    pub fn without_desk(&self) {
+        let text = fs::read_to_string(self.config()).expect("its configuration");
+        let lines = text.lines().filter(|line| !line.starts_with("desk ="));
+        fs::write(self.config(), lines.collect::<Vec<_>>().join("\n") + "\n").expect("written");
+    }
+
     /// A command line of `salved` with this endpoint's configuration.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(programs().join("salved"));

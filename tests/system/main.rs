@@ -14,6 +14,7 @@ mod facts;
 mod full_disk;
 mod held_line;
 mod interrupted;
+mod order_file;
 mod p1;
 mod p2;
 mod p3;

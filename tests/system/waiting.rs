@@ -7,7 +7,7 @@ use crate::bench::{self, COUNTER};
 use crate::shared_desk::{Served, begun_with, notes};
 
 /// The script of [`bench`] with a risk that may wait, and without a secret.
-fn counter() -> String {
+pub(crate) fn counter() -> String {
     COUNTER
         .replace("risk: \"high\"", "risk: \"medium\"")
         .replace(", \"secret.one_time\": []", "")

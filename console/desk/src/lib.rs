@@ -14,6 +14,7 @@ pub mod facts;
 pub mod home;
 pub mod inventory;
 pub mod notes;
+pub mod order_file;
 pub mod org;
 pub mod outbox;
 pub mod rules;

@@ -1,14 +1,13 @@
 //! An evidence bundle: all that judging a ticket's runs takes, in one file. Never holds a secret.
 //!
-//! One line, `salve evidence 1 sha256 HEX`, then strict JSON of [`Bundle`] to the end of the file; the
-//! digest is that of the JSON. It finds what was altered by accident and proves nothing: whoever makes
-//! a bundle can make a digest. What proves something are the seals inside.
+//! One line, `salve evidence 1 sha256 HEX`, then strict JSON of [`Bundle`] to the end of the file: see
+//! [`protocol::headed`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::documents::{CatalogueVersions, Dispatch};
 use protocol::limits::{EVIDENCE_BYTES_MAX, EVIDENCE_RUNS_MAX};
-use protocol::{Bytes, Digest, Envelope, RunId, TicketId, Time, json};
+use protocol::{Bytes, Digest, Envelope, RunId, TicketId, Time, headed, json};
 use serde::{Deserialize, Serialize};
 use trust::catalogue::{Catalogue, Files, is_plain};
 
@@ -181,8 +180,7 @@ impl Bundle {
     pub fn write(&self) -> Result<Vec<u8>, BadBundle> {
         self.check()?;
         let body = json::write(self).map_err(BadBundle::Shape)?;
-        let mut file = format!("{MAGIC}{}\n", Digest::of(&body)).into_bytes();
-        file.extend(body);
+        let file = headed::write(MAGIC, &body);
         if file.len() > EVIDENCE_BYTES_MAX {
             return Err(BadBundle::TooLarge(file.len()));
         }
@@ -198,15 +196,10 @@ impl Bundle {
         if file.len() > EVIDENCE_BYTES_MAX {
             return Err(BadBundle::TooLarge(file.len()));
         }
-        let mut parts = file.splitn(2, |byte| *byte == b'\n');
-        let (Some(head), Some(body)) = (parts.next(), parts.next()) else {
-            return Err(BadBundle::Head);
-        };
-        let digest = std::str::from_utf8(head).ok().and_then(|head| head.strip_prefix(MAGIC));
-        let digest: Digest = digest.and_then(|hex| hex.parse().ok()).ok_or(BadBundle::Head)?;
+        let (body, intact) = headed::read(MAGIC, file).ok_or(BadBundle::Head)?;
         let bundle: Self = json::read(body).map_err(BadBundle::Shape)?;
         bundle.check()?;
-        Ok(Opened { bundle, intact: digest == Digest::of(body) })
+        Ok(Opened { bundle, intact })
     }
 
     fn check(&self) -> Result<(), BadBundle> {

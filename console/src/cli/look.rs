@@ -1,5 +1,7 @@
 //! `salve check` and `salve plan`: look, and change nothing. Also the first half of `salve run`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use desk::approvals::{self, Wanted};
 use desk::runs::{
@@ -53,6 +55,9 @@ pub struct Named {
     /// when the machine is back
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     pub wait: Option<u64>,
+    /// With --wait: also write the order as a file, to be carried to the machine:  salve orders import
+    #[arg(long, value_name = "FILE", requires = "wait")]
+    pub export: Option<PathBuf>,
 }
 
 /// `NAME=VALUE`. What has no `=` may be a value in the wrong place: it is not repeated.

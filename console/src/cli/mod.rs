@@ -17,6 +17,7 @@ pub mod follow;
 pub mod init;
 pub mod join;
 pub mod look;
+pub mod order_file;
 pub mod orders;
 pub mod plan;
 pub mod policy;

@@ -3,20 +3,21 @@
 
 use clap::{Args, Subcommand};
 use desk::approvals::{self, ApprovalError, RequestRow};
-use desk::inventory::WaitingRow;
+use desk::inventory::{RunFilter, RunRow, WaitingRow};
 use protocol::{Mode, Time};
 use serde::Serialize;
 
 use crate::cli::approve::{decided, of_approval, own};
 use crate::cli::cancel::{self, CancelArgs};
 use crate::cli::look::Job;
+use crate::cli::order_file::{self, ExportArgs, ImportArgs};
 use crate::cli::run::send as send_fix;
 use crate::cli::work::{Work, machine};
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::{Table, ago, approval};
 
-/// Lists orders that wait or ask, takes one back, sends one that was approved
+/// Lists orders that wait or ask, takes one back, carries one as a file, sends one that was approved
 #[derive(Debug, Args)]
 pub struct OrdersArgs {
     #[command(subcommand)]
@@ -25,10 +26,16 @@ pub struct OrdersArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// List the orders that wait for their machines, and those that ask for approval
+    /// List the orders that wait for their machines, are out in files, or ask for approval
     List,
     /// Take one back: it is never sent
     Recall(CancelArgs),
+    /// Copy one that waits to a file, to be carried to where its machine can be reached
+    Export(ExportArgs),
+    /// Run an order file, or bring one back with its record
+    ///
+    /// Exit code: as the run ended; 7 where it was left to wait at the desk.
+    Import(ImportArgs),
     /// Send an order of yours that was approved while you were away
     Send {
         /// The order, by the beginning of its name
@@ -45,18 +52,27 @@ pub async fn run(ctx: &Ctx, args: OrdersArgs) -> Result<Exit, Failure> {
         What::List => {
             let store = ctx.desk()?.store;
             let now = ctx.now();
-            let all = Orders { waiting: store.waiting()?, asking: store.requests(now)? };
+            let open = RunFilter { unanswered: true, ..RunFilter::default() };
+            let mut carried = store.runs(&open)?;
+            carried.retain(|run| run.carried.is_some());
+            let all = Orders { waiting: store.waiting()?, carried, asking: store.requests(now)? };
             ctx.show(&all, |all| {
                 let asking = if all.asking.is_empty() {
                     String::new()
                 } else {
                     format!("\nAsk for approval:\n{}", approval::list(&all.asking, now))
                 };
-                format!("{}{asking}", list(&all.waiting, now).trim_end())
+                let carried = match all.carried.is_empty() {
+                    true => String::new(),
+                    false => format!("\nOut in files:\n{}", out(&all.carried)),
+                };
+                format!("{}{carried}{asking}", list(&all.waiting, now).trim_end())
             })?;
             Ok(Exit::Fine)
         }
         What::Recall(which) => recall(ctx, which).await,
+        What::Export(which) => order_file::export(ctx, which).await,
+        What::Import(which) => order_file::import(ctx, which).await,
         What::Send { order } => send(ctx, &order).await,
     }
 }
@@ -65,6 +81,8 @@ pub async fn run(ctx: &Ctx, args: OrdersArgs) -> Result<Exit, Failure> {
 #[derive(Debug, Serialize)]
 struct Orders {
     waiting: Vec<WaitingRow>,
+    /// Those of which a copy is out in a file, whether they wait here too or not.
+    carried: Vec<RunRow>,
     asking: Vec<RequestRow>,
 }
 
@@ -135,4 +153,20 @@ fn list(rows: &[WaitingRow], now: Time) -> String {
         ]);
     }
     table.render()
+}
+
+fn out(rows: &[RunRow]) -> String {
+    let mut table = Table::new(["RUN", "SCRIPT", "MODE", "FOR", "BY", "GOOD UNTIL", "TICKET"]);
+    for row in rows {
+        table.row([
+            &row.id.short(),
+            row.script.as_deref().unwrap_or_default(),
+            row.mode.as_deref().unwrap_or_default(),
+            &row.endpoint_name.clone().unwrap_or_else(|| row.endpoint.short()),
+            row.agent.as_deref().unwrap_or_default(),
+            &row.carried.map(|until| until.to_string()).unwrap_or_default(),
+            row.ticket.as_ref().map_or("", |ticket| ticket.as_str()),
+        ]);
+    }
+    table.render().trim_end().to_owned()
 }

@@ -74,11 +74,15 @@ async fn unseen(ctx: &Ctx, work: &Work, job: &Job, args: &RunArgs) -> Result<Exi
     let identified = args.identified.clone();
     let hoped = job.wish(Mode::Fix, identified.clone(), consent_of(job, true), None);
     wait::foresee(ctx, work, &hoped, &args.named)?;
+    let question = match args.named.export {
+        None => "Leave it until the machine is back?",
+        Some(_) => "Write it?",
+    };
     ctx.note(format!(
         "  {} is away, so no plan was seen: it may do all that {} declares.   salve scripts show {}",
         job.endpoint.name, args.named.script, args.named.script
     ));
-    let Some(consent) = agree(ctx, job, args, "Leave it until the machine is back?").await? else {
+    let Some(consent) = agree(ctx, job, args, question).await? else {
         return Ok(Exit::NeedsPerson);
     };
     wait::leave(ctx, work, &job.wish(Mode::Fix, identified, consent, None), &args.named).await

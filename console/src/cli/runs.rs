@@ -211,6 +211,7 @@ mod tests {
             verified,
             reason: None,
             sent_at: None,
+            carried: None,
             created: NOW,
             ended: None,
             filed: None,
@@ -247,7 +248,7 @@ mod tests {
 
     #[test]
     fn without_a_record_nobody_knows_unless_it_never_left() {
-        for state in [RunState::Prepared, RunState::Sent, RunState::Accepted] {
+        for state in [RunState::Prepared, RunState::Carried, RunState::Sent, RunState::Accepted] {
             assert_eq!(shown(state, None, None), Exit::Unknown, "{state:?}");
         }
         assert_eq!(shown(RunState::NotSent, None, None), Exit::Unreachable);

@@ -1,11 +1,13 @@
 //! `--wait`: an order whose machine is away stays at the shared desk and runs once when it is back.
 
+use desk::inventory::find_run;
 use desk::runs::{Wish, attest, forecast_waiting, longest, waiting_order};
 use desk::session::{Session, SessionError};
 use protocol::{Refusal, RunId, Time};
 use serde::Serialize;
 
 use crate::cli::look::{Job, Named, not_sent};
+use crate::cli::order_file;
 use crate::cli::work::{Work, of_session};
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
@@ -65,8 +67,17 @@ pub async fn meet(
     }
     let shared = work.desk.store.line().is_some();
     match work.session(ctx, &job.endpoint).await {
+        Ok(session) if named.export.is_some() => {
+            session.leave().await;
+            let sentence = format!("{} is here: there is nothing to carry", job.endpoint.name);
+            Err(Failure::usage(sentence).next("run it without --wait and --export"))
+        }
         Ok(session) => Ok(Some(session)),
         Err(SessionError::Away { .. }) if named.wait.is_some() => Ok(None),
+        // A home of its own dials by itself.
+        Err(SessionError::Dial(_) | SessionError::NoAddress { .. }) if named.export.is_some() => {
+            Ok(None)
+        }
         Err(error) => {
             let away = matches!(error, SessionError::Away { .. });
             let failure = of_session(error, &job.endpoint, ctx);
@@ -77,7 +88,8 @@ pub async fn meet(
             }
             if named.wait.is_some() && !shared && failure.exit == Exit::Unreachable {
                 return Err(failure.next(
-                    "orders wait at a shared desk, and this home works with none:  salve desk --help",
+                    "orders wait at a shared desk, and this home works with none:  salve desk --help\n\
+                     or carry it there as a file:  add --export FILE",
                 ));
             }
             Err(failure)
@@ -95,6 +107,8 @@ pub fn foresee(ctx: &Ctx, work: &Work, wish: &Wish, named: &Named) -> Result<(),
         .is_some()
         // At the shared desk the desk attests.
         || work.desk.store.line().is_some();
+    // Nobody attests a ticket beside the machine.
+    let attested = attested && named.export.is_none();
     match forecast_waiting(&work.agent, wish, attested).refusal {
         None => Ok(()),
         Some(Refusal::DispatchKey) => Err(Failure::refused(format!(
@@ -114,16 +128,28 @@ pub fn foresee(ctx: &Ctx, work: &Work, wish: &Wish, named: &Named) -> Result<(),
 pub async fn leave(ctx: &Ctx, work: &Work, wish: &Wish, named: &Named) -> Result<Exit, Failure> {
     foresee(ctx, work, wish, named)?;
     let to = &wish.endpoint;
-    let line = work.desk.store.line().ok_or_else(|| {
-        Failure::usage("orders wait at a shared desk, and this home works with none")
-            .next("salve desk --help")
-    })?;
     let seconds = named.wait.unwrap_or(OFFERED);
+    let Some(line) = work.desk.store.line() else {
+        return match &named.export {
+            Some(path) => order_file::write_new(ctx, work, wish, seconds, path),
+            None => {
+                Err(Failure::usage("orders wait at a shared desk, and this home works with none")
+                    .next("salve desk --help;  or carry it there as a file:  add --export FILE"))
+            }
+        };
+    };
+    if let Some(path) = &named.export {
+        order_file::free(path)?;
+    }
     let (order, seed) = waiting_order(&work.agent, wish, seconds, ctx.now())
         .map_err(|e| Failure::broken("could not seal the order").because(e))?;
     let waiting = (&order, &*seed);
     let left = Session::wait_at_desk(line, &work.agent, to, waiting, ctx.now()).await;
     let (run, until) = left.map_err(|error| of_session(error, to, ctx))?;
+    if let Some(path) = &named.export {
+        let row = find_run(&work.desk.store, &run.to_string())?;
+        return order_file::write(ctx, work, &row, path).await;
+    }
     let endpoint = to.name.to_string();
     let script = wish.script.manifest.name.to_string();
     ctx.show(&Left { waiting: true, run, endpoint, script, until }, |left| {
@@ -153,6 +179,7 @@ mod tests {
             args: Vec::new(),
             reason: None,
             wait: None,
+            export: None,
         };
         assert_eq!(named.waiting("run", OFFERED), "salve run disk.free --ticket 1482 --wait 8h");
         named.args.push(("unit".into(), "geheim".into()));

@@ -2,7 +2,7 @@
 //! and every failure with its next step. Never prints a result.
 
 use desk::books::{BookError, Sorry};
-use desk::home::Stranger;
+use desk::home::{Home, Stranger};
 use desk::inventory::{find_endpoint, find_ticket};
 use desk::org::Desk;
 use desk::runs::{EndpointRow, RunError, RunRow, ScriptEntry, TicketRow};
@@ -31,7 +31,25 @@ impl Work {
     /// # Errors
     /// There is none, or its keys or catalogue cannot be used.
     pub fn open(ctx: &Ctx) -> Result<Self, Failure> {
-        let desk = ctx.desk()?;
+        Self::over(ctx, ctx.desk()?)
+    }
+
+    /// Opens the home beside a machine: where the shared desk is not reached, by the lists that this
+    /// home has.
+    ///
+    /// # Errors
+    /// As [`Work::open`].
+    pub fn open_away(ctx: &Ctx) -> Result<Self, Failure> {
+        match ctx.desk() {
+            Err(failure) if failure.exit == Exit::Unreachable => {
+                ctx.note("The desk is not reached; this goes by the lists that this home has.");
+                Self::over(ctx, Desk::open(Home::new(&ctx.home))?)
+            }
+            other => Self::over(ctx, other?),
+        }
+    }
+
+    fn over(ctx: &Ctx, desk: Desk) -> Result<Self, Failure> {
         let agent = Agent::load(&desk, ctx.now()).map_err(|error| match error {
             NoAgent::Catalogue(trouble) => trouble.into(),
             NoAgent::Renew { source, .. } => (*source).into(),

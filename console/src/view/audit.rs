@@ -133,6 +133,7 @@ mod tests {
             verified: Some(true),
             reason: None,
             sent_at: None,
+            carried: None,
             created: Time(1_795_344_127),
             ended: None,
             filed: None,

@@ -32,6 +32,7 @@ fn row(state: RunState, outcome: Option<Outcome>, verified: Option<bool>) -> Run
         record_hash: verified.map(|_| Digest([0x9a; 32])),
         reason: (verified == Some(false)).then(|| format!("record: not signed {NASTY}")),
         sent_at: None,
+        carried: None,
         verified,
         created: NOW,
         ended: outcome.map(|_| NOW.plus(1)),

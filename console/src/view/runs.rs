@@ -41,6 +41,7 @@ pub fn standing(run: &RunRow) -> String {
         }
         (RunState::Ended, None) => "unknown".to_owned(),
         (RunState::Prepared, _) => "not sent yet".to_owned(),
+        (RunState::Carried, _) => "out in a file".to_owned(),
         (RunState::Sent, _) => "sent, no answer".to_owned(),
         (RunState::Accepted, _) => "runs".to_owned(),
         (RunState::NotSent, _) => "not sent".to_owned(),
@@ -94,6 +95,12 @@ pub fn page(page: &RunPage) -> String {
             RunState::NotTaken => format!(
                 "none: {}; one that comes later is filed",
                 safe(run.reason.as_deref().unwrap_or("its door says that it never came in"))
+            ),
+            RunState::Carried => format!(
+                "none here yet; a copy of the order is out in a file until {}{}\n           \
+                 The file brings it:  salve orders import FILE;  or the endpoint, when it answers again.",
+                run.carried.unwrap_or_default(),
+                run.reason.as_deref().map_or_else(String::new, |why| format!(" ({})", safe(why)))
             ),
             _ => format!(
                 "none here yet; it is fetched when the endpoint answers again:  salve runs follow {}",

@@ -32,6 +32,8 @@ pub struct NewRecord<'a> {
     pub effects: Option<&'a [u8]>,
     /// The plan's bytes.
     pub plan: Option<&'a [u8]>,
+    /// The dispatch's envelope, where it was signed elsewhere and comes with the record.
+    pub dispatch: Option<&'a [u8]>,
     /// The card's envelope that verified it.
     pub card: Option<&'a [u8]>,
     /// `None` where it verified, else why not.
@@ -141,8 +143,8 @@ fn upsert(db: &Transaction<'_>, new: &NewRecord<'_>, now: Time) -> Result<(), Fa
          ON CONFLICT (id) DO UPDATE SET state = 'ended', outcome = :outcome, record = :record,
              record_hash = :hash, epoch = :epoch, counter = :counter,
              effects = coalesce(:effects, effects), plan = coalesce(:plan, plan),
-             card = coalesce(:card, card), verified = :verified, reason = :reason,
-             ended = :ended, filed = :now",
+             card = coalesce(:card, card), dispatch = coalesce(dispatch, :dispatch),
+             verified = :verified, reason = :reason, ended = :ended, filed = :now",
         named_params! {
             ":id": new.run.to_string(),
             ":order": new.order.to_string(),
@@ -155,6 +157,7 @@ fn upsert(db: &Transaction<'_>, new: &NewRecord<'_>, now: Time) -> Result<(), Fa
             ":effects": new.effects,
             ":plan": new.plan,
             ":card": new.card,
+            ":dispatch": new.dispatch,
             ":verified": new.unverified.is_none(),
             ":reason": new.unverified,
             ":ended": new.ended.map(row::stamp),

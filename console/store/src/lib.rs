@@ -42,4 +42,4 @@ pub use requests::{AnswerRow, NewRequest, REQUESTS_MAX, RequestPapers, RequestRo
 pub use runs::{RunFilter, RunRow, RunState, Stray};
 pub use tickets::{NewTicketRow, TicketFilter, TicketRow};
 pub use tokens::{Enrolment, HeldRow, TokenKind, TokenRow};
-pub use waiting::{WAITING_MAX, WaitingRow};
+pub use waiting::{CarriedOrder, EndedWaiting, WAITING_MAX, WaitingRow};

@@ -26,6 +26,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/6.sql"),
     include_str!("schema/7.sql"),
     include_str!("schema/8.sql"),
+    include_str!("schema/9.sql"),
 ];
 /// A writer holds the file for milliseconds; five seconds is a stuck one.
 const BUSY: Duration = Duration::from_secs(5);

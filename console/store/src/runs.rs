@@ -18,6 +18,8 @@ words! {
         Prepared = "prepared",
         /// Its dispatch was stored and may have arrived.
         Sent = "sent",
+        /// It waits here no more, and a copy of it with its key is, or was, out in a file.
+        Carried = "carried",
         /// The endpoint said that it took it.
         Accepted = "accepted",
         /// Its record is here.
@@ -74,6 +76,9 @@ pub struct RunRow {
     /// Where the endpoint's chain of records stood when the dispatch left: epoch and counter.
     #[n(16)]
     pub sent_at: Option<(Digest, u64)>,
+    /// Until when a copy of it with its key may be out in a file; none where none was made.
+    #[n(17)]
+    pub carried: Option<Time>,
     /// When the order was stored, or a stray record came.
     #[n(13)]
     pub created: Time,
@@ -127,7 +132,8 @@ pub struct RunFilter {
 }
 
 pub(crate) const SELECT: &str =
-    "SELECT r.id, r.order_digest, r.endpoint, r.state, r.outcome, r.record_hash,
+    "SELECT r.id, r.order_digest, r.endpoint, r.outcome, r.record_hash, r.carried,
+     iif(r.state = 'sent' AND r.dispatch IS NULL, 'carried', r.state) AS state,
      r.verified, r.reason, r.sent_epoch, r.sent_counter, r.created, r.ended, r.filed,
      e.name AS endpoint_name, o.script, o.mode, o.agent, o.ticket
      FROM runs r LEFT JOIN orders o ON o.digest = r.order_digest
@@ -149,6 +155,7 @@ pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         verified: row.get("verified")?,
         reason: row.get("reason")?,
         sent_at: row::text_opt(row, "sent_epoch")?.zip(row::number_opt(row, "sent_counter")?),
+        carried: row::time_opt(row, "carried")?,
         created: row::time(row, "created")?,
         ended: row::time_opt(row, "ended")?,
         filed: row::time_opt(row, "filed")?,
@@ -217,7 +224,7 @@ impl Store {
         self.without_record(run, sql, Some(why), now)
     }
 
-    fn without_record(
+    pub(crate) fn without_record(
         &self,
         run: &RunId,
         sql: &'static str,
@@ -404,6 +411,6 @@ impl Store {
     }
 }
 
-fn found(changed: usize, what: impl FnOnce() -> String) -> Result<(), Fault> {
+pub(crate) fn found(changed: usize, what: impl FnOnce() -> String) -> Result<(), Fault> {
     if changed == 0 { Err(StoreError::NotFound { what: what() }.into()) } else { Ok(()) }
 }

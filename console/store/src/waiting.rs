@@ -6,6 +6,7 @@
 use protocol::{AgentName, Digest, EndpointId, Mode, RunId, ScriptName, TicketId, Time};
 use rusqlite::{OptionalExtension as _, Row, Transaction};
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::endpoints::{self, Seen};
 use crate::error::{Fault, StoreError};
@@ -74,9 +75,49 @@ fn read(row: &Row<'_>) -> rusqlite::Result<WaitingRow> {
     })
 }
 
-/// Removes the key; false where none waited.
-fn erase(db: &Transaction<'_>, run: &RunId) -> Result<bool, Fault> {
-    Ok(db.execute("DELETE FROM waiting WHERE run = ?1", [run.to_string()])? > 0)
+/// An order with the key of its dispatch, for a file.
+#[derive(Clone)]
+pub struct CarriedOrder {
+    /// The order's envelope, byte for byte.
+    pub envelope: Vec<u8>,
+    /// The seed of its key.
+    pub seed: Zeroizing<[u8; 32]>,
+    /// The order's end.
+    pub until: Time,
+}
+
+impl std::fmt::Debug for CarriedOrder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CarriedOrder").field("until", &self.until).finish_non_exhaustive()
+    }
+}
+
+/// What became of a run whose order waits no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedWaiting {
+    /// None waited.
+    Nothing,
+    /// It is never sent.
+    NotSent,
+    /// It is not sent from here; a copy of it is out in a file.
+    Carried,
+}
+
+/// From now on a copy may be out until then: where the endpoint's records stand now is where they
+/// stood, at the latest, when it ran.
+pub(crate) fn carry(db: &Transaction<'_>, run: &RunId, until: i64) -> Result<(), Fault> {
+    let sql =
+        "UPDATE runs SET carried = ?2, sent_epoch = e.head_epoch, sent_counter = e.head_counter
+               FROM endpoints e
+               WHERE runs.id = ?1 AND e.id = runs.endpoint AND runs.carried IS NULL";
+    db.execute(sql, (run.to_string(), until))?;
+    Ok(())
+}
+
+/// Removes the key; gives the order's end, nothing where none waited.
+fn erase(db: &Transaction<'_>, run: &RunId) -> Result<Option<i64>, Fault> {
+    let sql = "DELETE FROM waiting WHERE run = ?1 RETURNING not_after";
+    Ok(db.query_row(sql, [run.to_string()], |row| row.get(0)).optional()?)
 }
 
 /// What waited when a copy was made may have run, or been taken back, since then: it is not sent from
@@ -204,26 +245,106 @@ impl Store {
         Ok(sent)
     }
 
-    /// Ends one that waits, so that it can never be sent: its key is erased and its note is due.
-    /// `why` is for people. False where nothing waits any more.
+    /// An order that waits with its key, for a file. It waits on here: whichever comes to the endpoint
+    /// first runs. `None` where nothing waits any more, or its time is over.
     ///
     /// # Errors
     /// The store's own.
-    pub fn end_waiting(&self, run: &RunId, why: &str, now: Time) -> Result<bool, StoreError> {
-        let ended = self.write("end an order that waits", |db| {
-            if !erase(db, run)? {
-                return Ok(false);
+    pub fn carry_waiting(
+        &self,
+        run: &RunId,
+        now: Time,
+    ) -> Result<Option<CarriedOrder>, StoreError> {
+        self.write("copy an order that waits", |db| {
+            let sql = "SELECT w.seed, w.not_after, o.envelope
+                       FROM waiting w JOIN orders o ON o.digest = w.order_digest
+                       WHERE w.run = ?1 AND w.not_after >= ?2";
+            let key = (run.to_string(), row::stamp(now));
+            let read = |found: &Row<'_>| {
+                Ok(CarriedOrder {
+                    envelope: found.get("envelope")?,
+                    seed: Zeroizing::new(found.get("seed")?),
+                    until: row::time(found, "not_after")?,
+                })
+            };
+            let found = db.query_row(sql, key, read).optional()?;
+            if let Some(order) = &found {
+                carry(db, run, row::stamp(order.until))?;
             }
-            let sql = "UPDATE runs SET state = 'not_sent', reason = ?2
-                       WHERE id = ?1 AND state = 'prepared' RETURNING order_digest";
-            let order: Option<String> =
-                db.query_row(sql, (run.to_string(), why), |row| row.get(0)).optional()?;
-            if let Some(order) = order {
-                settle(db, &order, now)?;
-            }
+            Ok(found)
+        })
+    }
+
+    /// The endpoint has taken, from a file, what waits for it here: it waits no more. False where
+    /// nothing waited.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn waiting_came(&self, run: &RunId) -> Result<bool, StoreError> {
+        let came = self.write("end a wait", |db| {
+            let Some(until) = erase(db, run)? else { return Ok(false) };
+            carry(db, run, until)?;
+            let sql = "UPDATE runs SET state = 'sent' WHERE id = ?1 AND state = 'prepared'";
+            db.execute(sql, [run.to_string()])?;
             Ok(true)
         })?;
-        if ended {
+        if came {
+            self.empty_log()?;
+        }
+        Ok(came)
+    }
+
+    /// An order that waits nowhere goes into a file, until then; call it before that is written.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for a run that was sent or has ended.
+    pub fn run_carried(&self, run: &RunId, until: Time) -> Result<(), StoreError> {
+        self.write("mark an order as carried", |db| {
+            carry(db, run, row::stamp(until))?;
+            let sql = "UPDATE runs SET state = 'sent' WHERE id = ?1 AND state = 'prepared'";
+            let changed = db.execute(sql, [run.to_string()])?;
+            runs::found(changed, || format!("run `{run}` that waits to be sent"))
+        })
+    }
+
+    /// No file was written after all: such an order that waits nowhere is not sent.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for a run that is not out in a file alone.
+    pub fn run_not_carried(&self, run: &RunId, now: Time) -> Result<(), StoreError> {
+        let sql = "UPDATE runs SET state = 'not_sent', reason = ?2, carried = NULL
+                   WHERE id = ?1 AND state = 'sent' AND dispatch IS NULL RETURNING order_digest";
+        self.without_record(run, sql, None, now)
+    }
+
+    /// Ends one that waits, so that it can never be sent from here: its key is erased. Its note is due,
+    /// unless a copy is out. `why` is for people.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn end_waiting(
+        &self,
+        run: &RunId,
+        why: &str,
+        now: Time,
+    ) -> Result<EndedWaiting, StoreError> {
+        let ended = self.write("end an order that waits", |db| {
+            if erase(db, run)?.is_none() {
+                return Ok(EndedWaiting::Nothing);
+            }
+            let sql = "UPDATE runs SET state = iif(carried IS NULL, 'not_sent', 'sent'), reason = ?2
+                       WHERE id = ?1 AND state = 'prepared' RETURNING order_digest, carried IS NULL";
+            let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            let order: Option<(String, bool)> =
+                db.query_row(sql, (run.to_string(), why), read).optional()?;
+            match order {
+                Some((_, false)) => return Ok(EndedWaiting::Carried),
+                Some((order, true)) => settle(db, &order, now)?,
+                None => {}
+            }
+            Ok(EndedWaiting::NotSent)
+        })?;
+        if ended != EndedWaiting::Nothing {
             self.empty_log()?;
         }
         Ok(ended)
@@ -242,7 +363,8 @@ impl Store {
         })?;
         let mut ended = 0usize;
         for run in over {
-            ended = ended.saturating_add(usize::from(self.end_waiting(&run, why, now)?));
+            let one = self.end_waiting(&run, why, now)? != EndedWaiting::Nothing;
+            ended = ended.saturating_add(usize::from(one));
         }
         Ok(ended)
     }

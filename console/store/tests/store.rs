@@ -71,6 +71,7 @@ fn record(run: RunId, n: u8, target: EndpointId) -> NewRecord<'static> {
         place: Some((Digest([9; 32]), 2)),
         effects: Some(b"effects"),
         plan: None,
+        dispatch: None,
         card: Some(b"card"),
         unverified: None,
         escrow: None,

@@ -11,6 +11,7 @@ mod envelope;
 pub mod error_chain;
 pub mod facts;
 pub mod frames;
+pub mod headed;
 pub mod id;
 pub mod json;
 pub mod limits;

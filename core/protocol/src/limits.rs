@@ -168,6 +168,8 @@ pub const DESK_VERSION: u32 = 1;
 pub const DESK_PART_BYTES_MAX: usize = FRAME_BYTES_MAX - 1024;
 /// Largest answer from the desk's store, bytes: one attachment of 20 MiB and its words.
 pub const DESK_ANSWER_BYTES_MAX: usize = 24 * 1024 * 1024;
+/// Largest order file, bytes: a record with an effects file of 16 MiB, in base64.
+pub const ORDER_FILE_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// Most rows that one answer of the desk's store lists: a page is written in milliseconds.
 pub const BOOK_ROWS_MAX: usize = 500;
 /// Longest text of people in a question to the desk's store (a ticket's body, a note), bytes.
@@ -179,6 +181,7 @@ const _: () = assert!(ENVELOPE_BYTES_MAX + 1024 < DESK_PART_BYTES_MAX);
 const _: () = assert!(CHUNK_BYTES_MAX + 1024 < DESK_PART_BYTES_MAX);
 const _: () = assert!(BOOK_TEXT_BYTES_MAX * 3 < DESK_PART_BYTES_MAX);
 const _: () = assert!(EFFECTS_BYTES_MAX < DESK_ANSWER_BYTES_MAX);
+const _: () = assert!(EFFECTS_BYTES_MAX / 3 * 4 + 4 * ENVELOPE_BYTES_MAX < ORDER_FILE_BYTES_MAX);
 const _: () = assert!(RECORD_BYTES_MAX / 3 * 4 + 4096 < ENVELOPE_BYTES_MAX);
 const _: () = assert!(ORDER_BYTES_MAX < RECORD_BYTES_MAX);
 const _: () = assert!(SCRIPT_BYTES_MAX < CHUNK_BYTES_MAX);

@@ -145,3 +145,12 @@ pub(crate) fn evidence(bytes: &[u8]) {
     let judged = evidence::judge(bytes, &root).expect("it was read");
     assert!(!judged.valid || opened.intact, "an altered bundle");
 }
+
+/// Order files: refused, or to the byte what is written of what was read.
+pub(crate) fn order_file(bytes: &[u8]) {
+    let Ok(file) = desk::order_file::OrderFile::read(bytes) else { return };
+    let written = file.write().expect("an order file that was read is written");
+    let again = desk::order_file::OrderFile::read(&written).expect("what was written reads");
+    assert_eq!(again, file);
+    assert!(!format!("{file:?}").contains("key: Some(OrderKey(["), "a key in a log");
+}

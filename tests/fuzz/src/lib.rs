@@ -36,4 +36,5 @@ pub const TARGETS: &[Target] = &[
     ("catalogue", documents::catalogue),
     ("backup", documents::backup),
     ("evidence", documents::evidence),
+    ("order file", documents::order_file),
 ];

@@ -109,6 +109,7 @@ pub fn record(n: u8) -> NewRecord<'static> {
         place: Some((EPOCH, 7)),
         effects: Some(b"{}\n"),
         plan: Some(b"{}"),
+        dispatch: None,
         card: Some(b"card"),
         unverified: None,
         escrow: Some((b"{}", NOW.plus(3600))),

@@ -26,6 +26,8 @@ pub struct Arrived<'a> {
     pub effects: Option<&'a [u8]>,
     /// The plan's bytes.
     pub plan: Option<&'a [u8]>,
+    /// The dispatch's envelope, where it was signed elsewhere and comes with the record.
+    pub dispatch: Option<&'a [u8]>,
     /// The card's envelope of that session's hello.
     pub card: Option<&'a [u8]>,
     /// JSON of the sealed secret, and until when.
@@ -118,6 +120,7 @@ pub fn file(
         place: predicate.map(|p| (p.epoch, p.counter)),
         effects: arrived.effects,
         plan: arrived.plan,
+        dispatch: arrived.dispatch,
         card: arrived.card,
         unverified: report.fault.as_deref(),
         // A secret of a record that does not verify is kept all the same: only its one receiver

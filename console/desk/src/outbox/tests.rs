@@ -81,6 +81,7 @@ impl Room {
             record,
             effects: Some(EFFECTS),
             plan: None,
+            dispatch: None,
             card: None,
             escrow,
         };

@@ -7,7 +7,7 @@
 
 use protocol::documents::{Dispatch, Head};
 use protocol::frames::Stop;
-use protocol::{EndpointId, Envelope, RunId, Time};
+use protocol::{EndpointId, Envelope, RunId, Time, limits};
 use store::{RunFilter, RunRow, RunState, Store, StoreError};
 
 use super::RunError;
@@ -18,12 +18,21 @@ const OPEN_MAX: usize = 8;
 /// What *not taken* rests on, in words for people.
 const WHY: &str = "its door says that the order never came in; that is not signed";
 
-/// When a run's dispatch ends; none where it never left.
-fn expires(store: &Store, run: &RunId) -> Result<Option<Time>, StoreError> {
-    let sealed = store.run_dispatch(run)?;
+/// When nobody can begin a run any more: its dispatch has ended, and with it the order that may be out
+/// in a file with its key; none where it never left.
+fn expires(store: &Store, row: &RunRow) -> Result<Option<Time>, StoreError> {
+    let sealed = store.run_dispatch(&row.id)?;
     let sealed = sealed.and_then(|bytes| Envelope::read(&bytes).ok());
     // Our own store's, sealed here.
-    Ok(sealed.and_then(|e| trust::seal::peek::<Dispatch>(&e).ok()).map(|d| d.not_after))
+    let dispatch = sealed.and_then(|e| trust::seal::peek::<Dispatch>(&e).ok()).map(|d| d.not_after);
+    // A dispatch that was signed in the order's last second is good for its whole life.
+    let carried = row.carried.map(|end| end.plus(limits::DISPATCH_SECONDS_MAX));
+    Ok(dispatch.max(carried))
+}
+
+/// Sent, or out in a file, and nothing was heard of it since.
+const fn is_open(row: &RunRow) -> bool {
+    matches!(row.state, RunState::Sent | RunState::Carried)
 }
 
 /// What a `Stop` means for a run: unknown where the endpoint said before that it took it.
@@ -33,12 +42,12 @@ pub(crate) fn stopped(
     stop: Stop,
     ended_by: Time,
 ) -> Result<RunError, StoreError> {
-    let accepted = store.run(run)?.is_some_and(|row| row.state == RunState::Accepted);
-    if accepted {
+    let row = store.run(run)?;
+    if row.as_ref().is_some_and(|row| row.state == RunState::Accepted) {
         let source = SessionError::Stopped(stop);
         return Ok(RunError::Unknown { run: *run, ended_by, by_desk: false, source });
     }
-    let expires = expires(store, run)?.unwrap_or_default();
+    let expires = row.map(|row| expires(store, &row)).transpose()?.flatten().unwrap_or_default();
     Ok(RunError::NotTaken { run: *run, stop, expires })
 }
 
@@ -51,8 +60,8 @@ pub(crate) fn open_runs(
     let filter = RunFilter { endpoint: Some(*endpoint), unanswered: true, ..RunFilter::default() };
     let mut open = Vec::new();
     for row in store.runs(&filter)? {
-        let over = expires(store, &row.id)?.is_some_and(|end| end < now);
-        if row.state == RunState::Sent && over && open.len() < OPEN_MAX {
+        let over = expires(store, &row)?.is_some_and(|end| end < now);
+        if is_open(&row) && over && open.len() < OPEN_MAX {
             open.push(row);
         }
     }
@@ -75,8 +84,8 @@ pub(crate) fn settle(store: &Store, head: &Head, run: &RunId, now: Time) -> Resu
     let Some(row) = store.run(run)? else { return Ok(()) };
     let same =
         row.sent_at.is_some_and(|(epoch, counter)| head.epoch == epoch && head.counter >= counter);
-    let over = expires(store, run)?.is_some_and(|end| end < now);
-    if row.state == RunState::Sent && same && over {
+    let over = expires(store, &row)?.is_some_and(|end| end < now);
+    if is_open(&row) && same && over {
         store.run_not_taken(run, WHY, now)?;
     }
     Ok(())

@@ -21,6 +21,9 @@ pub enum RunError {
     /// The order could not be sealed.
     #[error("could not seal the order")]
     Seal(#[from] trust::seal::SealError),
+    /// An order that is not its agent's.
+    #[error(transparent)]
+    Unsealed(#[from] super::Unsealed),
     /// No random bytes.
     #[error(transparent)]
     Chance(#[from] NoChance),

@@ -18,7 +18,7 @@ use crate::session::{Agent, Heard, Parcel, Returned, Session, SessionError};
 use crate::verify::{Anchors, peek_record};
 
 /// Tries to hear of a run again after its line was lost, with these pauses before each.
-const TRIES: [Duration; 4] = [
+pub(super) const TRIES: [Duration; 4] = [
     Duration::from_millis(200),
     Duration::from_secs(1),
     Duration::from_secs(3),
@@ -260,6 +260,7 @@ fn take(
         record: &returned.record,
         effects: returned.effects.as_deref(),
         plan: returned.plan.as_deref(),
+        dispatch: None,
         card: Some(session.card_envelope()),
         escrow: returned.escrow.as_ref().map(|(sealed, until)| (sealed.as_slice(), *until)),
     };

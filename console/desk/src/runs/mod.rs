@@ -3,6 +3,7 @@
 //!
 //! Never says "did not run" when it does not know. Never sends what was not stored first.
 
+mod carried;
 mod doubt;
 mod error;
 mod finish;
@@ -11,14 +12,16 @@ mod shared;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use carried::{Sent, carried_back, send_carried};
 pub(crate) use doubt::settle;
 pub use error::RunError;
 pub use finish::{Live, News, RunResult, collect, resume, run, tell_ticket};
+pub use order::attest_ticket;
 pub use order::{
-    Wish, attest, can_be_undone, forecast, forecast_waiting, longest, order, parameters, recall,
-    waiting_order,
+    Unsealed, Wish, attest, can_be_undone, forecast, forecast_waiting, longest, order, parameters,
+    recall, waiting_order,
 };
-pub(crate) use order::{attest_ticket, facts};
+pub(crate) use order::{facts, open_order};
 pub use policy::Forecast;
 pub use store::{EndpointRow, RunRow, TicketRow};
 pub use trust::catalogue::ScriptEntry;

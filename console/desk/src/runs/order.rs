@@ -12,7 +12,7 @@ use protocol::{
 };
 use store::{EndpointRow, TicketRow};
 use trust::catalogue::ScriptEntry;
-use trust::{Signer as _, SigningKey};
+use trust::{Signer as _, SigningKey, Verified};
 use zeroize::Zeroizing;
 
 use super::RunError;
@@ -173,6 +173,30 @@ pub fn waiting_order(
     Ok((envelope, seed))
 }
 
+/// An order under no key of an agent that the policy lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the order is not sealed by an agent that the policy lists")]
+pub struct Unsealed;
+
+/// An order under its agent's key, as the policy lists that person now.
+///
+/// # Errors
+/// [`Unsealed`].
+pub(crate) fn open_order(
+    envelope: &Envelope,
+    policy: &Policy,
+    now: Time,
+) -> Result<Verified<Order>, Unsealed> {
+    // Unverified: only to find out whose key must have signed.
+    let claimed: Order = trust::seal::peek(envelope).map_err(|_| Unsealed)?;
+    let person = policy.person(&claimed.agent).ok_or(Unsealed)?;
+    let key = person.signing_key.as_ref().ok_or(Unsealed)?;
+    if policy.is_withdrawn(person, now) {
+        return Err(Unsealed);
+    }
+    trust::seal::open_one(envelope, key).map_err(|_| Unsealed)
+}
+
 fn sealed(
     agent: &Agent,
     wish: &Wish,
@@ -219,7 +243,7 @@ pub fn attest(desk: &Desk, wish: &Wish, now: Time) -> Result<Option<Envelope>, R
 ///
 /// # Errors
 /// [`RunError::Attest`] where the key is there and cannot be used.
-pub(crate) fn attest_ticket(
+pub fn attest_ticket(
     desk: &Desk,
     ticket: &TicketId,
     row: &TicketRow,

@@ -124,6 +124,14 @@ async fn answer(
                 Err(no) => Ok(Err(no)),
             }
         }
+        DeskAsk::Carry { run } => match waiting::carry(server, &run, &peer.name) {
+            Ok(answer) => sending.send(&answer).await.map(Ok),
+            Err(no) => Ok(Err(no)),
+        },
+        DeskAsk::Bring { .. } => match brought(server, ask, receiving).await? {
+            Ok(answer) => sending.send(&answer).await.map(Ok),
+            Err(no) => Ok(Err(no)),
+        },
         DeskAsk::Follow { run } => follow(server, run, &peer.name, sending).await,
         DeskAsk::Recall { endpoint, recall } => match recalled(server, &endpoint, recall).await {
             Ok(answer) => sending.send(&answer).await.map(Ok),
@@ -213,6 +221,27 @@ async fn publish(
     Ok(Err(Sorry::new(sorry::STATE, "the publication is not complete")))
 }
 
+/// An order file in parts, back with its record.
+async fn brought(
+    server: &Arc<Server>,
+    first: DeskAsk,
+    receiving: &mut Receiving,
+) -> Result<Result<DeskAnswer, Sorry>, LinkError> {
+    let mut whole = Vec::new();
+    let mut next = Some(first);
+    while let Some(DeskAsk::Bring { part, last }) = next {
+        if whole.len().saturating_add(part.0.len()) > limits::ORDER_FILE_BYTES_MAX {
+            return Ok(Err(Sorry::new(sorry::LIMIT, "the order file is too large")));
+        }
+        whole.extend_from_slice(&part.0);
+        if last {
+            return Ok(file::brought(server, whole).await);
+        }
+        next = receiving.recv::<DeskAsk>().await?;
+    }
+    Ok(Err(Sorry::new(sorry::STATE, "the order file is not complete")))
+}
+
 async fn met(server: &Arc<Server>, id: &EndpointId) -> Result<DeskAnswer, Sorry> {
     let away = || {
         let left = server.lines.left(id);
@@ -299,12 +328,20 @@ async fn recalled(
     endpoint: &EndpointId,
     recall: Bytes,
 ) -> Result<DeskAnswer, Sorry> {
-    if let Some(answer) = waiting::recall(server, endpoint, &recall).await? {
-        return Ok(answer);
-    }
+    let out = match waiting::recall(server, endpoint, &recall).await? {
+        waiting::Recalled::Taken => return Ok(DeskAnswer::Recalled { was_running: false }),
+        waiting::Recalled::NotHere => None,
+        waiting::Recalled::Carried(until) => Some(until),
+    };
     let not_here = || {
-        Sorry::new(sorry::NOT_SENT, "the endpoint is not connected; the recall was not sent")
-            .next("try again when it is there")
+        let words = match out {
+            None => "the endpoint is not connected; the recall was not sent".to_owned(),
+            Some(until) => format!(
+                "it waits here no more, and a copy is out in a file until {until}; the endpoint is not \
+                 connected to be told"
+            ),
+        };
+        Sorry::new(sorry::NOT_SENT, words).next("try again when it is there")
     };
     let line = guest::reach(server, endpoint).await?.ok_or_else(not_here)?;
     let told = async {

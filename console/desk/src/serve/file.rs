@@ -14,7 +14,8 @@ use super::line::HeldLine;
 use super::live::{Follower, Live};
 use crate::books::{BookError, Sorry};
 use crate::facts;
-use crate::outbox::{self, Arrived};
+use crate::order_file::{self, Foreign, OrderFile};
+use crate::outbox::{self, Arrived, FileError, Filing};
 use crate::session::{self, Returned};
 use crate::verify::peek_record;
 
@@ -82,6 +83,7 @@ fn filed(
         record: &returned.record,
         effects: returned.effects.as_deref(),
         plan: returned.plan.as_deref(),
+        dispatch: None,
         card: Some(card),
         escrow: returned.escrow.as_ref().map(|(sealed, until)| (sealed.as_slice(), *until)),
     };
@@ -90,11 +92,56 @@ fn filed(
         fault: Some(ErrorChain(&error).to_string()),
         ..Sorry::new(sorry::STORE, "the desk could not file the record; the endpoint keeps it")
     })?;
-    let run = filing.report.run.unwrap_or(which.run);
+    told(server, (which.run, which.order), &filing, &returned.record)
+}
+
+/// Files the record of an order file that came back.
+pub(super) async fn brought(server: &Arc<Server>, bytes: Vec<u8>) -> Result<DeskAnswer, Sorry> {
+    let at = Arc::clone(server);
+    let filed = tokio::task::spawn_blocking(move || {
+        let unfit = |error: &dyn std::error::Error| {
+            let words: String = ErrorChain(error).to_string().chars().take(300).collect();
+            Sorry::new(sorry::NOT_TAKEN, words)
+        };
+        let file = OrderFile::read(&bytes).map_err(|error| unfit(&error))?;
+        let store = at.store().map_err(BookError::said)?;
+        let anchors = |record: &[u8]| at.known().anchors(record);
+        let (run, order, filing) = match order_file::file_answer(store, &file, anchors, (at.now)())
+        {
+            Ok(filed) => filed,
+            Err(no @ Foreign::NoRun { .. }) => {
+                return Err(Sorry::new(sorry::NOT_FOUND, no.to_string()));
+            }
+            Err(Foreign::Store(error) | Foreign::File(FileError::Store(error))) => {
+                return Err(BookError::from(error).said());
+            }
+            Err(no) => return Err(unfit(&no)),
+        };
+        let record = file.answer.map(|answer| answer.record.0).unwrap_or_default();
+        told(&at, (run, order), &filing, &record)
+    });
+    let broken = || Sorry::new(sorry::STORE, "the desk could not file the record");
+    let filing = filed.await.unwrap_or_else(|_| Err(broken()))?;
+    if filing.filed == FiledAs::New {
+        server.tally.filed(filing.outcome);
+    }
+    Ok(DeskAnswer::Done { filing })
+}
+
+/// Tells the ticket of what was filed, and says what it came to.
+fn told(
+    server: &Server,
+    (run, order): (RunId, Digest),
+    filing: &Filing,
+    record: &[u8],
+) -> Result<FilingSummary, Sorry> {
+    let store = server.store().map_err(BookError::said)?;
+    let run = filing.report.run.unwrap_or(run);
     let row = store.run(&run).map_err(|error| BookError::from(error).said())?;
     if let Some(ticket) = row.as_ref().and_then(|row| row.ticket.as_ref()) {
         // What is not delivered now stays due.
-        if let Err(error) = outbox::deliver(store, &outbox::builtin(store), ticket, now) {
+        if let Err(error) = outbox::deliver(store, &outbox::builtin(store), ticket, (server.now)())
+        {
             server.line(&ErrorChain(&error).to_string());
         }
     }
@@ -106,11 +153,11 @@ fn filed(
             Filed::Replaced => FiledAs::Replaced,
             Filed::Differs => FiledAs::Differs,
         },
-        record: filing.report.record.unwrap_or_else(|| Digest::of(&returned.record)),
+        record: filing.report.record.unwrap_or_else(|| Digest::of(record)),
         verified: filing.report.verified,
-        fault: filing.report.fault,
+        fault: filing.report.fault.clone(),
         outcome: row.as_ref().and_then(|row| row.outcome),
-        note: note(server, &which.order),
+        note: note(server, &order),
     })
 }
 

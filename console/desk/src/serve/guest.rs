@@ -138,7 +138,11 @@ async fn collect(server: &Arc<Server>, id: EndpointId, line: &Arc<HeldLine>) {
         RunFilter { endpoint: Some(id), unanswered: true, limit: OPEN_MAX, ..RunFilter::default() };
     for row in store.runs(&filter).unwrap_or_default() {
         if row.state == RunState::Prepared {
-            continue;
+            // What waits here may have come there as a file: then it waits no more.
+            let there = line.unfiled.contains(&row.id);
+            if !(there && store.waiting_came(&row.id).unwrap_or_default()) {
+                continue;
+            }
         }
         if let Some(live) = server.runs.begin(row.id) {
             let which = drive::Which { run: row.id, order: row.order, endpoint: id };

@@ -16,6 +16,7 @@ use super::live::Follower;
 use super::{Server, file};
 use crate::books::{BookError, Sorry};
 use crate::outbox::{self, PromiseError};
+use crate::runs::open_order;
 
 /// What a console sent.
 #[derive(Debug)]
@@ -36,14 +37,7 @@ pub(super) fn opened(
     known: &Known,
     server: &Server,
 ) -> Result<Verified<Order>, Sorry> {
-    let unsealed = || not_sent("the order is not sealed by an agent that the policy lists");
-    let claimed: Order = trust::seal::peek(envelope).map_err(|_| unsealed())?;
-    let person = known.policy.person(&claimed.agent).ok_or_else(unsealed)?;
-    let key = person.signing_key.as_ref().ok_or_else(unsealed)?;
-    if known.policy.is_withdrawn(person, (server.now)()) {
-        return Err(unsealed());
-    }
-    trust::seal::open_one(envelope, key).map_err(|_| unsealed())
+    open_order(envelope, &known.policy, (server.now)()).map_err(|no| not_sent(no.to_string()))
 }
 
 /// Stores and sends an order; gives what is said of its run from the beginning. The very same order

@@ -1,7 +1,8 @@
 //! Orders whose endpoint is away: kept with the key made for each, sent once when it comes.
 //!
 //! The key signs a dispatch of its own order and nothing else: the endpoint takes it for no other
-//! order, at no other endpoint, after its end or a second time. It is never logged or given out.
+//! order, at no other endpoint, after its end or a second time. It is never logged, and given out to
+//! whoever may recall the order, for a file.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,8 +10,8 @@ use std::sync::Arc;
 use protocol::documents::{Dispatch, Hello, Recall};
 use protocol::error_chain::ErrorChain;
 use protocol::frames::{Ask, DeskAnswer, sorry};
-use protocol::{Bytes, Digest, EndpointId, Envelope, RunId, Time, limits};
-use store::{WAITING_MAX, WaitingRow};
+use protocol::{AgentName, Bytes, Digest, EndpointId, Envelope, RunId, Time, limits};
+use store::{EndedWaiting, RunState, WAITING_MAX, WaitingRow};
 use trust::{Signer as _, SigningKey, seal};
 
 use super::drive::{self, Which};
@@ -163,12 +164,45 @@ fn signed(
     seal::seal(&dispatch, &[&SigningKey::from_seed(seed)]).ok()?.write().ok()
 }
 
-/// Takes back an order that waits; none where it does not wait, or not any more.
+/// A copy of an order that waits, with its key, for whoever may recall it.
+pub(super) fn carry(
+    server: &Arc<Server>,
+    run: &RunId,
+    by: &AgentName,
+) -> Result<DeskAnswer, Sorry> {
+    let none = || {
+        let no = Sorry::new(sorry::NOT_FOUND, "no order of that run waits here");
+        no.next("salve orders list")
+    };
+    let store = server.store().map_err(BookError::said)?;
+    let fail = |error| BookError::from(error).said();
+    let row = store.waiting(run).map_err(fail)?.ok_or_else(none)?;
+    let now = (server.now)();
+    if !server.current().policy.may_recall(by, &row.agent, now) {
+        let words = "only the order's own agent, a lead or an administrator may carry it";
+        return Err(Sorry::new(sorry::FORBIDDEN, words));
+    }
+    let copy = store.carry_waiting(run, now).map_err(fail)?.ok_or_else(none)?;
+    server.line(&format!("{by} carries the order of run {} in a file", run.short()));
+    Ok(DeskAnswer::Carried { order: Bytes(copy.envelope), seed: Bytes(copy.seed.to_vec()) })
+}
+
+/// What a recall came to here.
+pub(super) enum Recalled {
+    /// Nothing of it waits here.
+    NotHere,
+    /// It waited, and is never sent.
+    Taken,
+    /// It waits here no more, and a copy of it is out in a file until then.
+    Carried(Time),
+}
+
+/// Takes back an order that waits.
 pub(super) async fn recall(
     server: &Arc<Server>,
     endpoint: &EndpointId,
     recall: &Bytes,
-) -> Result<Option<DeskAnswer>, Sorry> {
+) -> Result<Recalled, Sorry> {
     let unsealed = || Sorry::new(sorry::NOT_TAKEN, "the recall is not sealed by a known agent");
     let envelope = Envelope::read(&recall.0).map_err(|_| unsealed())?;
     // Unverified: only to find out what it is about and whose key must have signed.
@@ -176,7 +210,11 @@ pub(super) async fn recall(
     let run = RunId::of(&claimed.order, endpoint, 0);
     let store = server.store().map_err(BookError::said)?;
     let fail = |error| BookError::from(error).said();
-    let Some(row) = store.waiting(&run).map_err(fail)? else { return Ok(None) };
+    let Some(row) = store.waiting(&run).map_err(fail)? else {
+        let row = store.run(&run).map_err(fail)?;
+        let carried = row.filter(|row| row.state == RunState::Carried).and_then(|row| row.carried);
+        return Ok(carried.map_or(Recalled::NotHere, Recalled::Carried));
+    };
     let (known, now) = (server.current(), (server.now)());
     let key = known.policy.person(&claimed.agent).and_then(|person| person.signing_key);
     let recall =
@@ -185,7 +223,10 @@ pub(super) async fn recall(
         let words = "only the order's own agent, a lead or an administrator may take it back";
         return Err(Sorry::new(sorry::NOT_TAKEN, words).next("salve orders list"));
     }
-    let why = format!("taken back by {} while it waited; nothing ran", recall.agent);
+    let carried = store.run(&run).map_err(fail)?.is_some_and(|row| row.carried.is_some());
+    // Of one that is out in a file nobody knows here.
+    let ran = if carried { "" } else { "; nothing ran" };
+    let why = format!("taken back by {} while it waited{ran}", recall.agent);
     let at = Arc::clone(server);
     let ended = tokio::task::spawn_blocking(move || {
         let ended = at.store().map_err(BookError::said)?;
@@ -193,6 +234,9 @@ pub(super) async fn recall(
         at.deliver_due(now);
         ended
     });
-    let ended = ended.await.unwrap_or_else(|_| Err(not_sent("the recall was not kept")))?;
-    Ok(ended.then_some(DeskAnswer::Recalled { was_running: false }))
+    Ok(match ended.await.unwrap_or_else(|_| Err(not_sent("the recall was not kept")))? {
+        EndedWaiting::Nothing => Recalled::NotHere,
+        EndedWaiting::NotSent => Recalled::Taken,
+        EndedWaiting::Carried => Recalled::Carried(row.until),
+    })
 }

@@ -65,7 +65,7 @@ fn own_card(
 }
 
 /// The card that the address book has of a machine that is away.
-pub(super) fn known_card(
+pub(crate) fn known_card(
     policy: &Policy,
     floor: Time,
     to: &EndpointRow,

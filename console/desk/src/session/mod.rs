@@ -19,20 +19,21 @@ use std::time::Duration;
 use link::{Connection, Stream};
 use protocol::documents::{Card, CatalogueVersions, Dispatch, Hello};
 use protocol::facts::FACTS_BYTES_MAX;
-use protocol::frames::{Answer, Ask, Event};
+use protocol::frames::{Answer, Ask, Event, FilingSummary};
 use protocol::{AgentName, Bytes, Digest, Envelope, RunId, Time, limits};
 use store::EndpointRow;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use trust::catalogue::{Catalogue, Files};
 use trust::{Signer, Verified};
+use zeroize::Zeroizing;
 
 pub use agent::{Agent, NoAgent};
 pub use error::{BadPeer, SessionError};
 pub use link::{DialError, LinkError, Objection};
 
 use crate::books::Line;
-pub(crate) use meet::{meet, open_hello};
+pub(crate) use meet::{known_card, meet, open_hello};
 pub use renew::bring_certificate;
 pub(crate) use talk::Hearing;
 pub use talk::{EventsSeen, Returned};
@@ -182,6 +183,30 @@ impl Session {
         let card = meet::known_card(&agent.policy, agent.catalogue.floor(), to, now)?;
         agent.machines.hold(&card, |serial| agent.policy.is_denied_card(serial))?;
         shared::Seat::at(line.connection()?, to).wait(order, seed).await
+    }
+
+    /// A copy of an order that waits at the shared desk, with the seed of its key.
+    ///
+    /// # Errors
+    /// [`SessionError`]; it waits as before.
+    pub async fn carry_from_desk(
+        line: &Line,
+        to: &EndpointRow,
+        run: RunId,
+    ) -> Result<(Vec<u8>, Zeroizing<[u8; 32]>), SessionError> {
+        shared::Seat::at(line.connection()?, to).carry(run).await
+    }
+
+    /// Gives the shared desk an order file that came back with its record; what filing came to.
+    ///
+    /// # Errors
+    /// [`SessionError`]; then nothing was filed.
+    pub async fn bring_to_desk(
+        line: &Line,
+        to: &EndpointRow,
+        file: &[u8],
+    ) -> Result<FilingSummary, SessionError> {
+        shared::Seat::at(line.connection()?, to).bring(file).await
     }
 
     /// Takes a run back at the shared desk, whether its endpoint is there or the order still waits.

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use link::{Connection, LinkError, Stream};
 use protocol::documents::Hello;
-use protocol::frames::{Answer, DeskAnswer, DeskAsk, decode, sorry};
+use protocol::frames::{Answer, DeskAnswer, DeskAsk, FilingSummary, decode, sorry};
 use protocol::{Bytes, Digest, EndpointId, Envelope, RunId, Time, limits};
 use store::EndpointRow;
 use tokio::sync::Mutex;
 use trust::Verified;
+use zeroize::Zeroizing;
 
 use super::error::SessionError;
 use super::talk::{Hearing, Returned};
@@ -116,6 +117,39 @@ impl Seat {
         let wait = DeskAsk::Wait { endpoint: self.endpoint, order, seed };
         match ask(&self.connection, &wait).await?.recv_within(ANSWER_TIME_MAX).await? {
             Some(DeskAnswer::Waits { run, until }) => Ok((run, until)),
+            Some(DeskAnswer::Sorry { code, sentence, next }) => Err(said(&code, sentence, next)),
+            Some(_) => Err(SessionError::Unexpected),
+            None => Err(LinkError::Ended.into()),
+        }
+    }
+
+    pub(super) async fn carry(
+        &self,
+        run: RunId,
+    ) -> Result<(Vec<u8>, Zeroizing<[u8; 32]>), SessionError> {
+        let mut stream = ask(&self.connection, &DeskAsk::Carry { run }).await?;
+        match stream.recv_within(ANSWER_TIME_MAX).await? {
+            Some(DeskAnswer::Carried { order, seed }) => {
+                let seed = Zeroizing::new(seed.0);
+                let seed = seed.as_slice().try_into().map_err(|_| SessionError::Unexpected)?;
+                Ok((order.0, Zeroizing::new(seed)))
+            }
+            Some(DeskAnswer::Sorry { code, sentence, next }) => Err(said(&code, sentence, next)),
+            Some(_) => Err(SessionError::Unexpected),
+            None => Err(LinkError::Ended.into()),
+        }
+    }
+
+    pub(super) async fn bring(&self, file: &[u8]) -> Result<FilingSummary, SessionError> {
+        let mut stream = self.connection.open().await?;
+        let mut parts = file.chunks(limits::CHUNK_BYTES_MAX).peekable();
+        while let Some(part) = parts.next() {
+            let last = parts.peek().is_none();
+            stream.send(&DeskAsk::Bring { part: Bytes(part.to_vec()), last }).await?;
+        }
+        stream.finish();
+        match stream.recv_within(ANSWER_TIME_MAX).await? {
+            Some(DeskAnswer::Done { filing }) => Ok(filing),
             Some(DeskAnswer::Sorry { code, sentence, next }) => Err(said(&code, sentence, next)),
             Some(_) => Err(SessionError::Unexpected),
             None => Err(LinkError::Ended.into()),

@@ -54,7 +54,8 @@ fn what_waits_is_signed_once_and_its_key_is_erased() {
     assert_eq!(store.run_dispatch(&run).unwrap().as_deref(), Some(b"dispatch".as_slice()));
     let support = store.order(&Digest([1; 32])).unwrap().unwrap().support;
     assert_eq!(support.as_deref(), Some(b"word".as_slice()));
-    assert!(!store.end_waiting(&run, "too late", NOW).unwrap(), "it has left");
+    let late = store.end_waiting(&run, "too late", NOW).unwrap();
+    assert_eq!(late, EndedWaiting::Nothing, "it has left");
     assert_eq!(note(&room), OutboxState::Waiting);
     assert!(!lies_there(&room), "the key was used");
 }
@@ -62,8 +63,9 @@ fn what_waits_is_signed_once_and_its_key_is_erased() {
 #[test]
 fn what_is_taken_back_or_over_is_never_signed_and_its_note_is_due_once() {
     let (room, run) = waits();
-    assert!(room.store.end_waiting(&run, "taken back by m.ruiz", NOW).unwrap());
-    assert!(!room.store.end_waiting(&run, "again", NOW).unwrap());
+    let end = |why| room.store.end_waiting(&run, why, NOW).unwrap();
+    assert_eq!(end("taken back by m.ruiz"), EndedWaiting::NotSent);
+    assert_eq!(end("again"), EndedWaiting::Nothing);
     let row = room.store.run(&run).unwrap().unwrap();
     assert_eq!(row.state, RunState::NotSent);
     assert_eq!(row.reason.as_deref(), Some("taken back by m.ruiz"));
@@ -116,4 +118,61 @@ fn what_waited_in_a_copy_is_never_sent_from_a_store_that_was_put_back() {
     assert_eq!(store.outbox_row("note").unwrap().unwrap().state, OutboxState::Due);
     let back = Room { store, path: copy, _folder: room._folder };
     assert!(!lies_there(&back), "the key was erased");
+}
+
+#[test]
+fn what_waits_and_is_out_in_a_file_is_never_called_not_sent() {
+    for over in [false, true] {
+        let (room, run) = waits();
+        room.store.endpoint_seen(&EndpointId([7; 16]), &seen(), NOW).unwrap();
+        let copy = room.store.carry_waiting(&run, NOW).unwrap().unwrap();
+        assert_eq!((*copy.seed, copy.until), (SEED, NOW.plus(3600)));
+        assert!(!format!("{copy:?}").contains("115"), "no key in a log");
+        // It waits on, and may be copied again.
+        assert!(room.store.waiting(&run).unwrap().is_some());
+        assert!(room.store.carry_waiting(&run, NOW).unwrap().is_some());
+        let row = room.store.run(&run).unwrap().unwrap();
+        assert_eq!((row.state, row.carried), (RunState::Prepared, Some(NOW.plus(3600))));
+        assert_eq!(row.sent_at, Some((HEAD.epoch, HEAD.counter)));
+
+        if over {
+            let late = NOW.plus(3601);
+            assert!(room.store.carry_waiting(&run, late).unwrap().is_none());
+            assert_eq!(room.store.expire_waiting("over", late).unwrap(), 1);
+        } else {
+            let ended = room.store.end_waiting(&run, "taken back", NOW).unwrap();
+            assert_eq!(ended, EndedWaiting::Carried);
+        }
+        assert_eq!(room.store.run(&run).unwrap().unwrap().state, RunState::Carried);
+        assert_eq!(note(&room), OutboxState::Waiting, "nobody knows yet");
+        assert!(!lies_there(&room), "the key was erased here");
+        room.store.run_not_taken(&run, "its door says so", NOW).unwrap();
+        assert_eq!(note(&room), OutboxState::Due);
+    }
+}
+
+#[test]
+fn what_came_from_a_file_waits_no_more() {
+    let (room, run) = waits();
+    assert!(room.store.waiting_came(&run).unwrap());
+    assert!(!room.store.waiting_came(&run).unwrap());
+    assert_eq!(room.store.run(&run).unwrap().unwrap().state, RunState::Carried);
+    assert!(room.store.waiting(&run).unwrap().is_none());
+    assert!(!lies_there(&room));
+}
+
+#[test]
+fn an_order_for_a_file_alone_is_carried_or_not_sent() {
+    let room = room();
+    let target = EndpointId([7; 16]);
+    room.store.add_endpoint(&endpoint(7, "lt-4411"), NOW).unwrap();
+    let targets = [target];
+    let runs = room.store.add_order(&order(1, &targets, Some("note")), NOW).unwrap();
+    let state = || room.store.run(&runs[0]).unwrap().unwrap().state;
+    room.store.run_carried(&runs[0], NOW.plus(60)).unwrap();
+    assert!(room.store.run_carried(&runs[0], NOW.plus(60)).is_err());
+    assert_eq!((state(), note(&room)), (RunState::Carried, OutboxState::Waiting));
+    room.store.run_not_carried(&runs[0], NOW).unwrap();
+    assert_eq!((state(), note(&room)), (RunState::NotSent, OutboxState::Due));
+    assert!(room.store.run_not_carried(&runs[0], NOW).is_err());
 }

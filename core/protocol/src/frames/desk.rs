@@ -111,9 +111,28 @@ pub enum DeskAsk {
         /// The order, an envelope's bytes; its `dispatch_key` was made for it alone.
         #[n(1)]
         order: Bytes,
-        /// That key's seed, 32 bytes. Secret: never shown, logged or given out again.
+        /// That key's seed, 32 bytes. Secret: never shown or logged; given out again to
+        /// [`DeskAsk::Carry`] alone.
         #[n(2)]
         seed: Bytes,
+    },
+    /// A copy of an order that waits, with its key, to be carried to its endpoint as a file. For
+    /// whoever may recall it. It waits on: the endpoint takes whichever comes first.
+    #[n(32)]
+    Carry {
+        /// Its run.
+        #[n(0)]
+        run: RunId,
+    },
+    /// One part of an order file that came back with its record: the desk verifies and files that.
+    #[n(33)]
+    Bring {
+        /// At most [`crate::limits::DESK_PART_BYTES_MAX`] bytes.
+        #[n(0)]
+        part: Bytes,
+        /// Whether the file ends here.
+        #[n(1)]
+        last: bool,
     },
 }
 
@@ -248,7 +267,8 @@ pub enum DeskAnswer {
         #[n(0)]
         sentence: String,
     },
-    /// The record is filed: last answer to [`DeskAsk::Submit`] and [`DeskAsk::Follow`].
+    /// The record is filed: last answer to [`DeskAsk::Submit`], [`DeskAsk::Follow`] and
+    /// [`DeskAsk::Bring`].
     #[n(11)]
     Done {
         /// What filing came to.
@@ -279,6 +299,16 @@ pub enum DeskAnswer {
         /// Until when it waits.
         #[n(1)]
         until: Time,
+    },
+    /// Answers [`DeskAsk::Carry`]; last.
+    #[n(32)]
+    Carried {
+        /// The order's envelope.
+        #[n(0)]
+        order: Bytes,
+        /// Its key's seed, 32 bytes. Secret.
+        #[n(1)]
+        seed: Bytes,
     },
 }
 

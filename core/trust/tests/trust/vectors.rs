@@ -36,7 +36,8 @@ struct Listed {
 
 /// Made and checked elsewhere: frames in `tests/fuzz`; operations on the desk's store, its copies and
 /// its numbers in `desk`; facts in `protocol`; bundles in `evidence`.
-const OTHERS: [&str; 7] = [
+/// Order files in `desk`.
+const OTHERS: [&str; 9] = [
     "frames.json",
     "books.json",
     "backup.txt",
@@ -44,6 +45,8 @@ const OTHERS: [&str; 7] = [
     "facts.json",
     "evidence.bundle",
     "evidence-root.json",
+    "order.salve",
+    "order-back.salve",
 ];
 
 #[test]

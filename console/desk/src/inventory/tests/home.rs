@@ -86,6 +86,7 @@ fn with_secret_named(desk: &Desk, agent: &str, named: fn(&[u8]) -> Digest) -> Ru
         place: None,
         effects: None,
         plan: None,
+        dispatch: None,
         card: None,
         unverified: Some("no card"),
         escrow: Some((&sealed, NOW.plus(3600))),

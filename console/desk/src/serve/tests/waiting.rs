@@ -3,7 +3,9 @@
 use protocol::EndpointId;
 
 use super::*;
-use crate::runs::{recall, waiting_order};
+use crate::order_file::{self, OrderFile, OrderKey};
+use crate::runs::{recall, send_carried, waiting_order};
+use crate::session::Session;
 
 fn wish(scene: &Scene) -> Wish {
     let agent = &scene.house.agent;
@@ -131,6 +133,94 @@ async fn what_waits_is_taken_back_by_its_agent_and_by_no_stranger() {
             assert!(row.reason.unwrap().starts_with("taken back by"));
             // Nothing waits any more: it is an endpoint's recall now, and that is away.
             assert_eq!(no(&ask(&console, &asked(&signed)).await).0, sorry::NOT_SENT);
+        })
+    })
+    .await;
+}
+
+/// The order that waits, as a file.
+async fn carry(scene: &Scene, console: &Connection) -> (RunId, OrderFile) {
+    let (wait, sealed) = waits(scene);
+    let answers = ask(console, &wait).await;
+    let [DeskAnswer::Waits { run, .. }] = answers[..] else { panic!("{answers:?}") };
+    let answers = ask(console, &DeskAsk::Carry { run }).await;
+    let [DeskAnswer::Carried { order, seed }] = &answers[..] else { panic!("{answers:?}") };
+    assert_eq!(order.0, sealed.write().unwrap());
+    let file = OrderFile {
+        organisation: scene.house.desk.organisation.id.clone(),
+        written: now(),
+        order: order.clone(),
+        card: Bytes(scene.house.row.card.clone()),
+        address: scene.house.row.address.clone(),
+        key: Some(OrderKey(zeroize::Zeroizing::new(seed.0.as_slice().try_into().unwrap()))),
+        answer: None,
+    };
+    (run, file)
+}
+
+async fn bring(console: &Connection, file: &[u8]) -> Vec<DeskAnswer> {
+    let mut stream = console.open().await.unwrap();
+    let parts: Vec<&[u8]> = file.chunks(1000).collect();
+    for (place, part) in parts.iter().enumerate() {
+        let last = place + 1 == parts.len();
+        stream.send(&DeskAsk::Bring { part: Bytes(part.to_vec()), last }).await.unwrap();
+    }
+    stream.finish();
+    let mut answers = Vec::new();
+    while let Some(answer) = stream.recv::<DeskAnswer>().await.unwrap() {
+        answers.push(answer);
+    }
+    answers
+}
+
+#[tokio::test]
+async fn what_waits_is_carried_off_and_its_record_brought_back() {
+    play(Quirk::None, true, |scene| {
+        Box::pin(async move {
+            let console = scene.console().await;
+            let unknown = ask(&console, &DeskAsk::Carry { run: RunId([9; 16]) }).await;
+            assert_eq!(no(&unknown).0, sorry::NOT_FOUND);
+            let (run, file) = carry(scene, &console).await;
+            // It has no record yet, and half of it is none.
+            let bytes = file.write().unwrap();
+            assert_eq!(no(&bring(&console, &bytes).await).0, sorry::NOT_TAKEN);
+            assert_eq!(no(&bring(&console, &bytes[..900]).await).0, sorry::NOT_TAKEN);
+            let agent = &scene.house.agent;
+            let opened = order_file::open(agent, file, now()).unwrap();
+            let session = Session::open(agent, &scene.house.row, now()).await.unwrap();
+            let mut nobody = |_: crate::runs::News<'_>| ();
+            let sent =
+                send_carried(agent, &session, &opened, None, now, &mut nobody).await.unwrap();
+            session.leave().await;
+            let back = opened.file.answered(sent.answer).write().unwrap();
+            let answers = bring(&console, &back).await;
+            let [DeskAnswer::Done { filing }] = &answers[..] else { panic!("{answers:?}") };
+            assert!(filing.verified && filing.run == run, "{filing:?}");
+            let store = &scene.house.desk.store;
+            assert!(store.waiting().unwrap().is_empty());
+            assert_eq!(store.run(run).unwrap().unwrap().state, RunState::Ended);
+            assert_eq!(scene.house.seen.lock().unwrap().orders.len(), 1);
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_recall_of_what_is_out_in_a_file_says_so() {
+    play(Quirk::None, false, |scene| {
+        Box::pin(async move {
+            let console = scene.console().await;
+            let (run, file) = carry(scene, &console).await;
+            let sealed = Envelope::read(&file.order.0).unwrap();
+            let signed = recall(&scene.house.agent, sealed.digest(), "a test", now()).unwrap();
+            let (endpoint, recall) = (scene.house.row.id, Bytes(signed.write().unwrap()));
+            for _ in 0..2 {
+                let asked = DeskAsk::Recall { endpoint, recall: recall.clone() };
+                let answers = ask(&console, &asked).await;
+                assert!(no(&answers).1.contains("a copy is out in a file until"), "{answers:?}");
+            }
+            let row = scene.house.desk.store.run(run).unwrap().unwrap();
+            assert_eq!(row.state, RunState::Carried, "nobody can say that it did not run");
         })
     })
     .await;
