@@ -173,3 +173,29 @@ fn a_machine_that_was_set_up_anew_has_its_name_and_labels_and_the_old_one_is_out
     let check = lab.salve(&["--json", "check", "health.check", "--on", "pc"]).json();
     assert_eq!(check["verified"], true, "{check}");
 }
+
+#[test]
+fn a_machine_whose_answer_was_lost_asks_again_and_costs_one_place() {
+    let (lab, mut desk, address) = served();
+    let args = ["endpoints", "enroll", "--names", "lt-*", "--count", "1", "--desk", &address];
+    let token = line(&lab.salve(&args).expect(0));
+    let mut machine = Endpoint::bare(&lab, "a");
+    // It gets its answer and cannot write it down.
+    let blocked = machine.state().join(".enrolling.json.next");
+    std::fs::create_dir_all(&blocked).expect("made");
+    let cut = paste(&machine, "lt-1", &token).expect(6);
+    assert!(cut.err.contains("then run the same line again"), "{}", cut.err);
+    says(&mut desk, "lt-1 joined");
+    std::fs::remove_dir(&blocked).expect("removed");
+    // Another machine gets neither its place nor its answer.
+    let other = Endpoint::bare(&lab, "b");
+    paste(&other, "lt-1", &token).expect(4);
+    paste(&machine, "lt-1", &token).expect(0);
+    let tokens = lab.salve(&["--json", "endpoints", "tokens"]).json();
+    assert_eq!((&tokens[0]["joined"], &tokens[0]["state"]), (&1.into(), &"used up".into()));
+    machine.start_by(named(&machine, "lt-1", &["run"]));
+    says(&mut desk, "lt-1 is here");
+    let check = lab.salve(&["--json", "check", "health.check", "--on", "lt-1"]).json();
+    assert_eq!(check["verified"], true, "{check}");
+    assert!(!machine.state().join("asking.json").exists());
+}

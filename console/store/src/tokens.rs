@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::{Digest, EndpointName, Label, Time, limits};
+use protocol::{Digest, EndpointId, EndpointName, Label, Time, limits};
 use rusqlite::{OptionalExtension as _, Row, Transaction};
 use serde::Serialize;
 
@@ -10,6 +10,7 @@ use crate::endpoints::{self, NewEndpoint};
 use crate::error::{Fault, StoreError, duplicate};
 use crate::open::Store;
 use crate::row::{self, words};
+use crate::runs;
 
 words! {
     /// What a token lets in.
@@ -224,6 +225,30 @@ impl Store {
             take(db, secret, TokenKind::Endpoint, now)?;
             endpoints::insert(db, new, now)?;
             db.execute("DELETE FROM held WHERE name = ?1", [new.name.as_str()])?;
+            Ok(())
+        })
+    }
+
+    /// An endpoint that was admitted, and whose answer was lost on the way, is answered again: active,
+    /// and reached where it is now. Its place was taken before.
+    ///
+    /// # Errors
+    /// [`StoreError::Duplicate`] where another one has its name by now, [`StoreError::NotFound`] where
+    /// it was seen since.
+    pub fn readmit_endpoint(
+        &self,
+        id: &EndpointId,
+        address: Option<&str>,
+    ) -> Result<(), StoreError> {
+        self.write("admit an endpoint once more", |db| {
+            let sql = "UPDATE endpoints SET state = 'active', address = ?2 WHERE id = ?1
+                       AND id NOT IN (SELECT endpoint FROM presence)";
+            let changed = db
+                .execute(sql, (id.to_string(), address))
+                .map_err(|e| duplicate(e, || "an endpoint of that name".to_owned()))?;
+            runs::found(changed, || format!("endpoint `{id}` that was never seen"))?;
+            let sql = "DELETE FROM held WHERE name = (SELECT name FROM endpoints WHERE id = ?1)";
+            db.execute(sql, [id.to_string()])?;
             Ok(())
         })
     }

@@ -13,7 +13,7 @@ use store::TokenKind;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::admit::{Granted, Joined, Refusing, Turned};
+use super::admit::{Granted, Joined, Refusing, Turned, Undo};
 use super::endpoint::{self, EndpointGuest};
 use super::error::EnrolError;
 use super::person::{self, AgentGuest};
@@ -244,7 +244,9 @@ impl Inside {
             Err(error) => {
                 let stop = error.stop();
                 let ours = granted.take_back(&self.desk).err().unwrap_or(EnrolError::Line(error));
-                Err(Turned { spent: true, ..turned(stop, Some(ours)) })
+                // A machine asks again with the keys that it kept, and gets the same answer.
+                let spent = granted.undo == Undo::Nothing;
+                Err(Turned { spent, ..turned(stop, Some(ours)) })
             }
         }
     }

@@ -8,7 +8,7 @@ use protocol::frames::Stop;
 use protocol::{
     Bytes, Digest, EndpointId, EndpointName, Envelope, Label, NamePatterns, Time, limits,
 };
-use store::{HeldRow, NewEndpoint, TokenKind};
+use store::{EndpointRow, EndpointState, HeldRow, NewEndpoint, TokenKind, TokenRow};
 use trust::Signer as _;
 
 use super::admit::{Granted, Joined, Refusing, Undo, holds_token};
@@ -72,6 +72,10 @@ pub(super) fn admit(
         return Err(Stop::Token.into());
     }
     let secret = Digest::of(&request.secret.0);
+    let mine = |token: &TokenRow| token.name == request.name.as_str();
+    if let Some(again) = again(desk, &request, mine, (from, None), now)? {
+        return Ok(again);
+    }
     holds_token(desk, &secret, TokenKind::Endpoint, request.name.as_str(), now)?;
     grant(desk, guest, &request, (from, None), now)
 }
@@ -87,11 +91,17 @@ pub(super) fn admit_by_token(
 ) -> Result<Granted, Refusing> {
     let request = request(envelope)?;
     let secret = Digest::of(&request.secret.0);
+    let fits = |token: &TokenRow| {
+        let names = token.name.parse::<NamePatterns>();
+        token.enrolment.is_some() && names.is_ok_and(|names| names.fits(&request.name))
+    };
+    if let Some(again) = again(desk, &request, fits, (from, Some(desks.to_vec())), now)? {
+        return Ok(again);
+    }
     let row = desk.store.token(secret).map_err(EnrolError::from)?;
     let good = row.filter(|token| {
-        let names = token.name.parse::<NamePatterns>();
         token.kind == TokenKind::Endpoint
-            && names.is_ok_and(|names| names.fits(&request.name))
+            && fits(token)
             && token.used.is_none()
             && token.expires > now
     });
@@ -112,6 +122,75 @@ pub(super) fn admit_by_token(
     granted
 }
 
+/// The same answer again, for a machine that was admitted and never came: its answer was lost on the
+/// way. It proves that it is that machine with the keys that its card names, and costs no other place.
+fn again(
+    desk: &Desk,
+    request: &EnrolRequest,
+    fits: impl Fn(&TokenRow) -> bool,
+    (from, desks): (SocketAddr, Option<Vec<String>>),
+    now: Time,
+) -> Result<Option<Granted>, Refusing> {
+    let store = desk.store.here().map_err(EnrolError::from)?;
+    let token = desk.store.token(Digest::of(&request.secret.0)).map_err(EnrolError::from)?;
+    let good = |token: &TokenRow| token.kind == TokenKind::Endpoint && token.expires > now;
+    if !token.is_some_and(|token| good(&token) && fits(&token)) {
+        return Ok(None);
+    }
+    let rows = store.endpoints_named(&request.name).map_err(|e| EnrolError::Store(e.into()))?;
+    let waits = |row: &EndpointRow| row.last_seen.is_none() && row.state != EndpointState::Replaced;
+    let mut mine = rows.into_iter().filter(waits).filter_map(|row| {
+        let (card, serial) = card_for(&row, request)?;
+        Some((row, card, serial))
+    });
+    let Some((row, card, serial)) = mine.next() else { return Ok(None) };
+    let policy = crate::catalogue::policy(&desk.home, now).map_err(EnrolError::from)?;
+    if policy.is_denied_card(serial) {
+        return Ok(None);
+    }
+    let certificate = certificate(desk, request, &row.id, now)?;
+    let (answer, address) = answer(desk, request, (card, certificate), (from, desks), now)?;
+    let files = crate::catalogue::files(&desk.home).map_err(EnrolError::from)?;
+    match store.readmit_endpoint(&row.id, address.as_deref()) {
+        // Somebody else has the name by now.
+        Err(store::StoreError::Duplicate { .. }) => return Err(Stop::Held.into()),
+        done => done.map_err(|error| EnrolError::Store(error.into()))?,
+    }
+    let host = request.host.chars().take(HOST_CHARS_MAX).collect();
+    let joined = Joined::Endpoint { id: row.id, name: row.name, address, host };
+    Ok(Some(Granted { files, answer, joined, undo: Undo::Endpoint(row.id) }))
+}
+
+/// The card that names the very keys of a request, which proved that it has the record key.
+fn card_for(row: &EndpointRow, request: &EnrolRequest) -> Option<(Envelope, u64)> {
+    let envelope = Envelope::read(&row.card).ok()?;
+    // Our own address book's, sealed here.
+    let card = trust::seal::peek::<Card>(&envelope).ok()?;
+    let same = card.record_key == request.record_key
+        && card.sealing_key == request.sealing_key
+        && card.tls_key == Digest::of(&request.tls_key.0);
+    same.then_some((envelope, card.serial))
+}
+
+/// What is answered, and where the machine can be dialled.
+fn answer(
+    desk: &Desk,
+    request: &EnrolRequest,
+    (card, certificate): (Envelope, Vec<u8>),
+    (from, desks): (SocketAddr, Option<Vec<String>>),
+    now: Time,
+) -> Result<(Vec<u8>, Option<String>), EnrolError> {
+    let answer = EnrolAnswer {
+        card,
+        certificates: vec![Bytes(certificate)],
+        organisation: desk.organisation.id.to_string(),
+        issued: now,
+        desks,
+    };
+    let address = (request.port != 0).then(|| SocketAddr::new(from.ip(), request.port).to_string());
+    Ok((protocol::json::write(&answer)?, address))
+}
+
 /// Everything that can fail is made before a place of the token is taken.
 fn grant(
     desk: &Desk,
@@ -124,15 +203,7 @@ fn grant(
     let id = EndpointId(fresh().map_err(EnrolError::from)?);
     let certificate = certificate(desk, request, &id, now)?;
     let card = card(desk, guest, request, id, now)?;
-    let answer = EnrolAnswer {
-        card: card.clone(),
-        certificates: vec![Bytes(certificate)],
-        organisation: desk.organisation.id.to_string(),
-        issued: now,
-        desks,
-    };
-    let answer = protocol::json::write(&answer).map_err(EnrolError::from)?;
-    let address = (request.port != 0).then(|| SocketAddr::new(from.ip(), request.port).to_string());
+    let (answer, address) = answer(desk, request, (card.clone(), certificate), (from, desks), now)?;
     let host = request.host.chars().take(HOST_CHARS_MAX).collect::<String>();
     let row = NewEndpoint {
         id,

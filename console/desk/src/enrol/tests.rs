@@ -334,15 +334,60 @@ fn who_is_not_admitted_by_a_token_costs_none_of_its_places() {
 }
 
 #[test]
-fn an_answer_that_did_not_arrive_leaves_the_name_free() {
+fn an_answer_that_did_not_arrive_is_given_again_and_leaves_the_name_free() {
     let (_dir, desk) = desk();
     let token = wave(&desk);
-    asked(&desk, &of_wave(&token, "lt-1", 1), 1, NOW).unwrap().take_back(&desk).unwrap();
+    let request = of_wave(&token, "lt-1", 1);
+    let card = |granted: &admit::Granted| {
+        let answer: EnrolAnswer = protocol::json::read(&granted.answer).unwrap();
+        answer.card
+    };
+    let first = asked(&desk, &request, 1, NOW).unwrap();
+    first.take_back(&desk).unwrap();
     let named = || desk.store.endpoint_named("lt-1".parse().unwrap()).unwrap();
     assert!(named().is_none());
+    // The same machine, by the keys that it kept: the same card, and no other place.
+    let again = asked(&desk, &request, 1, NOW).unwrap();
+    assert_eq!((card(&again), &again.joined), (card(&first), &first.joined));
+    assert_eq!(
+        (named().unwrap().state, places_taken(&desk, &token)),
+        (store::EndpointState::Active, 1)
+    );
+    // Also where the desk believed that it arrived.
+    assert_eq!(card(&asked(&desk, &request, 1, NOW).unwrap()), card(&first));
+    let twin =
+        EnrolRequest { sealing_key: of_wave(&token, "lt-1", 7).sealing_key, ..request.clone() };
+    assert_eq!(asked(&desk, &twin, 1, NOW).unwrap_err(), Stop::Held, "one key is another one's");
+
+    // Others do not get its answer, and its name is free for them where it never came.
+    again.take_back(&desk).unwrap();
     asked(&desk, &of_wave(&token, "lt-1", 2), 2, NOW).unwrap();
     assert!(named().is_some());
-    assert_eq!(places_taken(&desk, &token), 2, "the first one's place stays spent");
+    assert_eq!(places_taken(&desk, &token), 2);
+    assert_eq!(asked(&desk, &request, 1, NOW).unwrap_err(), Stop::Held, "somebody else has it");
+}
+
+#[test]
+fn who_was_seen_or_withdrawn_is_not_answered_again() {
+    let (_dir, desk) = desk();
+    let token = wave(&desk);
+    let request = of_wave(&token, "lt-1", 1);
+    asked(&desk, &request, 1, NOW).unwrap();
+    assert_eq!(asked(&desk, &request, 1, NOW.plus(3600)).unwrap_err(), Stop::Token, "it is over");
+    let row = desk.store.endpoint_named("lt-1".parse().unwrap()).unwrap().unwrap();
+    let head =
+        protocol::documents::Head { epoch: Digest([1; 32]), counter: 0, hash: Digest([1; 32]) };
+    let versions = protocol::documents::CatalogueVersions::default();
+    let seen = store::Seen { versions, head, daemon: "0.1.0" };
+    desk.store.here().unwrap().endpoint_seen(&row.id, &seen, NOW).unwrap();
+    assert_eq!(asked(&desk, &request, 1, NOW).unwrap_err(), Stop::Held, "it was here");
+
+    let other = of_wave(&token, "lt-2", 2);
+    asked(&desk, &other, 2, NOW).unwrap();
+    let admins = [desk.home.held_key(Held::Admin, &"a.kaya".parse().unwrap(), PASSPHRASE).unwrap()];
+    let row = desk.store.endpoint_named("lt-2".parse().unwrap()).unwrap().unwrap();
+    desk.withdraw_endpoint(&row, &admins, NOW).unwrap();
+    assert_eq!(asked(&desk, &other, 2, NOW).unwrap_err(), Stop::Token, "its card is denied");
 }
 
 fn colleague(desk: &Desk) -> AgentGuest {

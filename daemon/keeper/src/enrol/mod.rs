@@ -166,7 +166,7 @@ pub fn enrol(wish: &Wish<'_>) -> Result<EndpointName, EnrolError> {
     })?;
     let ids = gate_ids(wish.config)?;
     room(&layout)?;
-    let keys = fresh_keys()?;
+    let keys = pending::Keys::for_token(&layout, wish.token)?;
     let request = request(wish, &name, &keys)?;
     let message = ToGate::Enrol {
         desk: wish.token.desk.clone(),

@@ -23,6 +23,54 @@ pub(super) struct Keys {
     pub(super) sealing: SealingSecret,
 }
 
+/// The keys that a request named, kept before it is sent: where the answer is lost on the way, the same
+/// line asks again as the same machine, and the desk answers again. Readable by root alone.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asking {
+    /// SHA-256 of the token's secret.
+    token: Digest,
+    tls: Zeroizing<String>,
+    record: Zeroizing<String>,
+    sealing: Zeroizing<String>,
+}
+
+impl Asking {
+    fn keys(&self) -> Option<Keys> {
+        Some(Keys {
+            tls: SigningKey::from_pem(&self.tls, None).ok()?,
+            record: SigningKey::from_pem(&self.record, None).ok()?,
+            sealing: SealingSecret::from_pem(&self.sealing, None).ok()?,
+        })
+    }
+}
+
+impl Keys {
+    /// Those that this line asked with before, or fresh ones; kept in either case.
+    pub(super) fn for_token(
+        layout: &Layout,
+        token: &Token<NamePatterns>,
+    ) -> Result<Self, EnrolError> {
+        let token = Digest::of(&token.secret.0);
+        let bytes = state::read_optional(&layout.asking())?.map(Zeroizing::new);
+        // A damaged one counts as none.
+        let asked: Option<Asking> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        if let Some(keys) = asked.filter(|asked| asked.token == token).and_then(|a| a.keys()) {
+            return Ok(keys);
+        }
+        let keys = super::fresh_keys()?;
+        let asking = Asking {
+            token,
+            tls: keys.tls.to_pem(),
+            record: keys.record.to_pem(),
+            sealing: keys.sealing.to_pem(),
+        };
+        let json = serde_json::to_vec(&asking).map_err(|e| EnrolError::Request(e.to_string()))?;
+        state::write(&layout.asking(), &Zeroizing::new(json))?;
+        Ok(keys)
+    }
+}
+
 /// What was accepted and is being written. Readable by root alone, and gone when it is done.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,6 +160,7 @@ impl Pending {
         begin_ledger(layout, now)?;
         let card = self.card.write().map_err(|e| EnrolError::Request(e.to_string()))?;
         state::write(&layout.card(), &card)?;
+        state::remove(&layout.asking())?;
         state::remove(&layout.enrolling())?;
         Ok(self.name.clone())
     }

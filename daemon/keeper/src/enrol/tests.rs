@@ -292,6 +292,30 @@ fn an_interrupted_enrolment_is_finished_by_the_same_line() {
 }
 
 #[test]
+fn a_line_asks_again_with_the_keys_that_it_asked_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::new(&folder.path().join("state"));
+    crate::state::make(&layout).unwrap();
+    let desk = Desk::new();
+    let ask = |token: &Token<NamePatterns>| {
+        let keys = pending::Keys::for_token(&layout, token).unwrap();
+        let sealing = keys.sealing.public().unwrap();
+        (keys.tls.public_key(), keys.record.public_key(), sealing)
+    };
+    let first = ask(&desk.token);
+    assert_eq!(ask(&desk.token), first, "the same machine");
+    // Another line is another request, also where what was kept is damaged.
+    let other = Token { secret: Bytes(vec![8; 16]), ..desk.token.clone() };
+    let second = ask(&other);
+    assert!(second.0 != first.0 && second.1 != first.1 && second.2 != first.2);
+    crate::state::write(&layout.asking(), b"{").unwrap();
+    assert!(ask(&other) != second);
+    // Nothing of it outlives the enrolment.
+    Pending::new(&desk.token, &desk.keys, desk.answer().unwrap()).finish(&layout, NOW).unwrap();
+    assert!(!layout.asking().exists());
+}
+
+#[test]
 fn leaving_destroys_the_keys_and_archives_the_account() {
     let folder = tempfile::tempdir().unwrap();
     let layout = Layout::new(&folder.path().join("state"));

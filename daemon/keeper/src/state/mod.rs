@@ -104,6 +104,11 @@ impl Layout {
     pub fn enrolling(&self) -> PathBuf {
         self.root.join("enrolling.json")
     }
+    /// The keys that a request to enrol named, until it is answered.
+    #[must_use]
+    pub fn asking(&self) -> PathBuf {
+        self.root.join("asking.json")
+    }
     /// Whether this machine is enrolled.
     #[must_use]
     pub fn is_enrolled(&self) -> bool {
