@@ -66,6 +66,7 @@ fn day(world: &mut World) {
     if let Some((_, order)) = first {
         let run = protocol::RunId::of(&order, &crate::desk::HERE, 0);
         world.ask(session, 1, &Ask::Output { run });
+        world.ask(session, 3, &Ask::Order { run });
     }
     let now = crate::desk::START.plus(60);
     let files = world.desk.publish(|policy| policy.limits.orders_a_minute = 999, now);

@@ -19,6 +19,8 @@ fn every_ask() -> Vec<Ask> {
         Ask::Follow { run: RunId([0; 16]) },
         Ask::Fetch { run: RunId([0; 16]) },
         Ask::Output { run: RunId([0; 16]) },
+        Ask::Records { after: 0 },
+        Ask::Order { run: RunId([0; 16]) },
         Ask::Filed { record: Digest([0; 32]) },
         Ask::Certificate { leaf: empty() },
     ]
@@ -265,6 +267,46 @@ fn whoever_was_withdrawn_files_nothing_any_more() {
     crate::kill_points::update(&mut world, session, 10, &files);
     world.ask(session, 11, &Ask::Filed { record });
     assert_eq!(world.core.index().unfiled(64).len(), 1);
+}
+
+#[test]
+fn whoever_lost_records_and_orders_hears_which_there_are_and_gets_them_as_they_came() {
+    let mut world = World::new();
+    world.ordered("cache.clear", Mode::Fix);
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let order = sealed(&world.desk.order("cache.clear", Mode::Check, now), "a.kaya");
+    // The same order again is refused: the third record.
+    for number in [1, 2] {
+        let dispatch = dispatch(&order, challenge, number, now);
+        let dispatch = sealed(&dispatch, "a.kaya");
+        world.ask(session, 20 + number as u32, &submit(&order, &dispatch));
+    }
+    assert_eq!(world.records.len(), 3);
+    let asked = |world: &mut World, stream, ask: &Ask| {
+        world.ask(session, stream, ask);
+        world.on(session, stream).into_iter().cloned().collect::<Vec<_>>()
+    };
+    let of = |answers: &[Answer]| match answers {
+        [Answer::Records { places, .. }] => places.clone(),
+        other => panic!("{other:?}"),
+    };
+    let all = of(&asked(&mut world, 2, &Ask::Records { after: 0 }));
+    let runs: Vec<_> = world.records.iter().map(|record| record.predicate.run).collect();
+    assert_eq!(all.iter().map(|place| place.run).collect::<Vec<_>>(), runs);
+    assert_eq!(all.iter().map(|place| place.counter).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(of(&asked(&mut world, 3, &Ask::Records { after: 2 })), all[2..]);
+    assert!(of(&asked(&mut world, 4, &Ask::Records { after: u64::MAX })).is_empty());
+    let given = asked(&mut world, 5, &Ask::Order { run: runs[0] });
+    let [Answer::Order { order }] = &given[..] else { panic!("{given:?}") };
+    let envelope = protocol::Envelope::read(&order.0).unwrap();
+    assert_eq!(protocol::RunId::of(&envelope.digest(), &crate::desk::HERE, 0), runs[0]);
+    // A refusal keeps no order, and nobody has what never ran.
+    for (stream, run) in [(6, runs[2]), (7, protocol::RunId([1; 16]))] {
+        let none = asked(&mut world, stream, &Ask::Order { run });
+        assert_eq!(none, [Answer::Stop { code: Stop::NoRun }]);
+    }
+    world.settle_and_check();
 }
 
 #[test]

@@ -124,7 +124,26 @@ fn a_desk_that_died_comes_back_from_its_copy_and_repeats_nothing() {
     assert!(listed.err.contains("took ours again"), "{}", listed.err);
     let status = lab.salve(&["--json", "status"]).json();
     assert_eq!(status["ahead"], serde_json::json!([]), "{status}");
-    // The run is not in the store any more; its script runs again when somebody says so, and once.
+    // The desk had acknowledged what it lost with its disk: order and record come back from the machine,
+    // and the ticket is told what its copy did not know.
+    let desk_has = |run: &Value| {
+        let run = run.as_str().expect("a run");
+        let listed = colleague.salve(&["--json", "runs", "list", "--ticket", &ticket]).json();
+        let all = listed.as_array().expect("a list").clone();
+        all.into_iter().find(|row| row["id"].as_str().is_some_and(|id| id.starts_with(run)))
+    };
+    let home_again = wait_for("the run that was lost", 30, || {
+        desk_has(&done["run"]).filter(|row| row["state"] == "ended")
+    });
+    assert_eq!(home_again["verified"], true, "{home_again}");
+    assert_eq!(home_again["agent"], "m.ruiz", "{home_again}");
+    says(&desk, "records came home");
+    assert_eq!(internal(&bench::delivered(&colleague, &ticket)), 1);
+    let report =
+        lab.salve(&["--json", "audit", "list", "--from", "2026-01-01", "--to", "2099-01-01"]);
+    report.expect(0);
+
+    // Nothing ran again by that; its script does when somebody says so, and once.
     assert_eq!(bench::executions(), counted);
     let done = fix(&colleague, &ticket, 2);
     assert_eq!(
@@ -134,6 +153,14 @@ fn a_desk_that_died_comes_back_from_its_copy_and_repeats_nothing() {
     );
     assert_eq!(bench::executions(), counted + 1);
     let shown = bench::delivered(&colleague, &ticket);
+    assert_eq!(internal(&shown), 2, "{shown}");
+    pc.stop();
+    pc.start();
+    colleague.salve(&["runs", "follow", "last"]).expect(0);
+    assert_eq!(internal(&bench::delivered(&colleague, &ticket)), 2, "one an order");
+}
+
+fn internal(shown: &Value) -> usize {
     let notes = shown["notes"].as_array().expect("notes");
-    assert_eq!(notes.iter().filter(|note| note["public"] == false).count(), 1, "{shown}");
+    notes.iter().filter(|note| note["public"] == false).count()
 }

@@ -94,7 +94,7 @@ fn restored(copy: &Copy<'_>, home: &str) -> String {
         "The desk of {} is back in {}, as of {}\n\
          \x20 Catalogue  {}\n\
          \x20 Since then Lists that were published come back with the next command of whoever has them.\n\
-         \x20            Records that endpoints still offer are fetched; tokens to enrol are used up;\n\
+         \x20            Orders and records are fetched from their endpoints; tokens to enrol are used up;\n\
          \x20            new tickets are numbered 1000 further on.\n\
          \x20 Next       your agent keys (agents/NAME) from their own copy, then:  salve status\n",
         manifest.organisation,

@@ -129,6 +129,30 @@ fn at_head(db: &Connection, endpoint: &str, head: &Head) -> Result<Option<Digest
 }
 
 impl Store {
+    /// The place in one chain behind which the first record is missing that was verified; none where
+    /// all are here up to `last`.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn first_gap(
+        &self,
+        endpoint: &EndpointId,
+        epoch: &Digest,
+        last: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        self.read("look for the first record that is missing", |db| {
+            let sql = "WITH here AS MATERIALIZED (
+                           SELECT DISTINCT counter FROM runs
+                           WHERE endpoint = ?1 AND epoch = ?2 AND verified = 1
+                           UNION SELECT 0)
+                       SELECT min(counter) FROM here
+                       WHERE counter < ?3 AND counter + 1 NOT IN (SELECT counter FROM here)";
+            let key = (endpoint.to_string(), epoch.to_string(), row::int(last));
+            let found: Option<i64> = db.prepare_cached(sql)?.query_row(key, |row| row.get(0))?;
+            Ok(found.and_then(|place| u64::try_from(place).ok()))
+        })
+    }
+
     /// A page of the runs that were stored between two times, both included, oldest first.
     ///
     /// # Errors

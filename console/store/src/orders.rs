@@ -122,6 +122,20 @@ impl Store {
         self.write("store an order", |db| add(db, new, now))
     }
 
+    /// As [`Store::add_order`], for an order that left before this store was put back from a copy.
+    ///
+    /// # Errors
+    /// As [`Store::add_order`].
+    pub fn add_order_again(&self, new: &NewOrder<'_>, now: Time) -> Result<Vec<RunId>, StoreError> {
+        self.write("take an order back", |db| {
+            let runs = add(db, new, now)?;
+            let sql =
+                "UPDATE runs SET state = 'sent' WHERE order_digest = ?1 AND state = 'prepared'";
+            db.execute(sql, [new.digest.to_string()])?;
+            Ok(runs)
+        })
+    }
+
     /// As [`Store::add_order`] for an order with one target, whose dispatch is at hand and which
     /// leaves when this has returned; with the hello of the session that it leaves on. All of it in
     /// one transaction: one wait for the disk, and none for a look.
@@ -258,8 +272,10 @@ fn promise(
     now: Time,
 ) -> Result<(), Fault> {
     db.execute(
-        "INSERT INTO outbox (key, ticket, kind, state, next_try, order_digest, created)
-         VALUES (?1, ?2, ?5, 'waiting', ?4, ?3, ?4)",
+        // In a store that was put back it may have been posted before.
+        "INSERT INTO outbox (key, ticket, kind, state, next_try, order_digest, created, tries)
+         VALUES (?1, ?2, ?5, 'waiting', ?4, ?3, ?4,
+                 (SELECT count(*) FROM counters WHERE name = 'restored'))",
         (key, ticket.as_str(), order.to_string(), row::stamp(now), kind),
     )
     .map_err(|e| duplicate(e, || format!("a {kind} with key `{key}`")))?;

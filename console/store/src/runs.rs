@@ -133,7 +133,7 @@ pub struct RunFilter {
 
 pub(crate) const SELECT: &str =
     "SELECT r.id, r.order_digest, r.endpoint, r.outcome, r.record_hash, r.carried,
-     iif(r.state = 'sent' AND r.dispatch IS NULL, 'carried', r.state) AS state,
+     iif(r.state = 'sent' AND r.dispatch IS NULL AND r.carried IS NOT NULL, 'carried', r.state) AS state,
      r.verified, r.reason, r.sent_epoch, r.sent_counter, r.created, r.ended, r.filed,
      e.name AS endpoint_name, o.script, o.mode, o.agent, o.ticket
      FROM runs r LEFT JOIN orders o ON o.digest = r.order_digest

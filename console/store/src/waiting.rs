@@ -313,7 +313,8 @@ impl Store {
     /// [`StoreError::NotFound`] for a run that is not out in a file alone.
     pub fn run_not_carried(&self, run: &RunId, now: Time) -> Result<(), StoreError> {
         let sql = "UPDATE runs SET state = 'not_sent', reason = ?2, carried = NULL
-                   WHERE id = ?1 AND state = 'sent' AND dispatch IS NULL RETURNING order_digest";
+                   WHERE id = ?1 AND state = 'sent' AND dispatch IS NULL AND carried IS NOT NULL
+                   RETURNING order_digest";
         self.without_record(run, sql, None, now)
     }
 

@@ -114,6 +114,8 @@ pub const ATTESTATION_SECONDS: u64 = 600;
 pub const QUEUE_MAX: usize = 8;
 /// Runs in modes check and plan at once.
 pub const LOOKS_MAX: usize = 4;
+/// Places of records that one answer lists.
+pub const RECORD_PLACES_MAX: usize = 256;
 /// Recorded refusals of one agent in a minute; more are counted only.
 pub const REFUSALS_A_MINUTE: u32 = 10;
 /// Interpreter's memory, bytes.

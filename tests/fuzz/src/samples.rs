@@ -3,7 +3,7 @@
 use protocol::documents::CatalogueVersions;
 use protocol::frames::{
     Answer, Ask, DeskAnswer, DeskAsk, DeskPath, EnrolFrame, Event, FiledAs, FilingSummary,
-    NoteStage, Phase, Stop, encode, sorry,
+    NoteStage, Phase, RecordPlace, Stop, encode, sorry,
 };
 use protocol::{Bytes, Digest, EndpointId, Mode, Outcome, RunId, Time, limits};
 use trust::Signer as _;
@@ -50,6 +50,8 @@ pub fn asks() -> Vec<Ask> {
         Ask::Filed { record: Digest([5; 32]) },
         Ask::Certificate { leaf: Bytes(b"leaf".to_vec()) },
         Ask::Output { run: RUN },
+        Ask::Records { after: 7 },
+        Ask::Order { run: RUN },
     ]
 }
 
@@ -96,6 +98,11 @@ pub fn answers() -> Vec<Answer> {
             sentence: "no CA for endpoints that policy lists signed it".into(),
         },
         Answer::Output { part: Bytes(b"{}".to_vec()), last: true },
+        Answer::Records {
+            epoch: Digest([3; 32]),
+            places: vec![RecordPlace { counter: 8, run: RUN }],
+        },
+        Answer::Order { order: Bytes(b"order".to_vec()) },
     ]);
     all
 }

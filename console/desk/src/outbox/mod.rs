@@ -78,6 +78,29 @@ pub fn promise_waiting(
     stored(order, sealed, None, |new| store.add_waiting(new, (endpoint, seed), until, now))
 }
 
+/// As [`promise`], in a store that was put back from a copy, for an order that left before: its runs
+/// are sent, and its note is promised where the ticket is known still. What was posted is found before
+/// it is posted.
+///
+/// # Errors
+/// [`PromiseError`].
+pub fn promise_again(
+    store: &Store,
+    order: &Order,
+    sealed: &Envelope,
+    now: Time,
+) -> Result<Vec<RunId>, PromiseError> {
+    let ticket = order.ticket.as_ref().and_then(|ticket| number(ticket).ok());
+    let known = match ticket.map(|ticket| store.ticket(ticket)) {
+        None | Some(Err(StoreError::NotFound { .. })) => false,
+        Some(found) => found.map(|_| true)?,
+    };
+    stored(order, sealed, None, |new| {
+        let (note_key, file_key) = (new.note_key.filter(|_| known), new.file_key.filter(|_| known));
+        store.add_order_again(&NewOrder { note_key, file_key, ..new.clone() }, now)
+    })
+}
+
 fn stored<T>(
     order: &Order,
     sealed: &Envelope,

@@ -19,6 +19,8 @@ use crate::verify::peek_record;
 
 /// Room after a run's own deadline for stopping it and signing its record, seconds.
 const AFTER_DEADLINE: u64 = 60;
+/// From a question that needs no run to its answer.
+pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(limits::IDLE_SECONDS_MAX);
 /// Pause before a run is asked for again on a line that did not answer.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -159,24 +161,20 @@ async fn hear(
     heard.end()
 }
 
-/// Brings home a record of a run that a store which was put back does not know. Without its order it
-/// is kept as not verified, and the endpoint is not told that it may forget it.
+/// What an endpoint has of a run that it has the record of, and the order that this names; none where
+/// it does not give it now.
 pub(super) async fn fetch(
-    server: Arc<Server>,
-    line: Arc<HeldLine>,
-    endpoint: EndpointId,
+    server: &Server,
+    line: &HeldLine,
     run: RunId,
-) {
-    let heard = hear(&line, &Ask::Fetch { run }, run, &Live::default(), &server).await;
-    // Offered and not given: with the next line.
-    let Ok(returned) = heard else { return };
+) -> Option<(Digest, Returned)> {
+    let heard = hear(line, &Ask::Fetch { run }, run, &Live::default(), server).await;
+    let returned = heard.ok()?;
     let named = peek_record(&returned.record).and_then(|(record, _)| {
         let subject = record.subject.into_iter().find(|subject| subject.name == "order")?;
         subject.digest.get("sha256").copied()
     });
-    let Some(order) = named else { return };
-    server.line(&format!("{}: record of run {} came home", line.card.name, run.short()));
-    file::file(&server, &line, Which { run, order, endpoint }, returned).await;
+    Some((named?, returned))
 }
 
 impl Server {

@@ -14,10 +14,10 @@ use super::Server;
 use super::drive;
 use super::line::HeldLine;
 use super::lines::Left;
+use super::recover;
 use super::waiting;
 use crate::books::{BookError, Sorry};
 use crate::enrol::renewed_certificate;
-use crate::home::is_there;
 use crate::session;
 
 /// How long a line that the desk dialled is kept without use, at least.
@@ -149,15 +149,9 @@ async fn collect(server: &Arc<Server>, id: EndpointId, line: &Arc<HeldLine>) {
             server.begin(drive::drive(Arc::clone(server), live, which, None));
         }
     }
-    let restored = is_there(&server.desk.home.restored_file());
+    server.begin(recover::recover(Arc::clone(server), id, Arc::clone(line)));
     for run in &line.unfiled {
-        let Ok(found) = store.run(run) else { continue };
-        let Some(row) = found else {
-            if restored {
-                server.begin(drive::fetch(Arc::clone(server), Arc::clone(line), id, *run));
-            }
-            continue;
-        };
+        let Ok(Some(row)) = store.run(run) else { continue };
         if let (Some(true), Some(record)) = (row.verified, row.record_hash) {
             line.filed(record).await;
         }

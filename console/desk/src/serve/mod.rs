@@ -15,6 +15,7 @@ mod lines;
 mod live;
 mod metrics;
 mod newcomer;
+mod recover;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -297,6 +298,7 @@ impl Server {
             self.begin(async move {
                 // Who does not take it now is brought up to date before its next order.
                 let _ = line.bring_up_to_date(&at).await;
+                recover::recover(at, line.card.endpoint, line).await;
             });
         }
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use link::{Connection, Listener, Stream, Trust};
 use protocol::documents::{Card, Dispatch, Head, Hello, Order, Record, RecordSubject};
-use protocol::frames::{Answer, Ask, Event, Stop};
+use protocol::frames::{Answer, Ask, Event, RecordPlace, Stop};
 use protocol::{
     Bytes, Digest, EndpointId, Envelope, Mode, Outcome, PayloadType, RunId, Time, json,
 };
@@ -59,6 +59,8 @@ pub(crate) struct Seen {
     ended: usize,
     /// The record of the last order, for those who ask again.
     kept: Option<(RunId, Vec<u8>)>,
+    /// Its order, for those who lost it.
+    order: Vec<u8>,
 }
 
 pub(crate) struct Machine {
@@ -209,7 +211,7 @@ impl Machine {
             protocol_max: version,
             documents_max: 1,
             catalogue: self.versions,
-            head: Head { epoch, counter: 0, hash: epoch },
+            head: Head { epoch, counter: u64::from(self.lost().is_some()), hash: epoch },
             clock: now(),
             challenge: Digest([0x55; 32]),
             version: "0.1.0".into(),
@@ -220,6 +222,12 @@ impl Machine {
             _ => Bytes(self.card_envelope.write().unwrap()),
         };
         Answer::Hello { hello: sealed(&hello, signer), card, unfiled: self.unfiled() }
+    }
+
+    /// The run that a desk does not know any more.
+    fn lost(&self) -> Option<RunId> {
+        let seen = self.seen.lock().unwrap();
+        seen.kept.as_ref().map(|(run, _)| *run).filter(|_| self.quirk == Quirk::OffersAgain)
     }
 
     fn unfiled(&self) -> Vec<RunId> {
@@ -242,6 +250,17 @@ impl Machine {
                 }
                 Ok(Some(Ask::Follow { run } | Ask::Fetch { run })) => {
                     self.again(stream, run).await;
+                }
+                Ok(Some(Ask::Records { after })) => {
+                    let run = self.lost().filter(|_| after == 0);
+                    let places = run.map(|run| RecordPlace { counter: 1, run });
+                    let places = places.into_iter().collect();
+                    let answer = Answer::Records { epoch: Digest([3; 32]), places };
+                    stream.send(&answer).await.unwrap();
+                }
+                Ok(Some(Ask::Order { .. })) => {
+                    let order = Bytes(self.seen.lock().unwrap().order.clone());
+                    stream.send(&Answer::Order { order }).await.unwrap();
                 }
                 Ok(Some(Ask::Recall { .. })) => {
                     self.seen.lock().unwrap().recalls += 1;
@@ -290,6 +309,7 @@ impl Machine {
             let mut seen = self.seen.lock().unwrap();
             seen.orders.push(opened.get().clone());
             seen.dispatches.push(dispatch.get().clone());
+            seen.order = order.write().unwrap();
         }
         if matches!(self.quirk, Quirk::StopsOrder | Quirk::StopsAndNewEpoch) {
             stream.send(&Answer::Stop { code: Stop::Seal }).await.unwrap();

@@ -60,3 +60,32 @@ fn runs_of_some_days_come_in_pages_oldest_first() {
     assert_eq!(page(None, 2), runs[1..3]);
     assert_eq!(page(Some(&runs[2]), 2), runs[3..4]);
 }
+
+#[test]
+fn the_first_gap_of_a_chain_is_found_wherever_it_is() {
+    let room = room();
+    room.store.add_endpoint(&endpoint(7, "lt-4411"), NOW).unwrap();
+    let (id, epoch) = (EndpointId([7; 16]), Digest([9; 32]));
+    let gap = |last| room.store.first_gap(&id, &epoch, last).unwrap();
+    assert_eq!((gap(0), gap(3)), (None, Some(0)), "nothing is here yet");
+    let file = |counter: u8, good: bool| {
+        let run = protocol::RunId([counter; 16]);
+        let new = NewRecord {
+            place: Some((epoch, u64::from(counter))),
+            hash: Digest([counter; 32]),
+            unverified: (!good).then_some("a test"),
+            reply: None,
+            ..record(run, counter, id)
+        };
+        room.store.file_record(&new, NOW).unwrap();
+    };
+    file(1, true);
+    file(2, true);
+    assert_eq!((gap(2), gap(3)), (None, Some(2)));
+    file(4, true);
+    file(5, false);
+    assert_eq!(gap(5), Some(2));
+    file(3, true);
+    assert_eq!((gap(4), gap(5)), (None, Some(4)), "one that did not verify is missing");
+    assert_eq!(room.store.first_gap(&id, &Digest([8; 32]), 1).unwrap(), Some(0), "another epoch");
+}

@@ -109,6 +109,32 @@ pub enum Ask {
         #[n(0)]
         run: RunId,
     },
+    /// Which runs have the records behind a place of the chain in force: for a desk that was put back
+    /// from a copy and lost some that it had acknowledged.
+    #[n(11)]
+    Records {
+        /// The place, as in a head's counter; 0 for all.
+        #[n(0)]
+        after: u64,
+    },
+    /// The order of a run that was accepted, as it came.
+    #[n(12)]
+    Order {
+        /// The run.
+        #[n(0)]
+        run: RunId,
+    },
+}
+
+/// The place of a run's record in an endpoint's chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct RecordPlace {
+    /// As in a head's counter.
+    #[n(0)]
+    pub counter: u64,
+    /// The run.
+    #[n(1)]
+    pub run: RunId,
 }
 
 /// From the endpoint to the desk's side.
@@ -229,6 +255,23 @@ pub enum Answer {
         /// Whether it ends here.
         #[n(1)]
         last: bool,
+    },
+    /// Answers [`Ask::Records`].
+    #[n(14)]
+    Records {
+        /// The epoch of the chain.
+        #[n(0)]
+        epoch: Digest,
+        /// Oldest first, at most [`crate::limits::RECORD_PLACES_MAX`]; fewer where there are no more.
+        #[n(1)]
+        places: Vec<RecordPlace>,
+    },
+    /// Answers [`Ask::Order`].
+    #[n(15)]
+    Order {
+        /// The order's envelope.
+        #[n(0)]
+        order: Bytes,
     },
 }
 

@@ -172,6 +172,13 @@ effects! {
         /// Which.
         run: RunId,
     },
+    /// Look up the order of a run; answered by `Order`.
+    ReadOrder {
+        /// Who asked.
+        line: Line,
+        /// Which.
+        run: RunId,
+    },
     /// Look up a run's record, plan, effects and escrow; answered by `Fetched`.
     Fetch {
         /// Who asked.

@@ -171,6 +171,14 @@ pub enum Event {
         /// What was kept; none where the disk does not give it back.
         bytes: Option<Bytes>,
     },
+    /// Answers [`super::Effect::ReadOrder`].
+    Order {
+        /// Who asked.
+        line: Line,
+        /// The envelope; the inner none where the run has none, the outer where the disk does not
+        /// give it back.
+        order: Option<Option<Bytes>>,
+    },
     /// Answers [`super::Effect::Fetch`].
     Fetched {
         /// Who asked.

@@ -1,7 +1,7 @@
 //! The end of a run: its outcome, its record, and who gets it. Once per run.
 
 use protocol::documents::{Decision, InFlight, Order, Record, SealedSecret};
-use protocol::frames::{Answer, Event as Live, Stop};
+use protocol::frames::{Answer, Event as Live, RecordPlace, Stop};
 use protocol::{Bytes, Digest, Envelope, Mode, Outcome, Plan, PlanLine, RunId, Time, json, limits};
 
 use super::Core;
@@ -295,6 +295,46 @@ impl Core {
             }
         }
         session::finish(line, out);
+    }
+
+    /// Where the records behind a place lie: runs and counters, nothing of what they say.
+    pub(super) fn records(&self, line: Line, after: u64, out: &mut Vec<Effect>) {
+        let found = self.index.records_after(after, limits::RECORD_PLACES_MAX);
+        let places = found.into_iter().map(|(counter, run)| RecordPlace { counter, run });
+        let (epoch, places) = (self.index.head().epoch, places.collect());
+        session::answer(line, &Answer::Records { epoch, places }, out);
+        session::finish(line, out);
+    }
+
+    /// The order of a run that has its record, for whoever lost it.
+    pub(super) fn order(&mut self, line: Line, run: RunId, out: &mut Vec<Effect>) {
+        if self.index.record(&run).is_none() {
+            return session::stop(line, Stop::NoRun, out);
+        }
+        if self.fetching >= FETCHING_MAX || self.gate_slow {
+            return session::stop(line, Stop::Rate, out);
+        }
+        self.fetching += 1;
+        out.push(Effect::ReadOrder { line, run });
+    }
+
+    pub(super) fn give_order(
+        &mut self,
+        line: Line,
+        order: Option<Option<Bytes>>,
+        out: &mut Vec<Effect>,
+    ) {
+        self.fetching = self.fetching.saturating_sub(1);
+        match order {
+            _ if !self.sessions.contains_key(&line.session) => {}
+            None => session::stop(line, Stop::Fault, out),
+            // A refusal keeps none.
+            Some(None) => session::stop(line, Stop::NoRun, out),
+            Some(Some(order)) => {
+                session::answer(line, &Answer::Order { order }, out);
+                session::finish(line, out);
+            }
+        }
     }
 
     fn read_for(&mut self, line: Line, run: RunId, out: &mut Vec<Effect>) {

@@ -126,6 +126,7 @@ impl Core {
                 self.effects_read(run, (effects, secrets), now, &mut out);
             }
             Event::Output { line, bytes } => self.give_output(line, bytes, &mut out),
+            Event::Order { line, order } => self.give_order(line, order, &mut out),
             Event::Fetched { line, run, found } => {
                 self.fetched(line, run, found.map(|found| *found), now, &mut out)
             }

@@ -171,6 +171,8 @@ impl Core {
             Ask::Follow { run } => self.follow(line, run, out),
             Ask::Fetch { run } => self.fetch(line, run, out),
             Ask::Output { run } => self.output(line, run, out),
+            Ask::Records { after } => self.records(line, after, out),
+            Ask::Order { run } => self.order(line, run, out),
             Ask::Filed { record } => {
                 if self.may_file(&line, &record, now) {
                     self.append(crate::ledger::Entry::Filed { record }, out);

@@ -68,6 +68,12 @@ impl World {
                 });
                 return Ok(vec![Event::Output { line, bytes: bytes.ok() }]);
             }
+            Effect::ReadOrder { line, run } => {
+                let order = self.ledger.order(&run).map_err(|error| {
+                    tracing::error!("run {}: {}", run.short(), ErrorChain(&error));
+                });
+                return Ok(vec![Event::Order { line, order: order.ok() }]);
+            }
             Effect::ReplaceCatalogue(files) => return Ok(self.replace(files)),
             Effect::StoreCertificate(leaf) => return Ok(vec![self.store_certificate(leaf)]),
             Effect::ToGate(message) => self.gate.tell(message),

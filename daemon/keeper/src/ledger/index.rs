@@ -124,6 +124,15 @@ impl Index {
         runs.reverse();
         runs
     }
+    /// The oldest `most` runs whose records lie behind a place of the chain, oldest first.
+    #[must_use]
+    pub fn records_after(&self, after: u64, most: usize) -> Vec<(u64, RunId)> {
+        let behind = self.records.iter().map(|(run, row)| (row.counter, *run));
+        let mut all: Vec<_> = behind.filter(|(counter, _)| *counter > after).collect();
+        all.sort_unstable();
+        all.truncate(most);
+        all
+    }
     /// The newest `most` runs that have a record, oldest of them first.
     #[must_use]
     pub fn last_records(&self, most: usize) -> Vec<RunId> {

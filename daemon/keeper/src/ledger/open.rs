@@ -47,6 +47,9 @@ pub enum LedgerError {
     Broken,
 }
 
+/// Where an entry lies: segment, offset, bytes.
+type Place = (u64, u64, usize);
+
 /// A ledger that is ready for appending.
 #[derive(Debug)]
 pub struct Ledger<D> {
@@ -54,8 +57,10 @@ pub struct Ledger<D> {
     segment: u64,
     at: usize,
     head: Digest,
-    /// Where each run's record lies: segment, offset, bytes.
-    records: BTreeMap<RunId, (u64, u64, usize)>,
+    /// Where each run's record lies.
+    records: BTreeMap<RunId, Place>,
+    /// The same of each accepted order.
+    orders: BTreeMap<RunId, Place>,
     broken: bool,
     size: usize,
 }
@@ -87,8 +92,9 @@ impl<D: Disk> Ledger<D> {
         let numbers = disk.segments().map_err(|source| failed("list", 0, source))?;
         let head = Digest([0; 32]);
         let size = disk.segment_bytes();
-        let records = BTreeMap::new();
-        let ledger = Self { disk, segment: 0, at: size, head, records, broken: false, size };
+        let (records, orders) = (BTreeMap::new(), BTreeMap::new());
+        let ledger =
+            Self { disk, segment: 0, at: size, head, records, orders, broken: false, size };
         let mut opened = Opened { ledger, index: Index::default(), began: false, torn: 0 };
         for (place, number) in numbers.iter().enumerate() {
             let wanted = place as u64 + 1;
@@ -164,21 +170,43 @@ impl<D: Disk> Ledger<D> {
     /// # Errors
     /// [`LedgerError`] where it cannot be read back.
     pub fn record(&self, run: &RunId) -> Result<Option<Bytes>, LedgerError> {
-        let Some((segment, offset, len)) = self.records.get(run).copied() else { return Ok(None) };
+        self.read_back(self.records.get(run), |entry| match entry {
+            Entry::Record(record) if record.run == *run => Some(record.envelope),
+            _ => None,
+        })
+    }
+
+    /// The order of an accepted run, as its envelope's bytes.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where it cannot be read back.
+    pub fn order(&self, run: &RunId) -> Result<Option<Bytes>, LedgerError> {
+        self.read_back(self.orders.get(run), |entry| match entry {
+            Entry::Accepted(accepted) if accepted.run == *run => Some(accepted.envelope),
+            _ => None,
+        })
+    }
+
+    fn read_back<T>(
+        &self,
+        place: Option<&Place>,
+        wanted: impl FnMut(Entry) -> Option<T>,
+    ) -> Result<Option<T>, LedgerError> {
+        let Some((segment, offset, len)) = place.copied() else { return Ok(None) };
         let read = self.disk.read_at(segment, offset, len);
         let bytes = read.map_err(|source| failed("read", segment, source))?;
         let body = bytes.get(8..len.saturating_sub(33)).unwrap_or_default();
         let entries = format::decode(body).unwrap_or_default();
-        let record = entries.into_iter().find_map(|entry| match entry {
-            Entry::Record(record) if record.run == *run => Some(record.envelope),
-            _ => None,
-        });
-        record.map(Some).ok_or(LedgerError::Damaged { segment, offset })
+        let found = entries.into_iter().find_map(wanted);
+        found.map(Some).ok_or(LedgerError::Damaged { segment, offset })
     }
 
     fn note(&mut self, entry: &Entry, segment: u64, offset: u64, len: usize) {
-        if let Entry::Record(record) = entry {
-            self.records.insert(record.run, (segment, offset, len));
+        let place = (segment, offset, len);
+        match entry {
+            Entry::Record(record) => drop(self.records.insert(record.run, place)),
+            Entry::Accepted(accepted) => drop(self.orders.insert(accepted.run, place)),
+            _ => {}
         }
     }
 

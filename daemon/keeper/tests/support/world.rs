@@ -248,6 +248,10 @@ impl World {
                 let bytes = Some(Bytes(self.output.get(&run).cloned().unwrap_or_default()));
                 self.events.push_back(Event::Output { line, bytes });
             }
+            Effect::ReadOrder { line, run } => {
+                let order = Some(self.ledger.order(&run).unwrap());
+                self.events.push_back(Event::Order { line, order });
+            }
             Effect::Tidy { .. } => {}
             Effect::MakeSpare => {
                 assert!(!std::mem::replace(&mut self.spare, true), "one at a time")
