@@ -222,6 +222,29 @@ impl Store {
         self.write("add an endpoint", |db| insert(db, new, now))
     }
 
+    /// Adds those whose id and name are not in the book yet, in one transaction; gives how many.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn add_unknown_endpoints(
+        &self,
+        all: &[NewEndpoint],
+        now: Time,
+    ) -> Result<usize, StoreError> {
+        self.write("add endpoints", |db| {
+            let sql = "SELECT 1 FROM endpoints WHERE id = ?1 OR (name = ?2 AND state = 'active')";
+            let mut added = 0usize;
+            for new in all {
+                let mut known = db.prepare_cached(sql)?;
+                if !known.exists((new.id.to_string(), new.name.as_str()))? {
+                    insert(db, new, now)?;
+                    added = added.saturating_add(1);
+                }
+            }
+            Ok(added)
+        })
+    }
+
     /// One endpoint, whatever its state.
     ///
     /// # Errors

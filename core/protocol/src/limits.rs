@@ -170,6 +170,9 @@ pub const DESK_VERSION: u32 = 1;
 pub const DESK_PART_BYTES_MAX: usize = FRAME_BYTES_MAX - 1024;
 /// Largest answer from the desk's store, bytes: one attachment of 20 MiB and its words.
 pub const DESK_ANSWER_BYTES_MAX: usize = 24 * 1024 * 1024;
+/// Largest address book that a colleague gets when joining, bytes: some 18,000 machines. Who has more
+/// has a shared desk, which is asked.
+pub const ADDRESS_BOOK_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Largest order file, bytes: a record with an effects file of 16 MiB, in base64.
 pub const ORDER_FILE_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// Most rows that one answer of the desk's store lists: a page is written in milliseconds.

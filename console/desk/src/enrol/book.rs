@@ -4,6 +4,7 @@
 
 use policy::Policy;
 use protocol::documents::Card;
+use protocol::limits::ADDRESS_BOOK_BYTES_MAX;
 use protocol::{Bytes, Envelope, Time};
 use serde::{Deserialize, Serialize};
 use store::{EndpointState, NewEndpoint, Store, StoreError};
@@ -25,15 +26,23 @@ struct Line {
     person: Option<String>,
 }
 
-/// The book of a store: its active machines.
+/// The book of a store: its active machines, as many as a book takes; a shared desk has all.
 pub(super) fn write(books: &Books) -> Result<Vec<u8>, EnrolError> {
     let rows = books.endpoints()?.into_iter().filter(|row| row.state == EndpointState::Active);
-    let line = |row: store::EndpointRow| Line {
-        card: Bytes(row.card),
-        address: row.address,
-        person: row.person,
-    };
-    Ok(protocol::json::write(&rows.map(line).collect::<Vec<_>>())?)
+    let mut book = vec![b'['];
+    for row in rows {
+        let line = Line { card: Bytes(row.card), address: row.address, person: row.person };
+        let line = protocol::json::write(&line)?;
+        if book.len().saturating_add(line.len()).saturating_add(2) > ADDRESS_BOOK_BYTES_MAX {
+            break;
+        }
+        if book.len() > 1 {
+            book.push(b',');
+        }
+        book.extend(line);
+    }
+    book.push(b']');
+    Ok(book)
 }
 
 /// Takes up a book; says how many machines it gave. What is no card of ours is left out.
@@ -46,7 +55,7 @@ pub(super) fn read(
     let lines: Vec<Line> = protocol::json::read(bytes).unwrap_or_default();
     let enrollers = policy.file().enrollers.iter().map(|enroller| enroller.key);
     let keys: Vec<_> = enrollers.filter(|key| policy.enroller(key).is_some()).collect();
-    let mut taken = 0;
+    let mut known = Vec::new();
     for line in lines {
         let opened = Envelope::read(&line.card.0)
             .ok()
@@ -54,10 +63,7 @@ pub(super) fn read(
         let Some(card) = opened.filter(|card| !policy.is_denied_card(card.serial)) else {
             continue;
         };
-        if store.endpoint(&card.endpoint)?.is_some() {
-            continue;
-        }
-        let new = NewEndpoint {
+        known.push(NewEndpoint {
             id: card.endpoint,
             name: card.name.clone(),
             card: line.card.0,
@@ -66,9 +72,7 @@ pub(super) fn read(
             labels: card.labels.clone(),
             host: None,
             platform: None,
-        };
-        store.add_endpoint(&new, now)?;
-        taken += 1;
+        });
     }
-    Ok(taken)
+    store.add_unknown_endpoints(&known, now)
 }

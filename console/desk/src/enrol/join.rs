@@ -90,9 +90,9 @@ pub async fn join(
         make_agent_keys(home, me).map_err(|e| JoinError::Keys(Box::new(e)))?;
     }
     let request = request(home, invitation)?;
-    let (files, answer) = ask(invitation, &request).await?;
+    let collected = ask(invitation, &request).await?;
     let _lock = home.lock()?;
-    take(home, invitation, &files, &answer, now)
+    take(home, invitation, &collected, now)
 }
 
 /// Whether the home is this person's in this organisation: then its certificate, catalogue and
@@ -119,34 +119,46 @@ fn request(home: &Home, invitation: &Invitation) -> Result<Vec<u8>, JoinError> {
     Ok(seal::seal(&request, &[&signing])?.write()?)
 }
 
-async fn ask(invitation: &Invitation, request: &[u8]) -> Result<(Files, JoinAnswer), JoinError> {
+async fn ask(invitation: &Invitation, request: &[u8]) -> Result<Collected, JoinError> {
     let connection =
         link::dial_pinned(&invitation.desk, invitation.desk_key, limits::ALPN_ENROL).await?;
     let (mut sending, mut receiving) = connection.open().await?.split();
     sending.send_bytes(request).await?;
     sending.finish();
-    let answer = timeout(ANSWER_TIME_MAX, collect(&mut receiving)).await;
-    let answer = answer.unwrap_or(Err(LinkError::Late.into()))?;
+    let answer = collect(&mut receiving).await?;
     connection.leave().await;
     Ok(answer)
 }
 
-async fn collect(receiving: &mut link::Receiving) -> Result<(Files, JoinAnswer), JoinError> {
-    let mut files = Files::new();
+/// Catalogue, address book and answer.
+type Collected = (Files, Vec<u8>, JoinAnswer);
+
+async fn collect(receiving: &mut link::Receiving) -> Result<Collected, JoinError> {
+    let (mut files, mut known) = (Files::new(), Vec::new());
     let mut open: Option<(String, Vec<u8>)> = None;
     loop {
-        let frame = receiving.recv::<EnrolFrame>().await?.ok_or(LinkError::Cut)?;
+        let frame = timeout(ANSWER_TIME_MAX, receiving.recv::<EnrolFrame>()).await;
+        let frame = frame.unwrap_or(Err(LinkError::Late))?.ok_or(LinkError::Cut)?;
         match frame {
             EnrolFrame::Wait => {}
             EnrolFrame::Refused { stop } => return Err(JoinError::Refused(stop)),
             EnrolFrame::CatalogueFile { name, part, last } => {
                 let (begun, mut bytes) = open.take().unwrap_or_else(|| (name.clone(), Vec::new()));
                 bytes.extend_from_slice(&part.0);
-                let size = files.bytes() + bytes.len();
-                if begun != name || !is_plain(&name) || size > limits::CATALOGUE_BYTES_MAX {
+                let is_book = name == book::NAME;
+                if begun != name || !(is_plain(&name) || is_book) {
                     return Err(JoinError::NotTheirs("its files are out of order"));
                 }
-                if last {
+                let (size, most) = match is_book {
+                    true => (bytes.len(), limits::ADDRESS_BOOK_BYTES_MAX),
+                    false => (files.bytes() + bytes.len(), limits::CATALOGUE_BYTES_MAX),
+                };
+                if size > most {
+                    return Err(JoinError::NotTheirs("it is too large"));
+                }
+                if last && is_book {
+                    known = bytes;
+                } else if last {
                     files.insert(name, bytes);
                 } else {
                     open = Some((name, bytes));
@@ -155,7 +167,9 @@ async fn collect(receiving: &mut link::Receiving) -> Result<(Files, JoinAnswer),
                     return Err(JoinError::NotTheirs("it is too large"));
                 }
             }
-            EnrolFrame::Answer { json } => return Ok((files, protocol::json::read(&json.0)?)),
+            EnrolFrame::Answer { json } => {
+                return Ok((files, known, protocol::json::read(&json.0)?));
+            }
         }
     }
 }
@@ -164,8 +178,7 @@ async fn collect(receiving: &mut link::Receiving) -> Result<(Files, JoinAnswer),
 fn take(
     home: &Home,
     invitation: &Invitation,
-    files: &Files,
-    answer: &JoinAnswer,
+    (files, known, answer): &Collected,
     now: Time,
 ) -> Result<Organisation, JoinError> {
     let me = &invitation.name;
@@ -173,11 +186,9 @@ fn take(
     if Digest::of(root) != invitation.root {
         return Err(JoinError::NotTheirs("its root is another one"));
     }
-    let mut offered = files.clone();
-    let known = offered.0.remove(book::NAME).unwrap_or_default();
     // What a renewed home trusts already is a floor.
     let held = if home.is_ready() { catalogue::files(home)? } else { Files::new() };
-    let (catalogue, kept) = Catalogue::update(&held, root, &offered, now)?;
+    let (catalogue, kept) = Catalogue::update(&held, root, files, now)?;
     let policy: Policy = PolicyFile::read(catalogue.policy_text()).map_err(JoinError::Policy)?;
     let mine = policy.person(me).filter(|person| {
         home.agent_signing_key(me).is_ok_and(|key| Some(key.public_key()) == person.signing_key)
@@ -200,7 +211,7 @@ fn take(
     if !is_there(&home.database()) {
         store::Store::create(&home.database())?;
     }
-    book::read(&known, &policy, &store::Store::open(&home.database())?, now)?;
+    book::read(known, &policy, &store::Store::open(&home.database())?, now)?;
     if home.is_ready() {
         return Ok(Organisation::read(home)?);
     }

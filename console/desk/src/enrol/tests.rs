@@ -438,6 +438,51 @@ async fn a_colleague_joins_with_keys_that_never_travel() {
 }
 
 #[tokio::test]
+async fn a_colleague_joins_an_organisation_of_thousands() {
+    let (dir, desk) = desk();
+    let enroller = desk.home.online_key(Online::Enroller).unwrap();
+    let known: Vec<store::NewEndpoint> = (0..3000u64)
+        .map(|n| {
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&n.to_be_bytes());
+            let card = Card {
+                endpoint: protocol::EndpointId(id),
+                name: format!("lt-{n}").parse().unwrap(),
+                tls_key: Digest([1; 32]),
+                record_key: enroller.public_key(),
+                sealing_key: SealingSecret::from_seed([5; 32]).public().unwrap(),
+                labels: BTreeMap::new(),
+                serial: n,
+                issued: NOW,
+                not_after: NOW.plus(3600),
+            };
+            store::NewEndpoint {
+                id: card.endpoint,
+                name: card.name.clone(),
+                card: seal::seal(&card, &[&enroller]).unwrap().write().unwrap(),
+                address: Some(format!("10.0.0.1:{n}")),
+                person: None,
+                labels: BTreeMap::new(),
+                host: None,
+                platform: None,
+            }
+        })
+        .collect();
+    assert_eq!(desk.store.here().unwrap().add_unknown_endpoints(&known, NOW).unwrap(), 3000);
+    assert_eq!(desk.store.here().unwrap().add_unknown_endpoints(&known, NOW).unwrap(), 0);
+    // Its address book is larger than any catalogue.
+    let mut nobody = |turned: &Turned| panic!("{turned:?}");
+    let mut door = Door::for_agent(desk.clone(), HERE, colleague(&desk), now).unwrap();
+    let invitation: Invitation = door.token().parse().unwrap();
+    let home = Home::new(dir.path().join("theirs"));
+    let (joined, organisation) =
+        tokio::join!(door.wait(&mut nobody), join(&home, &invitation, NOW));
+    assert!(joined.is_ok() && organisation.is_ok(), "{joined:?} {organisation:?}");
+    let theirs = Desk::open(home).unwrap();
+    assert_eq!(theirs.store.endpoints().unwrap().len(), 3000);
+}
+
+#[tokio::test]
 async fn a_colleague_does_not_believe_another_organisations_root() {
     let (dir, desk) = desk();
     let mut door = Door::for_agent(desk.clone(), HERE, colleague(&desk), now).unwrap();
