@@ -6,16 +6,17 @@ use clap::{Args, Subcommand};
 use desk::catalogue::{self, CatalogueTrouble, Pending, ScriptFile};
 use desk::home::{Held, Organisation};
 use desk::org::Desk;
-use protocol::{AgentName, Manifest, ScriptName};
+use protocol::{AgentName, Manifest, Risk, ScriptName};
 use serde::Serialize;
 
 use crate::cli::signers::Signers;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::safe;
+use crate::view::review::{Cases, proposal_words, review_words};
 use crate::view::script::{
-    LintLine, Shown, hits as hits_words, label, lint_words, name_version, pending_words,
-    proposal_words, rows, show_words, text,
+    LintLine, Shown, hits as hits_words, label, lint_words, name_version, pending_words, rows,
+    show_words, text,
 };
 
 /// `salve scripts`
@@ -41,6 +42,12 @@ pub enum What {
     Lint {
         /// A script, or a folder of them
         path: PathBuf,
+    },
+    /// What scripts would change if they were signed: permissions, arguments, cases, text; without
+    /// files, of what waits
+    Review {
+        /// Scripts, or folders of them
+        files: Vec<PathBuf>,
     },
     /// Signs scripts for publication; without files, signs what waits
     Sign {
@@ -147,6 +154,7 @@ pub async fn run(ctx: &Ctx, args: ScriptsArgs) -> Result<Exit, Failure> {
     match args.what {
         What::Api { name, definitions } => api(ctx, name.as_deref(), definitions),
         What::Lint { path } => lint(ctx, &path),
+        What::Review { files } => review(ctx, &files),
         What::Sign { files, vetter } => sign(ctx, &files, vetter),
         What::Publish => publish(ctx),
         What::Renew { signers } => renew(ctx, &signers),
@@ -196,23 +204,101 @@ fn lint(ctx: &Ctx, path: &Path) -> Result<Exit, Failure> {
     Ok(if faulty == 0 { Exit::Fine } else { Exit::NeedsPerson })
 }
 
-fn sign(ctx: &Ctx, files: &[PathBuf], vetter: Option<AgentName>) -> Result<Exit, Failure> {
-    let desk = ctx.desk()?;
-    let who = vetter.unwrap_or_else(|| desk.organisation.me.clone());
+/// Scripts without a fault, each with its place; none are named where something waits.
+fn good(
+    ctx: &Ctx,
+    desk: &Desk,
+    files: &[PathBuf],
+    author: &AgentName,
+) -> Result<Vec<(PathBuf, ScriptFile)>, Failure> {
     let mut scripts = Vec::new();
     for path in files {
-        for read in read_all(path, &who)? {
-            let path = safe(&read.path.to_string_lossy());
-            scripts.push(read.file.map_err(|trouble| {
+        for read in read_all(path, author)? {
+            let script = read.file.map_err(|trouble| {
                 let mut failure = Failure::from(trouble);
+                let path = safe(&read.path.to_string_lossy());
                 failure.sentence = format!("{path}: {}", failure.sentence);
                 failure
-            })?);
+            })?;
+            scripts.push((read.path, script));
         }
     }
     if scripts.is_empty() && catalogue::pending(&desk.home, ctx.now())?.is_empty() {
         return Err(CatalogueTrouble::NothingPending.into());
     }
+    Ok(scripts)
+}
+
+#[derive(Debug, Serialize)]
+struct Reviewed<'a> {
+    script: &'a ScriptName,
+    version: u32,
+    compared_with: Option<u32>,
+    permissions: Vec<catalogue::PermissionChange>,
+    least_risk: Risk,
+    cases: Option<Cases>,
+}
+
+/// Nothing is signed, and no key is asked for.
+fn review(ctx: &Ctx, files: &[PathBuf]) -> Result<Exit, Failure> {
+    let desk = ctx.desk()?;
+    let scripts = good(ctx, &desk, files, &desk.organisation.me.clone())?;
+    let mut cases = std::collections::BTreeMap::new();
+    for (path, script) in &scripts {
+        if let Some(played) = play(path, script)? {
+            cases.insert((script.manifest.name.clone(), script.manifest.version), played);
+        }
+    }
+    let scripts: Vec<ScriptFile> = scripts.into_iter().map(|(_, script)| script).collect();
+    let proposals = catalogue::proposals(&desk.home, &scripts, ctx.now())?;
+    let of = |m: &Manifest| cases.get(&(m.name.clone(), m.version)).cloned();
+    let reviewed = proposals.iter().flat_map(|list| &list.added).map(|added| Reviewed {
+        script: &added.manifest.name,
+        version: added.manifest.version,
+        compared_with: added.before.as_ref().map(|before| before.version),
+        permissions: added.permissions(),
+        least_risk: added.least_risk(),
+        cases: of(&added.manifest),
+    });
+    let reviewed: Vec<Reviewed<'_>> = reviewed.collect();
+    let good = cases.values().all(|cases| cases.wrong.is_empty());
+    ctx.show(&reviewed, |_| {
+        let next = match (good && !proposals.is_empty(), files) {
+            (false, _) => String::new(),
+            (true, []) => "\n\nTo sign it:  salve scripts sign".to_owned(),
+            (true, files) => {
+                let files = files.iter().map(|file| safe(&file.to_string_lossy()));
+                format!("\n\nTo sign it:  salve scripts sign {}", files.collect::<Vec<_>>().join(" "))
+            }
+        };
+        format!("{}{next}", review_words(&proposals, &of))
+    })?;
+    Ok(if good { Exit::Fine } else { Exit::NeedsPerson })
+}
+
+/// Runs the cases that lie beside a script, on the described machine; none where there are none.
+fn play(path: &Path, script: &ScriptFile) -> Result<Option<Cases>, Failure> {
+    let beside = path.with_extension("cases.toml");
+    if !beside.exists() {
+        return Ok(None);
+    }
+    let text = desk::home::read_text(&beside)?;
+    let unreadable = |why: String| {
+        let sentence = format!("the cases in `{}` cannot be read", safe(&beside.to_string_lossy()));
+        Failure::usage(sentence).because(why)
+    };
+    let cases = script.play(&text).map_err(unreadable)?;
+    let wrong = cases.iter().filter_map(|(name, done)| {
+        done.as_ref().err().map(|why| (name.clone(), why.clone()))
+    });
+    Ok(Some(Cases { all: cases.len(), wrong: wrong.collect() }))
+}
+
+fn sign(ctx: &Ctx, files: &[PathBuf], vetter: Option<AgentName>) -> Result<Exit, Failure> {
+    let desk = ctx.desk()?;
+    let who = vetter.unwrap_or_else(|| desk.organisation.me.clone());
+    let scripts: Vec<ScriptFile> =
+        good(ctx, &desk, files, &who)?.into_iter().map(|(_, script)| script).collect();
     // The whole of what the signature means, before the passphrase is asked.
     let now = ctx.now();
     let proposals = catalogue::proposals(&desk.home, &scripts, now)?;

@@ -8,6 +8,7 @@ mod outcome;
 #[cfg(test)]
 mod pages;
 pub mod policy;
+pub mod review;
 pub mod runs;
 pub mod script;
 pub mod status;

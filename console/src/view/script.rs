@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use desk::catalogue::{Pending, PendingScript, Proposal};
+use desk::catalogue::{Pending, PendingScript};
 use desk::runs::can_be_undone;
 use protocol::{AgentName, Consent, Manifest};
 use serde::Serialize;
@@ -43,40 +43,6 @@ pub fn lint_words(lines: &[LintLine]) -> String {
 #[must_use]
 pub fn label(manifest: &Manifest) -> String {
     format!("{} {} ({} risk)", manifest.name, manifest.version, manifest.risk)
-}
-
-/// What a signature would mean: every version it adds, and what that may do now that it could not.
-#[must_use]
-pub fn proposal_words(proposals: &[Proposal]) -> String {
-    let mut out = Vec::new();
-    for list in proposals {
-        out.push(format!("{} risk, in force until {}: this signature", list.risk, list.ends));
-        for added in &list.added {
-            let m = &added.manifest;
-            out.push(format!("  adds     {} {}: {}", m.name, m.version, safe(&m.does)));
-            let before = added.before.as_ref();
-            let had = |function: &String, noun: Option<&String>| {
-                let nouns = before.and_then(|before| before.permissions.get(function));
-                nouns.is_some_and(|nouns| noun.is_none_or(|noun| nouns.contains(noun)))
-            };
-            for (function, nouns) in &m.permissions {
-                let new: Vec<String> =
-                    nouns.iter().filter(|n| !had(function, Some(n))).map(|n| safe(n)).collect();
-                if !new.is_empty() || !had(function, None) {
-                    let line = format!("  may now  {} {}", safe(function), new.join(" "));
-                    out.push(line.trim_end().to_owned());
-                }
-            }
-            if let Some(before) = before {
-                out.push(format!("           compared with version {}", before.version));
-            }
-        }
-        out.extend(list.withdrawn.iter().map(|path| format!("  removes  {}", safe(path))));
-        if list.added.is_empty() && list.withdrawn.is_empty() {
-            out.push("  changes no script, only the list's end".to_owned());
-        }
-    }
-    out.join("\n")
 }
 
 /// What waits, who signed, what is missing.

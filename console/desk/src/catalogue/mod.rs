@@ -19,7 +19,7 @@ use crate::home::{Home, Online, is_there};
 
 pub use fresh::{catch_up, renew_if_old, renew_lists};
 pub use publish::{POLICY, enough_signers, policy_text, publish_policy};
-pub use review::{Added, Proposal, proposals};
+pub use review::{Added, PermissionChange, Proposal, proposals};
 pub use scripts::{
     Pending, PendingScript, Published, ScriptFile, pending, publish, sign, sign_shown,
 };

@@ -45,6 +45,21 @@ impl ScriptFile {
         Ok(Self { source: source.to_vec(), names_author, manifest })
     }
 
+    /// Runs its cases on the machine that each describes: the name of each, and what came otherwise
+    /// than expected.
+    ///
+    /// # Errors
+    /// Cases that cannot be read, in words for people.
+    pub fn play(&self, cases: &str) -> Result<Vec<(String, Result<(), String>)>, String> {
+        let source = std::str::from_utf8(&self.source).map_err(|error| error.to_string())?;
+        let script = script::Script::compile(source).map_err(|fault| fault.to_string())?;
+        let cases = script::cases::read(cases)?.into_iter().map(|case| {
+            let done = script::cases::check(&script, &self.manifest, &case);
+            (case.name, done)
+        });
+        Ok(cases.collect())
+    }
+
     /// The manifest as it waits or is published already: where the text names no author it is
     /// whoever handed that version in first, so that the second vetter signs the same list.
     fn manifest_beside(&self, draft: Option<&Draft>, catalogue: &Catalogue) -> Manifest {
