@@ -162,6 +162,15 @@ impl Ctx {
         Ok(given)
     }
 
+    /// Where a key that a person holds lies: in this home or in a folder of `--keys`.
+    #[must_use]
+    pub fn held_key_file(&self, desk: &Desk, key: Held, person: &AgentName) -> Option<PathBuf> {
+        let elsewhere = |folder: &PathBuf| folder.join(key.word()).join(format!("{person}.pem"));
+        let mut places =
+            std::iter::once(desk.home.held(key, person)).chain(self.keys.iter().map(elsewhere));
+        places.find(|path| path.is_file())
+    }
+
     /// A key that a person holds under a passphrase, in this home or in a folder of `--keys`; the
     /// passphrase is asked for only where the key is here.
     ///
@@ -174,10 +183,7 @@ impl Ctx {
         person: &AgentName,
     ) -> Result<SigningKey, Failure> {
         let word = key.word();
-        let elsewhere = |folder: &PathBuf| folder.join(word).join(format!("{person}.pem"));
-        let mut places =
-            std::iter::once(desk.home.held(key, person)).chain(self.keys.iter().map(elsewhere));
-        let path = places.find(|path| path.is_file()).ok_or_else(|| {
+        let path = self.held_key_file(desk, key, person).ok_or_else(|| {
             Failure::usage(format!("this home holds no {word} key of {person}")).next(format!(
                 "put it back as keys/{word}/{person}.pem, or name the folder that holds \
                  {word}/{person}.pem:  --keys DIR"

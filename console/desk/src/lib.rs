@@ -9,6 +9,7 @@ pub mod backup;
 pub mod books;
 pub mod catalogue;
 pub mod chance;
+pub mod duties;
 pub mod enrol;
 pub mod facts;
 pub mod home;

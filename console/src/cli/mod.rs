@@ -16,6 +16,7 @@ pub mod facts;
 pub mod follow;
 pub mod init;
 pub mod join;
+pub mod keys;
 pub mod look;
 pub mod order_file;
 pub mod orders;
@@ -88,6 +89,8 @@ pub enum Command {
     Join(join::JoinArgs),
     /// People who may sign orders
     Agents(agents::AgentsArgs),
+    /// Who holds which key of the catalogue, and how many must sign
+    Keys(keys::KeysArgs),
     /// Machines that are helped
     Endpoints(endpoints::EndpointsArgs),
     /// Scripts: vet, publish, find
@@ -141,6 +144,7 @@ pub async fn run(ctx: &Ctx, command: Option<Command>) -> Result<Exit, Failure> {
         Some(Command::Init(args)) => init::run(ctx, args).await,
         Some(Command::Join(args)) => join::run(ctx, args).await,
         Some(Command::Agents(args)) => agents::run(ctx, args).await,
+        Some(Command::Keys(args)) => keys::run(ctx, args),
         Some(Command::Endpoints(args)) => endpoints::run(ctx, args).await,
         Some(Command::Scripts(args)) => scripts::run(ctx, args).await,
     }

@@ -12,8 +12,8 @@ use serde::Serialize;
 use crate::cli::signers::Signers;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
-use crate::view::safe;
 use crate::view::review::{Cases, proposal_words, review_words};
+use crate::view::safe;
 use crate::view::script::{
     LintLine, Shown, hits as hits_words, label, lint_words, name_version, pending_words, rows,
     show_words, text,
@@ -268,7 +268,10 @@ fn review(ctx: &Ctx, files: &[PathBuf]) -> Result<Exit, Failure> {
             (true, []) => "\n\nTo sign it:  salve scripts sign".to_owned(),
             (true, files) => {
                 let files = files.iter().map(|file| safe(&file.to_string_lossy()));
-                format!("\n\nTo sign it:  salve scripts sign {}", files.collect::<Vec<_>>().join(" "))
+                format!(
+                    "\n\nTo sign it:  salve scripts sign {}",
+                    files.collect::<Vec<_>>().join(" ")
+                )
             }
         };
         format!("{}{next}", review_words(&proposals, &of))
@@ -288,9 +291,9 @@ fn play(path: &Path, script: &ScriptFile) -> Result<Option<Cases>, Failure> {
         Failure::usage(sentence).because(why)
     };
     let cases = script.play(&text).map_err(unreadable)?;
-    let wrong = cases.iter().filter_map(|(name, done)| {
-        done.as_ref().err().map(|why| (name.clone(), why.clone()))
-    });
+    let wrong = cases
+        .iter()
+        .filter_map(|(name, done)| done.as_ref().err().map(|why| (name.clone(), why.clone())));
     Ok(Some(Cases { all: cases.len(), wrong: wrong.collect() }))
 }
 

@@ -1,6 +1,8 @@
 //! `--as NAME`: whose keys sign where one signature is not enough. Counts before it asks, so that
 //! nobody types a passphrase for nothing. Never decides what enough is: the catalogue says it.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use desk::catalogue::{self, CatalogueTrouble, POLICY};
 use desk::home::Held;
@@ -48,6 +50,34 @@ impl Signers {
     pub fn all(&self, ctx: &Ctx, desk: &Desk) -> Result<Vec<SigningKey>, Failure> {
         let [low, medium, high] = Risk::ALL.map(Risk::role);
         self.open(ctx, desk, &[POLICY, low, medium, high], &[Held::Admin, Held::Vetter])
+    }
+
+    /// Keys of these kinds of these people, as many of each kind as must sign. Who has none of a kind
+    /// gives what he has: the catalogue says whether that is enough.
+    ///
+    /// # Errors
+    /// As [`Self::admins`].
+    pub fn duties(
+        &self,
+        ctx: &Ctx,
+        desk: &Desk,
+        asked: &BTreeMap<Held, usize>,
+    ) -> Result<Vec<SigningKey>, Failure> {
+        let people = self.people(desk);
+        let mut keys = Vec::new();
+        for (kind, wanted) in asked {
+            if people.len() < *wanted {
+                let (role, have, wanted) = (kind.word().to_owned(), people.len(), *wanted);
+                return Err(CatalogueTrouble::TooFewSigners { role, have, wanted }.into());
+            }
+        }
+        for person in &people {
+            let have = |kind: &&Held| ctx.held_key_file(desk, **kind, person).is_some();
+            for kind in asked.keys().filter(have) {
+                keys.push(ctx.held_key(desk, *kind, person)?);
+            }
+        }
+        Ok(keys)
     }
 
     fn open(

@@ -158,3 +158,47 @@ fn two_people_sign_and_publish_with_their_keys_on_sticks() {
     assert_eq!(exit, Exit::Refused);
     assert!(words.contains("s.okafor was withdrawn and signs nothing any more"), "{words}");
 }
+
+/// One key lost, one person away: whoever is left goes on, and the one who lost it gets another.
+#[test]
+fn a_lost_key_is_taken_away_another_is_given_and_a_threshold_is_raised() {
+    let team = Team::new();
+    assert_eq!(team.salve(INIT, &ALL).unwrap(), Exit::Fine);
+    let lost = team.path("home/keys/vetter/s.okafor.pem");
+    std::fs::remove_file(&lost).unwrap();
+    assert_eq!(team.salve("keys list", &[]).unwrap(), Exit::Fine);
+    let (exit, words) = sentence(team.salve("keys take vetter s.okafor", &["a.kaya"]));
+    assert_eq!(exit, Exit::Refused);
+    assert!(words.contains("needs 2 people, has 1") && words.contains("--as"), "{words}");
+    // s.okafor is there with what is left of his keys: that counts for the policy, and not for lists.
+    let both = ["a.kaya", "m.ruiz"];
+    let by = "--as a.kaya --as m.ruiz";
+    assert_eq!(team.salve(&format!("keys take vetter s.okafor {by}"), &both).unwrap(), Exit::Fine);
+    let (exit, words) = sentence(team.salve(&format!("keys take vetter m.ruiz {by}"), &both));
+    assert_eq!(exit, Exit::Usage);
+    assert!(words.contains("2 of 1 keys cannot be asked for"), "{words}");
+
+    let twice = ["s.okafor", "s.okafor"];
+    assert_eq!(team.salve("keys make vetter --for s.okafor", &twice).unwrap(), Exit::Fine);
+    let given = format!("keys give vetter s.okafor {by}");
+    let three = ["s.okafor", "a.kaya", "m.ruiz"];
+    assert_eq!(team.salve(&given, &three).unwrap(), Exit::Fine);
+    assert!(lost.exists(), "it has its place");
+    let (_, words) = sentence(team.salve(&given, &three));
+    assert!(words.contains("no vetter key was made for s.okafor"), "{words}");
+    let everybody = format!("keys threshold high 3 {by} --as s.okafor");
+    assert_eq!(team.salve(&everybody, &ALL).unwrap(), Exit::Fine);
+    let (exit, words) = sentence(team.salve(&everybody, &ALL));
+    assert_eq!(exit, Exit::Usage);
+    assert!(words.contains("it is so already"), "{words}");
+    assert_eq!(team.salve(&format!("keys online {by}"), &both).unwrap(), Exit::Fine);
+
+    // What is signed from now on is signed with the new key.
+    let file = team.script("net.look", "medium");
+    for person in ["a.kaya", "s.okafor"] {
+        let line = format!("scripts sign {} --as {person}", file.display());
+        assert_eq!(team.salve(&line, &[person]).unwrap(), Exit::Fine);
+    }
+    assert_eq!(team.salve("scripts publish", &[]).unwrap(), Exit::Fine);
+    assert!(team.listed("net.look"));
+}

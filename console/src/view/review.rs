@@ -187,7 +187,8 @@ mod tests {
 
     #[test]
     fn a_review_says_what_is_gained_lost_and_changed_and_shows_the_text() {
-        let cases = |_: &Manifest| Some(Cases { all: 3, wrong: vec![("full".into(), "x\ny".into())] });
+        let cases =
+            |_: &Manifest| Some(Cases { all: 3, wrong: vec![("full".into(), "x\ny".into())] });
         assert_eq!(
             review_words(&proposal(added()), &cases),
             "cache.clear 4 (low risk), by a.kaya\n\

@@ -28,7 +28,7 @@ pub use search::{Hit, search};
 pub use shared::{Refreshed, change, refresh};
 pub use trouble::CatalogueTrouble;
 
-fn repository(home: &Home) -> Result<Repository, CatalogueTrouble> {
+pub(crate) fn repository(home: &Home) -> Result<Repository, CatalogueTrouble> {
     Ok(Repository::open(home.repository())?)
 }
 

@@ -50,7 +50,7 @@ impl ScriptFile {
     ///
     /// # Errors
     /// Cases that cannot be read, in words for people.
-    pub fn play(&self, cases: &str) -> Result<Vec<(String, Result<(), String>)>, String> {
+    pub fn play(&self, cases: &str) -> Result<Vec<Played>, String> {
         let source = std::str::from_utf8(&self.source).map_err(|error| error.to_string())?;
         let script = script::Script::compile(source).map_err(|fault| fault.to_string())?;
         let cases = script::cases::read(cases)?.into_iter().map(|case| {
@@ -77,6 +77,9 @@ impl ScriptFile {
         manifest
     }
 }
+
+/// A case's name, and what came otherwise than expected.
+pub type Played = (String, Result<(), String>);
 
 /// A script version that waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -50,6 +50,6 @@ pub fn renew_desk_certificate(
 }
 
 #[cfg(test)]
-mod team_tests;
+pub(crate) mod team_tests;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -241,6 +241,10 @@ pub fn init(
     for (person, passphrase) in founding.people() {
         held.insert(person.clone(), keys::held(home, person, passphrase, make)?);
     }
+    let root = |(person, keys): (&AgentName, &BTreeMap<Held, trust::SigningKey>)| {
+        keys.get(&Held::Root).map(|key| (person.clone(), Some(key.public_key())))
+    };
+    crate::duties::remember_roots(home, held.iter().filter_map(root))?;
     done(Step::HeldKeys)?;
     keys::online(home)?;
     done(Step::OnlineKeys)?;

@@ -16,11 +16,11 @@ use crate::catalogue::{self, CatalogueTrouble, ScriptFile};
 use crate::enrol::{AgentGuest, Door, EnrolError, Joined, Place, join};
 use crate::home::{Held, Home};
 
-fn name(text: &str) -> AgentName {
+pub(crate) fn name(text: &str) -> AgentName {
     text.parse().unwrap()
 }
 
-fn secret(person: &str) -> String {
+pub(crate) fn secret(person: &str) -> String {
     format!("the passphrase of {person}")
 }
 
@@ -44,7 +44,7 @@ fn read(source: &[u8], by: &str) -> ScriptFile {
     ScriptFile::read(source, &name(by)).unwrap()
 }
 
-fn founding(profile: Profile, people: &[&str]) -> Founding {
+pub(crate) fn founding(profile: Profile, people: &[&str]) -> Founding {
     let founder =
         |person: &&str| Founder { name: name(person), passphrase: Zeroizing::new(secret(person)) };
     Founding {
@@ -60,25 +60,25 @@ fn founding(profile: Profile, people: &[&str]) -> Founding {
     }
 }
 
-const THREE: [&str; 3] = ["a.kaya", "m.ruiz", "s.okafor"];
+pub(crate) const THREE: [&str; 3] = ["a.kaya", "m.ruiz", "s.okafor"];
 
 fn go(home: &Home, founding: &Founding) -> Result<Ready, InitError> {
     init(home, founding, NOW, &mut |_| ControlFlow::Continue(()))
 }
 
-fn small() -> (tempfile::TempDir, Home, Ready) {
+pub(crate) fn small() -> (tempfile::TempDir, Home, Ready) {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::new(dir.path().join("home"));
     let ready = go(&home, &founding(Profile::Small, &THREE)).unwrap();
     (dir, home, ready)
 }
 
-fn key(home: &Home, kind: Held, person: &str) -> SigningKey {
+pub(crate) fn key(home: &Home, kind: Held, person: &str) -> SigningKey {
     home.held_key(kind, &name(person), &secret(person)).unwrap()
 }
 
 /// As an endpoint takes it, with people counted by the policy inside.
-fn as_an_endpoint(home: &Home, now: Time) -> Catalogue {
+pub(crate) fn as_an_endpoint(home: &Home, now: Time) -> Catalogue {
     let files = catalogue::files(home).unwrap();
     let root = home.first_root().unwrap();
     let (taken, _) = Catalogue::update(&Files::new(), &root, &files, now).unwrap();
