@@ -21,7 +21,7 @@ pub use fresh::{catch_up, renew_if_old, renew_lists};
 pub use publish::{POLICY, enough_signers, policy_text, publish_policy};
 pub use review::{Added, PermissionChange, Proposal, proposals};
 pub use scripts::{
-    Pending, PendingScript, Published, ScriptFile, pending, publish, sign, sign_shown,
+    Pending, PendingScript, Played, Published, ScriptFile, pending, publish, sign, sign_shown,
 };
 pub(crate) use scripts::{publish_locked, sign_locked};
 pub use search::{Hit, search};
