@@ -124,24 +124,8 @@ fn a_desk_that_died_comes_back_from_its_copy_and_repeats_nothing() {
     assert!(listed.err.contains("took ours again"), "{}", listed.err);
     let status = lab.salve(&["--json", "status"]).json();
     assert_eq!(status["ahead"], serde_json::json!([]), "{status}");
-    // The desk had acknowledged what it lost with its disk: order and record come back from the machine,
-    // and the ticket is told what its copy did not know.
-    let desk_has = |run: &Value| {
-        let run = run.as_str().expect("a run");
-        let listed = colleague.salve(&["--json", "runs", "list", "--ticket", &ticket]).json();
-        let all = listed.as_array().expect("a list").clone();
-        all.into_iter().find(|row| row["id"].as_str().is_some_and(|id| id.starts_with(run)))
-    };
-    let home_again = wait_for("the run that was lost", 30, || {
-        desk_has(&done["run"]).filter(|row| row["state"] == "ended")
-    });
-    assert_eq!(home_again["verified"], true, "{home_again}");
-    assert_eq!(home_again["agent"], "m.ruiz", "{home_again}");
+    came_home(&lab, &colleague, &ticket, &done["run"]);
     says(&desk, "records came home");
-    assert_eq!(internal(&bench::delivered(&colleague, &ticket)), 1);
-    let report =
-        lab.salve(&["--json", "audit", "list", "--from", "2026-01-01", "--to", "2099-01-01"]);
-    report.expect(0);
 
     // Nothing ran again by that; its script does when somebody says so, and once.
     assert_eq!(bench::executions(), counted);
@@ -158,6 +142,24 @@ fn a_desk_that_died_comes_back_from_its_copy_and_repeats_nothing() {
     pc.start();
     colleague.salve(&["runs", "follow", "last"]).expect(0);
     assert_eq!(internal(&bench::delivered(&colleague, &ticket)), 2, "one an order");
+}
+
+/// The desk had acknowledged what it lost with its disk: order and record come back from the machine,
+/// and the ticket is told what its copy did not know.
+fn came_home(lab: &Lab, colleague: &Lab, ticket: &str, run: &Value) {
+    let run = run.as_str().expect("a run");
+    let home_again = wait_for("the run that was lost", 30, || {
+        let listed = colleague.salve(&["--json", "runs", "list", "--ticket", ticket]).json();
+        let all = listed.as_array().expect("a list").clone();
+        let found =
+            all.into_iter().find(|row| row["id"].as_str().is_some_and(|id| id.starts_with(run)));
+        found.filter(|row| row["state"] == "ended")
+    });
+    assert_eq!(home_again["verified"], true, "{home_again}");
+    assert_eq!(home_again["agent"], "m.ruiz", "{home_again}");
+    assert_eq!(internal(&bench::delivered(colleague, ticket)), 1);
+    let from = ["--json", "audit", "list", "--from", "2026-01-01", "--to", "2099-01-01"];
+    lab.salve(&from).expect(0);
 }
 
 fn internal(shown: &Value) -> usize {
