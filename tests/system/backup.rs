@@ -98,20 +98,7 @@ fn a_desk_that_died_comes_back_from_its_copy_and_repeats_nothing() {
     desk.kill();
     // An idle line is noticed as dead after a minute or two; nobody waits for that here.
     pc.stop();
-    let (home, old) = (lab.home(), lab.folder().join("old"));
-    let cut = lab.folder().join("cut");
-    let bytes = fs::read(copy).expect("read");
-    fs::write(&cut, &bytes[..bytes.len() - 1]).expect("written");
-    let full = lab.salve(&["restore", copy]).expect(2);
-    assert!(full.err.contains("is not empty"), "{}", full.err);
-    fs::rename(&home, &old).expect("moved");
-    let damaged = lab.salve(&["restore", cut.to_str().expect("UTF-8")]).expect(3);
-    assert!(damaged.err.contains("it is cut off"), "{}", damaged.err);
-    assert!(!home.exists(), "a damaged copy left something");
-    lab.salve(&["restore", copy]).expect(0).says("is back in");
-    for kept in ["agents", "keys/root", "keys/admin", "keys/vetter"] {
-        fs::rename(old.join(kept), home.join(kept)).expect("put back");
-    }
+    put_back(&lab, copy);
 
     let desk = serve(&lab, &address);
     pc.start();
@@ -142,6 +129,25 @@ fn a_desk_that_died_comes_back_from_its_copy_and_repeats_nothing() {
     pc.start();
     colleague.salve(&["runs", "follow", "last"]).expect(0);
     assert_eq!(internal(&bench::delivered(&colleague, &ticket)), 2, "one an order");
+}
+
+/// Restores the copy into a home that is gone, after a full home and a damaged copy were refused; people's
+/// keys come back from their own copies.
+fn put_back(lab: &Lab, copy: &str) {
+    let (home, old) = (lab.home(), lab.folder().join("old"));
+    let cut = lab.folder().join("cut");
+    let bytes = fs::read(copy).expect("read");
+    fs::write(&cut, &bytes[..bytes.len() - 1]).expect("written");
+    let full = lab.salve(&["restore", copy]).expect(2);
+    assert!(full.err.contains("is not empty"), "{}", full.err);
+    fs::rename(&home, &old).expect("moved");
+    let damaged = lab.salve(&["restore", cut.to_str().expect("UTF-8")]).expect(3);
+    assert!(damaged.err.contains("it is cut off"), "{}", damaged.err);
+    assert!(!home.exists(), "a damaged copy left something");
+    lab.salve(&["restore", copy]).expect(0).says("is back in");
+    for kept in ["agents", "keys/root", "keys/admin", "keys/vetter"] {
+        fs::rename(old.join(kept), home.join(kept)).expect("put back");
+    }
 }
 
 /// The desk had acknowledged what it lost with its disk: order and record come back from the machine,

@@ -107,6 +107,9 @@ fn digest_of(from: &mut File) -> io::Result<Part> {
 /// All files but the store: public papers, and the keys that the desk uses without a person.
 fn small(home: &Home) -> Result<Vec<(String, Vec<u8>)>, FileError> {
     let mut paths = vec!["org/organisation.toml".to_owned()];
+    if home::is_there(&home.path().join("org/roots.toml")) {
+        paths.push("org/roots.toml".to_owned());
+    }
     for folder in ["org/repository", "org/pending"] {
         listed(home.path(), folder, &mut paths)?;
     }

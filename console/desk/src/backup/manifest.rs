@@ -94,7 +94,7 @@ fn has_place(path: &str) -> bool {
     match path.split_once('/') {
         None => path == STORE,
         Some(("org", rest)) => match rest.split_once('/') {
-            None => rest == "organisation.toml",
+            None => matches!(rest, "organisation.toml" | "roots.toml"),
             Some(("repository" | "pending", name)) => is_plain(name),
             Some(_) => false,
         },
