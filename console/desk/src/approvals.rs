@@ -139,7 +139,7 @@ fn papers(why: impl Into<String>) -> ApprovalError {
 /// Who must approve this wish before an endpoint takes it; none where nobody must.
 #[must_use]
 pub fn wanted(agent: &Agent, wish: &Wish, now: Time) -> Option<Wanted> {
-    let facts: Facts = facts(agent, wish, false);
+    let facts: Facts = facts(agent, wish, false, now);
     let rule = policy::deciding(&facts, &agent.policy).filter(|rule| rule.approvals > 0)?;
     let may = |person: &&policy::Person| {
         person.name != agent.name

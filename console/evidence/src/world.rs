@@ -61,6 +61,7 @@ fn person(name: &str, signing: Option<PublicKey>, vetter: Option<u8>, role: &str
         vetter_key: vetter.map(|number| key(number).public_key()),
         admin_key: None,
         valid_until: None,
+        only_ticket: false,
     }
 }
 

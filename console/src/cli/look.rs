@@ -157,7 +157,7 @@ fn foresee_as(ctx: &Ctx, work: &Work, wish: &Wish, people: &[AgentName]) -> Resu
         .is_some()
         // At the shared desk the desk attests.
         || work.desk.store.line().is_some();
-    match forecast(&work.agent, wish, attested, people).refusal {
+    match forecast(&work.agent, wish, attested, people, ctx.now()).refusal {
         Some(refusal) => Err(not_sent(&refusal, wish.script.manifest.name.as_str())),
         None => Ok(()),
     }

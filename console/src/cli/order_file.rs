@@ -195,7 +195,7 @@ pub async fn import(ctx: &Ctx, args: ImportArgs) -> Result<Exit, Failure> {
         return Err(Failure::refused(format!("not sent: {}", safe(&why)))
             .next(format!("salve runs show {}", opened.run.short())));
     }
-    if let Some(refusal) = order_file::foresee(&work.agent, &opened) {
+    if let Some(refusal) = order_file::foresee(&work.agent, &opened, ctx.now()) {
         return Err(not_sent(&refusal, opened.order.script.name.as_str()));
     }
     if !args.yes && !ctx.json {

@@ -10,10 +10,11 @@ use desk::inventory::find_endpoint;
 use desk::org::Desk;
 use desk::rules::{self, Case, CaseResult, Draft, DraftError};
 use protocol::documents::ConsentAnswer;
-use protocol::{AgentName, Label, Mode, Refusal, Risk, ScriptName};
+use protocol::{AgentName, Label, Mode, ParamValue, Refusal, Risk, ScriptName, Time};
 use serde::Serialize;
 use trust::catalogue::Catalogue;
 
+use crate::cli::look::Pair;
 use crate::cli::signers::Signers;
 use crate::cli::typed::label;
 use crate::ctx::Ctx;
@@ -87,6 +88,12 @@ struct ExplainArgs {
     /// It waits at the desk for its machine
     #[arg(long)]
     wait: bool,
+    /// When it is decided, as in 2026-11-27T22:00:00Z [now]
+    #[arg(long, value_name = "TIME")]
+    at: Option<Time>,
+    /// A parameter, as in min_mib=50; may be repeated
+    #[arg(long = "arg", value_name = "NAME=VALUE", value_parser = Pair)]
+    args: Vec<(String, String)>,
     /// By this draft instead of the policy in force
     #[arg(long, value_name = "FILE")]
     draft: Option<PathBuf>,
@@ -236,6 +243,17 @@ const fn about(misfit: Misfit) -> &'static str {
         Misfit::Mode => "is about other modes",
         Misfit::Script => "is about other scripts",
         Misfit::Place => "is about other machines",
+        Misfit::Hours => "is about other hours",
+    }
+}
+
+/// A parameter's value, by what it looks like: no manifest says it where a script is not listed.
+fn value(text: String) -> ParamValue {
+    match (text.as_str(), text.parse()) {
+        ("true" | "yes", _) => ParamValue::Bool(true),
+        ("false" | "no", _) => ParamValue::Bool(false),
+        (_, Ok(number)) => ParamValue::Int(number),
+        _ => ParamValue::Text(text),
     }
 }
 
@@ -270,6 +288,8 @@ fn explained(ctx: &Ctx, args: ExplainArgs) -> Result<Exit, Failure> {
         planned: !args.unplanned,
         approved_by: args.approved_by.into_iter().collect(),
         waits: args.wait,
+        at: Some(args.at.unwrap_or_else(ctx.now)),
+        parameters: args.args.into_iter().map(|(name, text)| (name, value(text))).collect(),
         expect: String::new(),
         rule: None,
     };

@@ -109,7 +109,7 @@ pub fn foresee(ctx: &Ctx, work: &Work, wish: &Wish, named: &Named) -> Result<(),
         || work.desk.store.line().is_some();
     // Nobody attests a ticket beside the machine.
     let attested = attested && named.export.is_none();
-    match forecast_waiting(&work.agent, wish, attested).refusal {
+    match forecast_waiting(&work.agent, wish, attested, ctx.now()).refusal {
         None => Ok(()),
         Some(Refusal::DispatchKey) => Err(Failure::refused(format!(
             "{} is not left waiting: policy wants your own signature when the machine is there. \

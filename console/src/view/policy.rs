@@ -13,7 +13,13 @@ fn wants(rule: &Rule) -> String {
     if rule.deny {
         return "refused".to_owned();
     }
-    let mut wants = Vec::new();
+    let mut wants: Vec<String> = Vec::new();
+    if !rule.hours.is_empty() {
+        wants.push(format!("only {} UTC", joined(&rule.hours, ", ")));
+    }
+    for (name, bound) in &rule.parameters {
+        wants.push(format!("{} {}", safe(name), safe(&bound.words())));
+    }
     if rule.attestation_required {
         wants.push("a ticket that the desk attests".to_owned());
     } else if rule.ticket_required {
@@ -78,7 +84,11 @@ pub fn page(policy: &Policy, version: u64, ends: Option<Time>, now: Time) -> Str
             false => signs.join(", "),
         };
         let until = person.valid_until.map(|until| until.to_string()).unwrap_or_default();
-        people.row([person.name.as_str(), &joined(&person.roles, ", "), &signs, &until]);
+        let roles = match person.only_ticket {
+            true => format!("{}; only tickets", joined(&person.roles, ", ")),
+            false => joined(&person.roles, ", "),
+        };
+        people.row([person.name.as_str(), &roles, &signs, &until]);
     }
     out.push_str(&people.render());
     out.push_str("\nRules; the first that fits decides, and where none does the answer is no.\n");

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::documents::ConsentAnswer;
-use protocol::{AgentName, Consent, Label, Mode, Refusal, Risk, ScriptName};
+use protocol::{AgentName, Consent, Label, Mode, Params, Refusal, Risk, ScriptName, Time};
 
-use crate::file::Rule;
+use crate::file::{Bound, Rule};
 use crate::permit::Permit;
 use crate::policy::{Policy, script_fits};
 
@@ -40,6 +40,10 @@ pub struct Facts {
     pub own_key: bool,
     /// Secrets travel in either direction.
     pub secrets: bool,
+    /// When it is decided.
+    pub at: Time,
+    /// The parameters, presets filled in.
+    pub parameters: Params,
 }
 
 /// Yes or no.
@@ -65,13 +69,19 @@ pub struct Forecast {
 /// that counts; where none fits the answer is no.
 pub fn decide(facts: &Facts, policy: &Policy) -> Decision {
     let Some(rule) = deciding(facts, policy) else {
-        let because = format!(
-            "no rule lets {} run {} of {} risk in mode {} here",
-            facts.agent,
-            facts.script,
-            facts.risk,
-            facts.mode.word()
-        );
+        let because = match at_other_hours(facts, policy) {
+            Some(rule) => {
+                let hours: Vec<String> = rule.hours.iter().map(ToString::to_string).collect();
+                format!("rule {} lets it only {} UTC", rule.id, hours.join(", "))
+            }
+            None => format!(
+                "no rule lets {} run {} of {} risk in mode {} here",
+                facts.agent,
+                facts.script,
+                facts.risk,
+                facts.mode.word()
+            ),
+        };
         return Decision::Refuse(Refusal::NotAllowed { because });
     };
     if rule.deny {
@@ -107,6 +117,8 @@ pub enum Misfit {
     Script,
     /// Endpoints of other groups.
     Place,
+    /// Other hours, and nothing else.
+    Hours,
 }
 
 /// What every rule says to an order, in their order; the first without a misfit is the only one that
@@ -122,6 +134,12 @@ pub fn explain<'p>(facts: &Facts, policy: &'p Policy) -> Vec<(&'p str, Option<Mi
 pub fn deciding<'p>(facts: &Facts, policy: &'p Policy) -> Option<&'p Rule> {
     let asked = Asked::new(facts, policy);
     policy.rules().iter().find(|rule| asked.misfit(rule).is_none())
+}
+
+/// The first rule that would decide at another hour and lets something through.
+fn at_other_hours<'p>(facts: &Facts, policy: &'p Policy) -> Option<&'p Rule> {
+    let asked = Asked::new(facts, policy);
+    policy.rules().iter().find(|rule| !rule.deny && asked.misfit(rule) == Some(Misfit::Hours))
 }
 
 /// Facts, with what the policy makes of the person and the machine.
@@ -153,7 +171,11 @@ impl<'a> Asked<'a> {
             return Some(Misfit::Script);
         }
         let here = rule.groups.is_empty() || rule.groups.iter().any(|g| groups.contains(&g));
-        (!here).then_some(Misfit::Place)
+        if !here {
+            return Some(Misfit::Place);
+        }
+        let now = rule.hours.is_empty() || rule.hours.iter().any(|hours| hours.has(facts.at));
+        (!now).then_some(Misfit::Hours)
     }
 }
 
@@ -167,12 +189,16 @@ fn missing(
     if (facts.risk == Risk::High || facts.secrets || rule.own_key) && !facts.own_key {
         return Some(Refusal::DispatchKey);
     }
-    if rule.ticket_required && !facts.ticket {
+    let outside = policy.person(&facts.agent).is_some_and(|person| person.only_ticket);
+    if (rule.ticket_required || outside) && !facts.ticket {
         return Some(Refusal::TicketRequired);
     }
-    if rule.attestation_required && !facts.attested {
+    if (rule.attestation_required || outside) && !facts.attested {
         let because = "policy wants one and none came".to_owned();
         return Some(Refusal::TicketAttestation { because });
+    }
+    if let Some(refusal) = bounds(rule, facts) {
+        return Some(refusal);
     }
     let person = facts.mode.mutates() && facts.consent == Consent::Identity;
     if (rule.identity || person) && !facts.identified {
@@ -185,6 +211,18 @@ fn missing(
         return Some(Refusal::PlanRequired);
     }
     approvals(rule, facts, policy, reasons)
+}
+
+/// Parameters that the rule narrows. A value is never told.
+fn bounds(rule: &Rule, facts: &Facts) -> Option<Refusal> {
+    let beyond = |(name, bound): (&String, &Bound)| {
+        let given = facts.parameters.get(name)?;
+        (!bound.has(given)).then(|| Refusal::ParameterRange {
+            name: name.clone(),
+            wants: format!("{} by rule {}", bound.words(), rule.id),
+        })
+    };
+    rule.parameters.iter().find_map(beyond)
 }
 
 fn consent(rule: &Rule, facts: &Facts, reasons: &mut Vec<String>) -> Option<Refusal> {

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use protocol::documents::SealingKey;
-use protocol::{AgentName, Bytes, Digest, Label, Mode, PublicKey, Risk, Time, limits};
+use protocol::{AgentName, Bytes, Digest, Label, Mode, ParamValue, PublicKey, Risk, Time, limits};
 use serde::{Deserialize, Serialize};
+
+use crate::hours::Hours;
 
 /// How an organisation was set up; decides the first rules only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +76,9 @@ pub struct Person {
     /// After this nothing that the person signs counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Time>,
+    /// Orders for tickets only that the desk attests, as for somebody from another house.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub only_ticket: bool,
 }
 
 /// A key that signs endpoint cards.
@@ -151,6 +156,47 @@ pub struct ConsentRule {
     pub waive: bool,
 }
 
+/// Narrower bounds of one parameter than the script's own.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bound {
+    /// Smallest number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min: Option<i64>,
+    /// Largest number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<i64>,
+    /// One of these; `true` and `false` for yes and no.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
+}
+
+impl Bound {
+    /// Whether it lets a value through.
+    #[must_use]
+    pub fn has(&self, value: &ParamValue) -> bool {
+        let (number, text) = match value {
+            ParamValue::Int(number) => (Some(*number), number.to_string()),
+            ParamValue::Bool(yes) => (None, yes.to_string()),
+            ParamValue::Text(text) => (None, text.clone()),
+        };
+        let small = self.min.is_some_and(|min| number.is_none_or(|number| number < min));
+        let large = self.max.is_some_and(|max| number.is_none_or(|number| number > max));
+        !small && !large && (self.only.is_empty() || self.only.contains(&text))
+    }
+
+    /// In words: `at least 1, at most 9`, `one of a, b`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let mut words: Vec<String> = self.min.iter().map(|min| format!("at least {min}")).collect();
+        words.extend(self.max.iter().map(|max| format!("at most {max}")));
+        if !self.only.is_empty() {
+            words.push(format!("one of {}", self.only.join(", ")));
+        }
+        words.join(", ")
+    }
+}
+
 /// One rule. What it leaves out of `agents` and `roles`, `scripts` or `groups` does not narrow it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -176,6 +222,12 @@ pub struct Rule {
     /// Endpoints of one of these groups; none: everywhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Label>,
+    /// Only in these hours (UTC); none: always. Outside them the rule says nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hours: Vec<Hours>,
+    /// Parameters within narrower bounds than the script's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, Bound>,
     /// The order must name a ticket.
     #[serde(default, skip_serializing_if = "is_false")]
     pub ticket_required: bool,

@@ -43,6 +43,8 @@ fn rule(id: &str, risk: &[Risk], modes: &[Mode]) -> Rule {
         modes: modes.to_vec(),
         scripts: Vec::new(),
         groups: Vec::new(),
+        hours: Vec::new(),
+        parameters: std::collections::BTreeMap::new(),
         ticket_required: false,
         attestation_required: false,
         identity: false,

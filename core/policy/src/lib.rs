@@ -5,6 +5,7 @@
 
 mod decide;
 mod file;
+mod hours;
 mod initial;
 mod parameters;
 mod permit;
@@ -16,6 +17,7 @@ pub use decide::{Decision, Facts, Forecast, Misfit, decide, deciding, explain, f
 pub use file::{
     Cas, ConsentRule, Denied, Enroller, Person, PolicyFile, PolicyLimits, Profile, Rule,
 };
+pub use hours::{BadHours, Hours};
 pub use initial::Initial;
 pub use parameters::{check_parameters, fill_permissions};
 pub use permit::Permit;

@@ -164,6 +164,13 @@ fn rules(file: &PolicyFile, reader: &mut Reader<'_>) {
             let why = format!("`{pattern}` is neither a script nor an area like `cache.*`");
             bad("scripts", why, "write `cache.clear`, `cache.*` or leave it out");
         }
+        for (name, bound) in &rule.parameters {
+            let twisted = bound.min.zip(bound.max).is_some_and(|(min, max)| min > max);
+            if twisted || bound.words().is_empty() {
+                let field = format!("parameters.{name}");
+                bad(&field, "it lets nothing or everything through".into(), "add min, max or only");
+            }
+        }
         if rule.attestation_required && !rule.ticket_required {
             bad("attestation_required", "without a ticket".into(), "add ticket_required = true");
         }

@@ -77,6 +77,9 @@ mod tables {
         own_key: bool,
         #[serde(default)]
         secrets: bool,
+        at: Option<protocol::Time>,
+        #[serde(default)]
+        parameters: protocol::Params,
         permit: Option<String>,
         refuse: Option<String>,
     }
@@ -99,6 +102,8 @@ mod tables {
             approved_by: case.approved_by.iter().map(|n| n.parse().unwrap()).collect(),
             own_key: case.own_key,
             secrets: case.secrets,
+            at: case.at.unwrap_or(protocol::Time(1_795_000_000)),
+            parameters: case.parameters.clone(),
         }
     }
 
@@ -304,6 +309,7 @@ mod tables {
                     vetter_key: Some(key("vetter")),
                     admin_key: None,
                     valid_until: None,
+                    only_ticket: false,
                 }],
                 enroller_key: key("enroller"),
                 ticket_key: key("ticket"),

@@ -130,6 +130,7 @@ fn policy_with(
             vetter_key: None,
             admin_key: None,
             valid_until: None,
+            only_ticket: false,
         }),
     }
     let text = catalogue::policy_text(&file).map_err(|trouble| match trouble {

@@ -126,7 +126,7 @@ fn endpoint_of(
 /// What policy would say to the order when it comes without a desk's word on its ticket; none where
 /// the script is not listed here, which the endpoint may know better.
 #[must_use]
-pub fn foresee(agent: &Agent, opened: &Opened) -> Option<Refusal> {
+pub fn foresee(agent: &Agent, opened: &Opened, now: Time) -> Option<Refusal> {
     let script = opened.script.as_ref()?;
     let order = &opened.order;
     let facts = Facts {
@@ -144,6 +144,8 @@ pub fn foresee(agent: &Agent, opened: &Opened) -> Option<Refusal> {
         approved_by: std::collections::BTreeSet::new(),
         own_key: false,
         secrets: script.manifest.permissions.contains_key("secret.one_time"),
+        at: now,
+        parameters: order.parameters.clone(),
     };
     policy::forecast(&facts, &agent.policy).refusal
 }

@@ -364,6 +364,7 @@ fn first_policy(
         vetter_key: public(name, Held::Vetter),
         admin_key: public(name, Held::Admin),
         valid_until: None,
+        only_ticket: false,
     };
     let file = PolicyFile::initial(Initial {
         organisation: id.to_string(),

@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use policy::{Decision, Facts, Policy};
 use protocol::documents::ConsentAnswer;
-use protocol::{AgentName, Consent, Label, Mode, Risk, ScriptName};
+use protocol::{AgentName, Consent, Label, Mode, Params, Risk, ScriptName, Time};
 use serde::{Deserialize, Serialize};
 use trust::catalogue::ScriptEntry;
+
+/// 2026-01-07T12:00:00Z, where a case says no time.
+const WEDNESDAY: Time = Time(1_767_787_200);
 
 /// What a case is about and what is to come of it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -48,6 +51,12 @@ pub struct Case {
     /// It waits at the desk, so that a key made for it signs its dispatch.
     #[serde(default)]
     pub waits: bool,
+    /// When it is decided [noon of a Wednesday, UTC].
+    #[serde(default)]
+    pub at: Option<Time>,
+    /// Parameters that a rule may narrow, presets filled in.
+    #[serde(default)]
+    pub parameters: Params,
     /// `permit`, or the code of the refusal.
     pub expect: String,
     /// The rule that decides; none: whichever.
@@ -148,6 +157,8 @@ impl Case {
             approved_by: self.approved_by.clone(),
             own_key: !self.waits,
             secrets: listed.is_some_and(|e| e.manifest.permissions.contains_key("secret.one_time")),
+            at: self.at.unwrap_or(WEDNESDAY),
+            parameters: self.parameters.clone(),
         })
     }
 }

@@ -82,17 +82,23 @@ pub fn parameters(
 /// What policy would say to this wish, as far as the desk knows, had these people approved it. Never a
 /// permit.
 #[must_use]
-pub fn forecast(agent: &Agent, wish: &Wish, attested: bool, approved: &[AgentName]) -> Forecast {
-    let mut facts = facts(agent, wish, attested);
+pub fn forecast(
+    agent: &Agent,
+    wish: &Wish,
+    attested: bool,
+    approved: &[AgentName],
+    now: Time,
+) -> Forecast {
+    let mut facts = facts(agent, wish, attested, now);
     facts.approved_by.extend(approved.iter().cloned());
     policy::forecast(&facts, &agent.policy)
 }
 
 /// As [`forecast`], for an order that waits: a key made for it signs its dispatch.
 #[must_use]
-pub fn forecast_waiting(agent: &Agent, wish: &Wish, attested: bool) -> Forecast {
+pub fn forecast_waiting(agent: &Agent, wish: &Wish, attested: bool, now: Time) -> Forecast {
     let secrets = wish.script.manifest.permissions.contains_key("secret.one_time");
-    let facts = Facts { own_key: false, secrets, ..facts(agent, wish, attested) };
+    let facts = Facts { own_key: false, secrets, ..facts(agent, wish, attested, now) };
     policy::forecast(&facts, &agent.policy)
 }
 
@@ -109,7 +115,7 @@ pub fn can_be_undone(manifest: &Manifest) -> Option<bool> {
     (!actions.is_empty()).then(|| actions.iter().all(full))
 }
 
-pub(crate) fn facts(agent: &Agent, wish: &Wish, attested: bool) -> Facts {
+pub(crate) fn facts(agent: &Agent, wish: &Wish, attested: bool, now: Time) -> Facts {
     Facts {
         agent: agent.name.clone(),
         script: wish.script.manifest.name.clone(),
@@ -129,6 +135,9 @@ pub(crate) fn facts(agent: &Agent, wish: &Wish, attested: bool) -> Facts {
         // The dispatch of an order that does not wait is signed with the agent's own key.
         own_key: true,
         secrets: false,
+        at: now,
+        // With their presets: [`parameters`] filled them in.
+        parameters: wish.parameters.clone(),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use policy::{Facts, Policy, forecast};
+use policy::{Facts, Policy, check_parameters, forecast};
 use protocol::documents::{Approval, ConsentAnswer, Decision};
 use protocol::{AgentName, Envelope, Manifest, PublicKey};
 use trust::catalogue::{Listed, Then};
@@ -124,6 +124,9 @@ fn rule(
         approved_by,
         own_key: person.is_some_and(|person| person.signing_key == Some(order.dispatch_key)),
         secrets: manifest.permissions.contains_key("secret.one_time"),
+        at: here.accepted,
+        parameters: check_parameters(manifest, &order.parameters, policy)
+            .unwrap_or_else(|_| order.parameters.clone()),
     };
     let again = forecast(&facts, policy);
     let number = here.catalogue.policy;

@@ -138,8 +138,8 @@ pub fn authorize(submission: &Submission, state: &State<'_>) -> Verdict {
         .and_then(|()| script::check(&order, state))
         .and_then(|found| {
             let plan = plan_lines(&order, state)?;
-            let facts =
-                facts(submission, &order, &dispatch, &found.manifest, plan.is_some(), state)?;
+            let over = (plan.is_some(), &found.parameters);
+            let facts = facts(submission, &order, &dispatch, &found.manifest, over, state)?;
             match decide(&facts, state.policy) {
                 Decision::Refuse(refusal) => Err(refusal),
                 Decision::Permit(permit) => room(&order, state).map(|()| (found, plan, permit)),
@@ -240,7 +240,7 @@ fn facts(
     order: &Verified<Order>,
     dispatch: &Dispatch,
     manifest: &Manifest,
-    planned: bool,
+    (planned, parameters): (bool, &Params),
     state: &State<'_>,
 ) -> Result<Facts, Refusal> {
     let attested = support::attested(submission.attestation.as_ref(), order, state)?;
@@ -262,6 +262,8 @@ fn facts(
         approved_by,
         own_key,
         secrets: dispatch.secrets.is_some() || manifest.permissions.contains_key("secret.one_time"),
+        at: state.now,
+        parameters: parameters.clone(),
     })
 }
 

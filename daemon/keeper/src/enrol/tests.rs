@@ -48,6 +48,7 @@ impl Desk {
                 vetter_key: None,
                 admin_key: None,
                 valid_until: None,
+                only_ticket: false,
             }],
             enroller_key: public("enroller"),
             ticket_key: public("ticket"),

@@ -140,6 +140,7 @@ fn person(name: &str, roles: &[&str]) -> Person {
         vetter_key: None,
         admin_key: None,
         valid_until: None,
+        only_ticket: false,
     }
 }
 
