@@ -20,7 +20,7 @@ pub use identity::{Expect, Identity, Peer, Role, Trust, spki_digest, uri};
 pub use listen::{ListenError, Listener, Rejected};
 pub use own::own_address;
 pub use reception::Protocol;
-pub use tls::BadIdentity;
+pub use tls::{BadIdentity, key_exchanges};
 pub use verify::CertificateFault;
 
 #[cfg(test)]

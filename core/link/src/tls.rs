@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use protocol::{Time, limits};
 use rustls::client::Resumption;
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::NoServerSessionStorage;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
@@ -21,13 +21,44 @@ use crate::verify::{ALGORITHMS, Admission, Judge, Wanted};
 #[error("could not use this side's certificate and key")]
 pub struct BadIdentity(#[source] pub(crate) rustls::Error);
 
-/// ring's TLS 1.3 suites and X25519; ed25519 signatures only.
+/// Whether this machine can do X25519MLKEM768. Graviola ends the process at its first operation where
+/// an instruction is missing, and its own check does not ask for BMI2.
+fn post_quantum() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let can = graviola::util::is_cpu_supported() && std::arch::is_x86_feature_detected!("bmi2");
+    #[cfg(target_arch = "aarch64")]
+    let can = graviola::util::is_cpu_supported();
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let can = false;
+    can
+}
+
+/// The key exchanges that this side offers, best first: X25519MLKEM768 holds also against whoever
+/// records today and has a quantum computer later. A peer that does not know it gets X25519.
+fn exchanges() -> Vec<&'static dyn SupportedKxGroup> {
+    let mut groups: Vec<&'static dyn SupportedKxGroup> = Vec::new();
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    if post_quantum() {
+        groups.push(rustls_graviola::kx::X25519MLKEM768);
+    }
+    groups.push(rustls::crypto::ring::kx_group::X25519);
+    groups
+}
+
+/// Their names, for people: `X25519MLKEM768, X25519`.
+#[must_use]
+pub fn key_exchanges() -> String {
+    let names = exchanges().into_iter().map(|group| format!("{:?}", group.name()));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// ring's TLS 1.3 suites; ed25519 signatures only.
 fn provider() -> Arc<CryptoProvider> {
     let ring = rustls::crypto::ring::default_provider();
     let tls13 = |suite: &rustls::SupportedCipherSuite| suite.tls13().is_some();
     Arc::new(CryptoProvider {
         cipher_suites: ring.cipher_suites.iter().filter(|s| tls13(s)).copied().collect(),
-        kx_groups: vec![rustls::crypto::ring::kx_group::X25519],
+        kx_groups: exchanges(),
         signature_verification_algorithms: ALGORITHMS,
         ..ring
     })

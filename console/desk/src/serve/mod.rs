@@ -160,6 +160,7 @@ impl Server {
         drop(known);
         if let Ok(bound) = listener.address() {
             (self.say)(Said::Listening(bound));
+            self.line(&format!("key exchange: {}", link::key_exchanges()));
         }
         self.note(|store, _| store.nobody_here());
         let mut guests = JoinSet::new();

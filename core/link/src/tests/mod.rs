@@ -3,6 +3,7 @@
 mod desk;
 mod dialling;
 mod door;
+mod exchange;
 mod frames;
 mod papers;
 mod reset;
