@@ -149,7 +149,10 @@ async fn collect(server: &Arc<Server>, id: EndpointId, line: &Arc<HeldLine>) {
             server.begin(drive::drive(Arc::clone(server), live, which, None));
         }
     }
-    server.begin(recover::recover(Arc::clone(server), id, Arc::clone(line)));
+    // Asked here already: a task for each of thousands would leave a hole beside each of their lines.
+    if recover::is_due(server) {
+        server.begin(recover::recover(Arc::clone(server), id, Arc::clone(line)));
+    }
     for run in &line.unfiled {
         let Ok(Some(row)) = store.run(run) else { continue };
         if let (Some(true), Some(record)) = (row.verified, row.record_hash) {

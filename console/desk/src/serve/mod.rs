@@ -299,7 +299,9 @@ impl Server {
             self.begin(async move {
                 // Who does not take it now is brought up to date before its next order.
                 let _ = line.bring_up_to_date(&at).await;
-                recover::recover(at, line.card.endpoint, line).await;
+                if recover::is_due(&at) {
+                    Box::pin(recover::recover(at, line.card.endpoint, line)).await;
+                }
             });
         }
     }

@@ -20,12 +20,14 @@ use crate::session::SessionError;
 /// Records brought home from one endpoint at once; more when it comes the next time.
 const AT_ONCE: usize = 1000;
 
-/// Fills the gaps in what this desk has of one endpoint's records, where it was put back and has the
-/// lists that its endpoints have: by older ones their records would not verify.
+/// Whether this desk was put back from a copy.
+pub(super) fn is_due(server: &Server) -> bool {
+    is_there(&server.desk.home.restored_file())
+}
+
+/// Fills the gaps in what this desk has of one endpoint's records, where it has the lists that its
+/// endpoints have: by older ones their records would not verify.
 pub(super) async fn recover(server: Arc<Server>, id: EndpointId, line: Arc<HeldLine>) {
-    if !is_there(&server.desk.home.restored_file()) {
-        return;
-    }
     let (head, theirs) = line.with_seen(|seen| (seen.head, seen.versions.lists())).await;
     if server.known().catalogue.versions().lists().behind(&theirs).is_some() {
         return;
