@@ -410,6 +410,49 @@ fn an_update_that_rests_on_a_withdrawn_administrator_is_refused() {
     );
 }
 
+/// E8: keys are not people, and the endpoint itself counts.
+#[test]
+fn an_update_whose_vetters_are_fewer_people_than_keys_is_refused() {
+    type Change = fn(&mut policy::PolicyFile);
+    let (one, both) = (["vetter"], ["vetter", "second vetter"]);
+    let [ruiz, new] = [1, 2];
+    let second = || Some(key("second vetter").public_key());
+    let first_of_ruiz: Change =
+        |policy| policy.people[1].vetter_key = Some(key("vetter").public_key());
+    type Row<'a> = (&'a str, usize, &'a [&'a str], &'a dyn Fn(&mut policy::PolicyFile));
+    let table: [Row<'_>; 5] = [
+        ("", 2, &both, &|policy| policy.people[new].vetter_key = second()),
+        ("", 1, &one, &|policy| policy.people[ruiz].admin_key = second()),
+        ("two keys of m.ruiz", 1, &both, &|policy| policy.people[ruiz].admin_key = second()),
+        ("two keys of m.ruiz", 2, &both, &|policy| policy.people[ruiz].admin_key = second()),
+        ("was vetted by 1 people, 2 are needed", 2, &both, &|_| {}),
+    ];
+    for (why, threshold, vetters, change) in table {
+        let mut world = World::new();
+        world.wait(20_000);
+        let now = world.time();
+        let files = world.desk.publish_vetters(
+            (threshold, vetters),
+            |policy| {
+                first_of_ruiz(policy);
+                change(policy);
+            },
+            now,
+        );
+        let (session, _) = world.session();
+        crate::kill_points::update(&mut world, session, 1, &files);
+        match world.on(session, 1)[..] {
+            [Answer::CatalogueTaken { .. }] => assert_eq!(why, ""),
+            [Answer::CatalogueRefused { code, sentence }] => {
+                assert_eq!(code, "people", "{sentence}");
+                assert!(!why.is_empty() && sentence.contains(why), "{sentence}");
+            }
+            ref other => panic!("{why}: {other:?}"),
+        }
+        assert_eq!(code_of(&mut world, Mode::Check, "a.kaya", |_| {}), None, "as before");
+    }
+}
+
 #[test]
 fn a_long_weekend_without_the_desk_stops_nothing() {
     const DAY_MS: u64 = 86_400_000;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use policy::{Initial, Person, PolicyFile, Profile};
 use protocol::documents::{Card, EnrolAnswer};
 use protocol::frames::encode;
-use protocol::{Digest, EndpointId, PublicKey, Risk};
+use protocol::{Digest, EndpointId, Manifest, PublicKey, Risk};
 use trust::Signer;
 use trust::catalogue::{Lifetimes, Repository, RepositoryPlan, RoleKeys};
 use trust::seal::seal;
@@ -17,6 +17,74 @@ const NOW: Time = Time(1_795_000_000);
 
 fn key(name: &str) -> SigningKey {
     SigningKey::from_seed(Digest::of(name.as_bytes()).0)
+}
+
+fn public(name: &str) -> PublicKey {
+    key(name).public_key()
+}
+
+fn person(name: &str, vetter_key: Option<PublicKey>) -> Person {
+    Person {
+        name: name.parse().unwrap(),
+        roles: Vec::new(),
+        signing_key: Some(public(name)),
+        sealing_key: None,
+        vetter_key,
+        admin_key: None,
+        valid_until: None,
+            only_ticket: false,
+    }
+}
+
+/// A catalogue with one script, in this folder.
+fn repository(
+    folder: &std::path::Path,
+    vetters: RoleKeys,
+    change: impl FnOnce(&mut PolicyFile),
+) -> Repository {
+    let mut policy = PolicyFile::initial(Initial {
+        organisation: "Lab".into(),
+        profile: Profile::Solo,
+        people: vec![person("a.kaya", None), person("m.ruiz", Some(public("vetter")))],
+        enroller_key: public("enroller"),
+        ticket_key: public("ticket"),
+        people_ca: vec![1],
+        endpoints_ca: vec![2],
+        units: Vec::new(),
+    });
+    change(&mut policy);
+    let one = |name: &str| RoleKeys::new(1, [public(name)]);
+    let plan = RepositoryPlan {
+        root: one("root"),
+        targets: one("admin"),
+        policy: one("admin"),
+        risks: Risk::ALL.into_iter().map(|risk| (risk, vetters.clone())).collect(),
+        online: public("online"),
+        lifetimes: Lifetimes::small(),
+        policy_text: policy.write().unwrap(),
+    };
+    let signers = ["root", "admin", "vetter", "second vetter", "online"].map(key);
+    let signers: Vec<&dyn Signer> = signers.iter().map(|k| k as &dyn Signer).collect();
+    let mut repository =
+        Repository::create(folder.join("repository"), plan, &signers, NOW).unwrap();
+    let manifest = Manifest {
+        name: "disk.look".parse().unwrap(),
+        version: 1,
+        title: "Look".into(),
+        does: "looks".into(),
+        author: "a.kaya".parse().unwrap(),
+        risk: Risk::Low,
+        consent: protocol::Consent::None,
+        question: None,
+        platforms: vec!["linux".into()],
+        runs_on: protocol::RunsOn::Endpoint,
+        limit_seconds: 60,
+        parameters: BTreeMap::new(),
+        permissions: BTreeMap::new(),
+        words: Vec::new(),
+    };
+    repository.add_script(b"// look\n", &manifest, &signers, NOW).unwrap();
+    repository
 }
 
 /// A desk that answers one token for one set of keys.
@@ -36,42 +104,12 @@ impl Desk {
         Self::denying(Vec::new())
     }
     fn denying(keys: Vec<PublicKey>) -> Self {
-        let public = |name: &str| key(name).public_key();
-        let mut policy = PolicyFile::initial(Initial {
-            organisation: "Lab".into(),
-            profile: Profile::Solo,
-            people: vec![Person {
-                name: "a.kaya".parse().unwrap(),
-                roles: Vec::new(),
-                signing_key: Some(public("a.kaya")),
-                sealing_key: None,
-                vetter_key: None,
-                admin_key: None,
-                valid_until: None,
-                only_ticket: false,
-            }],
-            enroller_key: public("enroller"),
-            ticket_key: public("ticket"),
-            people_ca: vec![1],
-            endpoints_ca: vec![2],
-            units: Vec::new(),
-        });
-        policy.denied.keys = keys;
-        let one = |name: &str| RoleKeys::new(1, [public(name)]);
-        let plan = RepositoryPlan {
-            root: one("root"),
-            targets: one("admin"),
-            policy: one("admin"),
-            risks: Risk::ALL.into_iter().map(|risk| (risk, one("vetter"))).collect(),
-            online: public("online"),
-            lifetimes: Lifetimes::small(),
-            policy_text: policy.write().unwrap(),
-        };
-        let signers = ["root", "admin", "vetter", "online"].map(key);
-        let signers: Vec<&dyn Signer> = signers.iter().map(|k| k as &dyn Signer).collect();
+        Self::of(RoleKeys::new(1, [public("vetter")]), |policy| policy.denied.keys = keys)
+    }
+    /// One whose scripts these people vet, with a policy that was changed so.
+    fn of(vetters: RoleKeys, change: impl FnOnce(&mut PolicyFile)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("repository");
-        let repository = Repository::create(path, plan, &signers, NOW).unwrap();
+        let repository = repository(folder.path(), vetters, change);
         let root = repository.first_root().unwrap();
         let keys = pending::Keys {
             tls: key("tls"),
@@ -229,7 +267,7 @@ fn each_fault_of_an_answer_is_found() {
     assert!(fault(|d| d.files = Files::new()).contains("its root"));
     let flipped = fault(|d| {
         let bytes = d.files.get("timestamp.json").unwrap().to_vec();
-        let text = String::from_utf8(bytes).unwrap().replace("\"version\":1", "\"version\":7");
+        let text = String::from_utf8(bytes).unwrap().replace("\"version\":2", "\"version\":7");
         d.files.insert("timestamp.json", text.into_bytes());
     });
     assert!(flipped.contains("its catalogue"), "{flipped}");
@@ -252,6 +290,34 @@ fn each_fault_of_an_answer_is_found() {
     });
     assert!(given.contains("a label"), "{given}");
     assert!(fault(|d| d.certificate.truncate(20)).contains("certificate"));
+}
+
+/// E8: keys are not people, and a machine that joins counts for itself.
+#[test]
+fn a_catalogue_whose_vetters_are_fewer_people_than_keys_is_not_joined() {
+    let answer = |threshold, change: fn(&mut PolicyFile)| {
+        let both = ["vetter", "second vetter"].map(public);
+        Desk::of(RoleKeys::new(threshold, both), change).answer()
+    };
+    let two = |policy: &mut PolicyFile| {
+        policy.people.push(person("t.new", Some(public("second vetter"))));
+    };
+    assert!(answer(2, two).is_ok());
+    let refused = |threshold, change| {
+        let error = answer(threshold, change).unwrap_err();
+        let Untrusted::Catalogue(why) = &error else { panic!("{error:?}") };
+        assert_eq!(why.code(), "people");
+        why.to_string()
+    };
+    for threshold in [1, 2] {
+        let one = |policy: &mut PolicyFile| {
+            policy.people[1].admin_key = Some(public("second vetter"));
+        };
+        let why = refused(threshold, one);
+        assert!(why.contains("two keys of m.ruiz"), "{why}");
+    }
+    let why = refused(2, |_| {});
+    assert!(why.contains("was vetted by 1 people, 2 are needed"), "{why}");
 }
 
 #[test]

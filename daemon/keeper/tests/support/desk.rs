@@ -75,8 +75,14 @@ pub(crate) struct Desk {
 type Published = (Files, Vec<u8>);
 static PUBLISHED: Mutex<BTreeMap<(String, u64), Published>> = Mutex::new(BTreeMap::new());
 
-/// Files and first root of a repository with this first policy, or with it published later.
-fn published(first: &str, then: Option<&str>, now: Time) -> Published {
+/// How many of which keys vet scripts from now on.
+type Vetters<'a> = (usize, &'a [&'a str]);
+
+/// What is published after the first policy: another, and other vetters.
+type Later<'a> = (&'a str, Option<Vetters<'a>>);
+
+/// Files and first root of a repository with this first policy, or with what was published later.
+fn published(first: &str, then: Option<Later<'_>>, now: Time) -> Published {
     let name = (format!("{first}\n{then:?}"), now.0);
     if let Some(found) = PUBLISHED.lock().unwrap().get(&name) {
         return found.clone();
@@ -110,8 +116,16 @@ fn published(first: &str, then: Option<&str>, now: Time) -> Published {
         let source = source(manifest.name.as_str());
         repository.add_script(&source, &manifest, &signers, START).unwrap();
     }
-    if let Some(text) = then {
+    if let Some((text, vetters)) = then {
         repository.set_policy(text, &signers, now).unwrap();
+        if let Some((threshold, names)) = vetters {
+            let mut both = signers.clone();
+            let vetters: Vec<SigningKey> = names.iter().map(|name| key(name)).collect();
+            both.extend(vetters.iter().map(|key| key as &dyn Signer));
+            let keys = RoleKeys::new(threshold, names.iter().map(|name| public(name)));
+            let risks = Risk::ALL.into_iter().map(|risk| (risk, keys.clone())).collect();
+            repository.set_roles(one("admin"), risks, &both, now).unwrap();
+        }
     }
     let made = (repository.files().unwrap(), repository.first_root().unwrap());
     PUBLISHED.lock().unwrap().insert(name, made.clone());
@@ -180,9 +194,26 @@ impl Desk {
 
     /// Publishes a changed policy; gives all files.
     pub(crate) fn publish(&mut self, change: impl FnOnce(&mut PolicyFile), now: Time) -> Files {
+        self.publish_later(change, None, now)
+    }
+    /// As [`Self::publish`], with other vetters of all scripts, who sign what is listed.
+    pub(crate) fn publish_vetters(
+        &mut self,
+        vetters: Vetters<'_>,
+        change: impl FnOnce(&mut PolicyFile),
+        now: Time,
+    ) -> Files {
+        self.publish_later(change, Some(vetters), now)
+    }
+    fn publish_later(
+        &mut self,
+        change: impl FnOnce(&mut PolicyFile),
+        vetters: Option<Vetters<'_>>,
+        now: Time,
+    ) -> Files {
         let first = self.policy.write().unwrap();
         change(&mut self.policy);
-        published(&first, Some(&self.policy.write().unwrap()), now).0
+        published(&first, Some((&self.policy.write().unwrap(), vetters)), now).0
     }
     pub(crate) fn files(&self) -> Files {
         self.base.0.clone()
