@@ -3,11 +3,11 @@
 
 use policy::PolicyFile;
 use protocol::documents::{Approval, Order, TicketAttestation, TicketState};
-use protocol::frames::{Answer, Ask};
+use protocol::frames::{Answer, Ask, Stop};
 use protocol::{Digest, EndpointId, Envelope, Mode, Risk};
 use trust::Signer as _;
 
-use crate::desk::{HERE, bytes, dispatch, key, sealed};
+use crate::desk::{Desk, HERE, bytes, dispatch, key, sealed};
 use crate::kill_points::update;
 use crate::world::World;
 
@@ -106,6 +106,36 @@ fn an_attestation_narrows_and_vouches_only_when_it_fits() {
     }
 }
 
+/// E20: what a ticket system's key said ends with the policy that denies the key, though it is listed.
+#[test]
+fn a_ticket_key_that_policy_denies_vouches_for_nothing() {
+    let wants = |policy: &mut PolicyFile| {
+        policy.rules.iter_mut().for_each(|rule| rule.attestation_required = rule.ticket_required);
+        policy.ticket_keys.push(key("other ticket").public_key());
+    };
+    for needed in [false, true] {
+        let desk = if needed { Desk::with(wants) } else { Desk::new() };
+        let mut world = World::of(desk);
+        let with = |world: &mut World, by: &str| {
+            let said = sealed(&attestation(world), by);
+            reason(world, |_| {}, |_| (Some(said), vec![]))
+        };
+        assert_eq!(with(&mut world, "ticket"), None, "listed");
+        world.wait(20_000);
+        let now = world.time();
+        let denied = key("ticket").public_key();
+        let files = world.desk.publish(|policy| policy.denied.keys.push(denied), now);
+        let (session, _) = world.session();
+        update(&mut world, session, 1, &files);
+        assert!(matches!(world.on(session, 1)[..], [Answer::CatalogueTaken { .. }]));
+        assert!(world.desk.policy.ticket_keys.contains(&denied), "listed and denied");
+        assert_eq!(with(&mut world, "ticket").as_deref(), Some("ticket-attestation"));
+        let other = with(&mut world, "other ticket");
+        assert_eq!(other.is_none(), needed, "the other key, where it is listed: {other:?}");
+        world.settle_and_check();
+    }
+}
+
 #[test]
 fn only_another_person_with_the_role_approves_this_order_and_plan() {
     let mut world = world(|policy| {
@@ -147,6 +177,92 @@ fn only_another_person_with_the_role_approves_this_order_and_plan() {
     }
     let twice = reason(&mut world, bound, |_| (None, vec![]));
     assert_eq!(twice.as_deref(), Some("approval-required"));
+    world.settle_and_check();
+}
+
+/// A plan of `cache.clear` that this endpoint made and keeps.
+fn planned(world: &mut World) -> Digest {
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let look = sealed(&world.desk.order("cache.clear", Mode::Plan, now), "a.kaya");
+    let dispatch = sealed(&dispatch(&look, challenge, 1, now), "a.kaya");
+    world.ask(session, 1, &crate::desk::submit(&look, &dispatch));
+    world.record_on(session, 1).unwrap().predicate.plan.unwrap()
+}
+
+/// E21: two papers of one person are one person.
+#[test]
+fn two_approvals_of_one_person_are_one() {
+    let mut world = world(|policy| {
+        policy.rules.iter_mut().for_each(|r| r.approvals = 2 * u32::from(r.ticket_required));
+        policy.people[2].roles.push("lead".parse().unwrap());
+    });
+    let plan = planned(&mut world);
+    let until = world.time().plus(3000);
+    type Papers<'a> = &'a [(&'a str, u64)];
+    let table: [(Papers<'_>, Option<&str>); 5] = [
+        (&[("m.ruiz", 0)], Some("approval-required")),
+        (&[("m.ruiz", 0), ("m.ruiz", 0)], Some("approval-required")),
+        (&[("m.ruiz", 0), ("m.ruiz", 1)], Some("approval-required")),
+        (&[("m.ruiz", 0), ("a.kaya", 0)], Some("approval-required")),
+        (&[("m.ruiz", 0), ("t.new", 0)], None),
+    ];
+    for (papers, code) in table {
+        let got = reason(
+            &mut world,
+            |order| order.plan = Some(plan),
+            |order| {
+                let paper = |(by, later): &(&str, u64)| {
+                    let (person, order) = (by.parse().unwrap(), order.digest());
+                    let not_after = until.plus(*later);
+                    sealed(&Approval { order, plan, person, yes: true, not_after }, by)
+                };
+                (None, papers.iter().map(paper).collect())
+            },
+        );
+        assert_eq!(got.as_deref(), code, "{papers:?}");
+    }
+    world.settle_and_check();
+}
+
+/// E21: an approval is of one order, before that has run and afterwards.
+#[test]
+fn an_approval_that_is_sent_with_another_order_approves_nothing() {
+    let mut world = world(|policy| {
+        policy.rules.iter_mut().for_each(|rule| rule.approvals = u32::from(rule.ticket_required));
+    });
+    let plan = planned(&mut world);
+    let now = world.time();
+    let order = |world: &mut World| {
+        let mut order = world.desk.order("cache.clear", Mode::Fix, now);
+        order.plan = Some(plan);
+        sealed(&order, "a.kaya")
+    };
+    let (first, second) = (order(&mut world), order(&mut world));
+    let yes = |order: &Envelope| {
+        let (person, order) = ("m.ruiz".parse().unwrap(), order.digest());
+        sealed(&Approval { order, plan, person, yes: true, not_after: now.plus(3000) }, "m.ruiz")
+    };
+    let (of_first, of_second) = (yes(&first), yes(&second));
+    let with = |world: &mut World, order: &Envelope, approvals: &[&Envelope]| {
+        let (session, challenge) = world.session();
+        let time = world.time();
+        let dispatch = sealed(&dispatch(order, challenge, 1, time), "a.kaya");
+        let ask = Ask::Submit {
+            order: bytes(order),
+            dispatch: bytes(&dispatch),
+            attestation: None,
+            approvals: approvals.iter().copied().map(bytes).collect(),
+        };
+        world.ask(session, 1, &ask);
+        world.record_on(session, 1).unwrap().predicate.reason
+    };
+    let lacks = Some("approval-required".to_owned());
+    assert_eq!(with(&mut world, &second, &[&of_first]), lacks, "before its order ran");
+    assert_eq!(with(&mut world, &first, &[&of_first]), None);
+    assert_eq!(with(&mut world, &second, &[&of_first, &of_first]), lacks, "and afterwards");
+    assert_eq!(with(&mut world, &first, &[&of_first]).as_deref(), Some("already-run"));
+    assert_eq!(with(&mut world, &second, &[&of_first, &of_second]), None, "its own");
     world.settle_and_check();
 }
 
@@ -222,6 +338,40 @@ fn more_orders_in_a_minute_than_policy_allows_are_refused() {
         assert_eq!(world.record_on(session, n).unwrap().predicate.reason.as_deref(), code);
     }
     assert_eq!(reason(&mut world, |_| {}, |_| (None, vec![])), None, "a minute later");
+}
+
+/// E23: the limit is each agent's own.
+#[test]
+fn a_hundred_orders_in_a_second_limit_the_agent_who_sends_them_and_nobody_else() {
+    const ALLOWED: u32 = 60;
+    let mut world = world(|policy| policy.limits.orders_a_minute = ALLOWED);
+    let (session, challenge) = world.session();
+    let now = world.time();
+    let send = |world: &mut World, n: u32, agent: &str| {
+        let mut order = world.desk.order("cache.clear", Mode::Check, now);
+        order.agent = agent.parse().unwrap();
+        order.dispatch_key = key(agent).public_key();
+        let order = sealed(&order, agent);
+        let dispatch = sealed(&dispatch(&order, challenge, n.into(), now), agent);
+        world.ask(session, n, &crate::desk::submit(&order, &dispatch));
+        match world.on(session, n).last() {
+            Some(Answer::Stop { code: Stop::Rate }) => "not recorded".to_owned(),
+            _ => world.record_on(session, n).unwrap().predicate.reason.unwrap_or_default(),
+        }
+    };
+    for n in 1..=100 {
+        let wanted = match n {
+            ..=ALLOWED => "",
+            n if n <= ALLOWED + protocol::limits::REFUSALS_A_MINUTE => "rate-limited",
+            _ => "not recorded",
+        };
+        assert_eq!(send(&mut world, n, "a.kaya"), wanted, "{n}");
+        world.now.mono_ms += 10;
+    }
+    assert_eq!(world.spawns.len() as u32, ALLOWED);
+    assert_eq!(send(&mut world, 101, "m.ruiz"), "", "she sent one");
+    assert_eq!(send(&mut world, 102, "a.kaya"), "not recorded", "who is limited still");
+    world.settle_and_check();
 }
 
 #[test]

@@ -205,18 +205,30 @@ fn an_order_that_was_captured_unused_dies_with_its_challenge() {
 
 #[test]
 fn an_order_id_is_used_once() {
-    let mut world = World::new();
-    let (session, challenge) = world.session();
-    let now = world.time();
-    let mut order = world.desk.order("cache.clear", Mode::Fix, now);
-    for (n, code) in [(1, None), (2, Some("order-id-reused"))] {
-        order.reason = format!("try {n}");
-        let order = sealed(&order, "a.kaya");
-        let dispatch = sealed(&dispatch(&order, challenge, u64::from(n), now), "a.kaya");
-        world.ask(session, n, &submit(&order, &dispatch));
-        assert_eq!(world.record_on(session, n).unwrap().predicate.reason.as_deref(), code);
+    type Change = fn(&mut Order);
+    let changes: [Change; 3] = [
+        |order| order.reason = "another".into(),
+        |order| {
+            let root = protocol::ParamValue::Text("root".into());
+            order.parameters.insert("user".into(), root);
+        },
+        |order| order.mode = Mode::Check,
+    ];
+    for change in changes {
+        let mut world = World::new();
+        let (session, challenge) = world.session();
+        let now = world.time();
+        let mut order = world.desk.order("cache.clear", Mode::Fix, now);
+        for (n, code) in [(1, None), (2, Some("order-id-reused"))] {
+            let sealed_order = sealed(&order, "a.kaya");
+            let dispatch = sealed(&dispatch(&sealed_order, challenge, n.into(), now), "a.kaya");
+            world.ask(session, n, &submit(&sealed_order, &dispatch));
+            assert_eq!(world.record_on(session, n).unwrap().predicate.reason.as_deref(), code);
+            change(&mut order);
+        }
+        assert_eq!(world.spawns.len(), 1);
+        world.settle_and_check();
     }
-    world.settle_and_check();
 }
 
 #[test]

@@ -285,6 +285,43 @@ fn a_run_is_asked_to_end_before_it_is_killed() {
     assert_eq!(at(&mut world, 5_000), ["Kill"], "until it is gone");
 }
 
+/// E16: a deadline is a length of time, whatever the wall clock does meanwhile.
+#[test]
+fn a_clock_that_jumps_in_the_middle_of_a_run_moves_no_deadline_and_revives_nothing() {
+    const YEAR: u64 = 365 * 86_400;
+    type Jump = fn(protocol::Time) -> protocol::Time;
+    let jumps: [Jump; 2] = [|wall| wall.plus(YEAR), |wall| wall.minus(YEAR)];
+    for jump in jumps {
+        let mut world = World::new();
+        world.manner = Manner::Hangs;
+        let began = world.time();
+        let (session, _) = go(&mut world, "cache.clear", Mode::Fix);
+        let mut brief = world.desk.order("cache.clear", Mode::Check, began);
+        brief.not_after = began.plus(10);
+        let brief = sealed(&brief, "a.kaya");
+        world.wait(20_000);
+        world.now.wall = jump(world.now.wall);
+        world.feed(keeper::core::Event::Tick);
+        world.wait(39_999);
+        assert!(world.record_on(session, 1).is_none(), "a minute is a minute");
+        // What had expired before the jump is no better now.
+        let (late, challenge) = world.session();
+        let dispatch = sealed(&dispatch(&brief, challenge, 1, world.time()), "a.kaya");
+        world.ask(late, 1, &submit(&brief, &dispatch));
+        let refused = world.record_on(late, 1).unwrap().predicate;
+        assert_eq!(refused.reason.as_deref(), Some("order-expired"));
+        assert!(refused.accepted >= began.plus(59), "{refused:?}");
+        world.wait(1);
+        world.wait(2_000);
+        let record = world.record_on(session, 1).unwrap().predicate;
+        assert_eq!(record.outcome, Outcome::TimedOut, "{record:?}");
+        assert!((60_000..=63_000).contains(&record.duration_ms), "{record:?}");
+        assert_eq!(record.accepted, began, "and it began when it began");
+        assert_eq!(world.spawns.len(), 1);
+        world.settle_and_check();
+    }
+}
+
 #[test]
 fn a_slow_line_gets_no_progress_and_the_record_says_so() {
     let mut world = World::new();

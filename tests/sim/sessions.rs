@@ -330,3 +330,29 @@ fn what_a_run_put_out_is_given_to_whoever_has_its_record_and_its_digest() {
     assert_eq!(world.on(session, 3), [&Answer::Stop { code: Stop::NoRun }]);
     world.settle_and_check();
 }
+
+/// E31: the connection's certificate admits its peer and orders nothing; the seal is whose order it is.
+#[test]
+fn an_order_over_the_connection_of_another_agent_is_its_signers() {
+    let peers =
+        [(PeerRole::Agent, "t.new"), (PeerRole::Agent, "x.left"), (PeerRole::Desk, "desk-1")];
+    for (role, peer) in peers {
+        let mut world = World::new();
+        let (session, challenge) = world.session_of(role, peer);
+        let now = world.time();
+        let order = sealed(&world.desk.order("cache.clear", Mode::Fix, now), "a.kaya");
+        let dispatch = sealed(&dispatch(&order, challenge, 1, now), "a.kaya");
+        world.ask(session, 1, &submit(&order, &dispatch));
+        let record = world.record_on(session, 1).unwrap().predicate;
+        assert_eq!(
+            (record.outcome, &record.reason),
+            (protocol::Outcome::Succeeded, &None),
+            "{record:?}"
+        );
+        assert_eq!(record.agent.as_str(), "a.kaya");
+        let text = protocol::json::write(&record).unwrap();
+        let named = text.windows(peer.len()).any(|part| part == peer.as_bytes());
+        assert!(!named, "{peer} has no part in it: {record:?}");
+        world.settle_and_check();
+    }
+}
