@@ -1,8 +1,11 @@
 //! What the accepting side admits. In TLS 1.3 the refused client's `connect` succeeds first, so
 //! every test looks at the first answer.
 
+use std::sync::Arc;
+
 use protocol::frames::{Answer, Stop};
 use protocol::limits;
+use rustls::pki_types::ServerName;
 
 use super::papers::{CLIENT, SERVER};
 use super::*;
@@ -73,9 +76,59 @@ async fn expired_and_not_yet_valid_are_refused() {
         let seen = refused(|gate| gate.people.issue(&leaf)).await;
         assert_eq!(seen, (CertificateFault::Expired, Objection::Expired), "{seconds}");
     }
-    let leaf = Leaf { not_before: now().plus(120), ..Leaf::agent("a.kaya") };
-    let seen = refused(|gate| gate.people.issue(&leaf)).await;
-    assert_eq!(seen, (CertificateFault::NotYetValid, Objection::Expired));
+    for seconds in [120, 3600] {
+        let from = now().plus(seconds);
+        let leaf = Leaf { not_before: from, not_after: from.plus(600), ..Leaf::agent("a.kaya") };
+        let seen = refused(|gate| gate.people.issue(&leaf)).await;
+        assert_eq!(seen, (CertificateFault::NotYetValid, Objection::Expired), "{seconds}");
+    }
+}
+
+/// E2 to the second: the floor stands in for the clock, which it is ahead of for the whole test.
+#[tokio::test]
+async fn a_certificate_begins_and_ends_with_its_second() {
+    let mut gate = gate();
+    let floor = now().plus(3600);
+    gate.listener.set_trust(&Trust { floor, ..trust(&gate.people) }).unwrap();
+    let (ended, early) = (CertificateFault::Expired, CertificateFault::NotYetValid);
+    let table = [
+        (floor.plus(1), floor.plus(600), Some(early)),
+        (floor.plus(3600), floor.plus(7200), Some(early)),
+        (floor, floor.plus(600), None),
+        (floor.minus(600), floor, None),
+        (floor.minus(600), floor.minus(1), Some(ended)),
+    ];
+    for (not_before, not_after, fault) in table {
+        let leaf = Leaf { not_before, not_after, ..Leaf::agent("a.kaya") };
+        let leaf = gate.people.issue(&leaf);
+        let (server, client) = meet(&mut gate, &leaf).await;
+        let bounds = (not_before.0.wrapping_sub(floor.0), not_after.0.wrapping_sub(floor.0));
+        assert_eq!(server.err().and_then(|rejected| rejected.fault), fault, "{bounds:?}");
+        assert_eq!(client.is_ok(), fault.is_none(), "{bounds:?}");
+    }
+}
+
+/// E15: what an endpoint holds, as the endpoints' CA makes it, opens no endpoint's door.
+#[tokio::test]
+async fn an_endpoints_own_certificate_opens_no_endpoints_door() {
+    let pkcs8 = || rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let (from, end) = (now().minus(600), now().plus(600));
+    let (kind, key) = (certs::Kind::Endpoints, pkcs8().serialize_der());
+    let machines = certs::Ca::create(kind, "demo", &key, [3; 16], from, end).unwrap();
+    let key = pkcs8();
+    let spki = certs::spki_of(&protocol::PublicKey(key.public_key_raw().try_into().unwrap()));
+    let id = protocol::EndpointId([4; 16]);
+    let leaf = machines.issue_endpoint(&spki, &id, [5; 16], from, end).unwrap();
+    let leaf = crate::Identity { certificates: vec![leaf], key: key.serialize_der().into() };
+    let seen = refused(|_| leaf.clone()).await;
+    assert_eq!(seen, (CertificateFault::UnknownIssuer, Objection::UnknownIssuer));
+    // Nor where the endpoints' CA stands among those of people by mistake: it is still no agent's.
+    let mut gate = gate();
+    let both = vec![gate.people.der(), machines.certificate().to_vec()];
+    gate.listener.set_trust(&Trust { cas: both, ..trust(&gate.people) }).unwrap();
+    let (server, client) = meet(&mut gate, &leaf).await;
+    let seen = (server.unwrap_err().stop, client.unwrap_err());
+    assert_eq!(seen, (Some(Stop::Role), LinkError::Stopped(Stop::Role)));
 }
 
 #[tokio::test]
@@ -186,26 +239,69 @@ async fn leaving_in_order_is_seen_at_once() {
     assert_eq!(server, Ok(LinkError::Ended));
 }
 
-/// A client that would love to resume: it gets no ticket and may send no early data.
-#[tokio::test]
-async fn there_are_no_tickets_and_no_early_data() {
-    use quinn::crypto::rustls::QuicClientConfig;
-    use std::sync::Arc;
+/// What a client keeps that would love to resume.
+#[derive(Debug, Default)]
+struct Kept(std::sync::Mutex<Vec<rustls::client::Tls13ClientSessionValue>>);
 
-    let mut gate = gate();
-    let leaf = gate.people.issue(&Leaf::agent("a.kaya"));
-    let judge = Arc::new(crate::verify::Judge::new(&trust(&gate.machines)).unwrap());
-    let wanted = crate::verify::Wanted::Member { judge, expect: endpoint("e1") };
-    let mut tls = crate::tls::client(Some(&leaf), wanted, Time(0), limits::ALPN).unwrap();
-    tls.resumption = rustls::client::Resumption::in_memory_sessions(8);
-    tls.enable_early_data = true;
-    tls.enable_sni = true;
-    let quic = QuicClientConfig::try_from(tls).unwrap();
-    let config = quinn::ClientConfig::new(Arc::new(quic));
-    let client = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
-    let peer = gate.address.parse().unwrap();
-    for _ in 0..3 {
-        let connecting = client.connect_with(config.clone(), peer, "salve.invalid").unwrap();
+impl rustls::client::ClientSessionStore for Kept {
+    fn set_kx_hint(&self, _: ServerName<'static>, _: rustls::NamedGroup) {}
+    fn kx_hint(&self, _: &ServerName<'_>) -> Option<rustls::NamedGroup> {
+        None
+    }
+    fn set_tls12_session(
+        &self,
+        _: ServerName<'static>,
+        _: rustls::client::Tls12ClientSessionValue,
+    ) {
+    }
+    fn tls12_session(&self, _: &ServerName<'_>) -> Option<rustls::client::Tls12ClientSessionValue> {
+        None
+    }
+    fn remove_tls12_session(&self, _: &ServerName<'static>) {}
+    fn insert_tls13_ticket(
+        &self,
+        _: ServerName<'static>,
+        ticket: rustls::client::Tls13ClientSessionValue,
+    ) {
+        self.0.lock().unwrap().push(ticket);
+    }
+    fn take_tls13_ticket(
+        &self,
+        _: &ServerName<'static>,
+    ) -> Option<rustls::client::Tls13ClientSessionValue> {
+        self.0.lock().unwrap().pop()
+    }
+}
+
+/// One client over several connections, with what it was given on each.
+struct Resuming {
+    client: quinn::Endpoint,
+    config: quinn::ClientConfig,
+    kept: Arc<Kept>,
+}
+
+impl Resuming {
+    fn new(gate: &Gate, leaf: &crate::Identity) -> Self {
+        let judge = Arc::new(crate::verify::Judge::new(&trust(&gate.machines)).unwrap());
+        let wanted = crate::verify::Wanted::Member { judge, expect: endpoint("e1") };
+        let mut tls = crate::tls::client(Some(leaf), wanted, Time(0), limits::ALPN).unwrap();
+        let kept = Arc::new(Kept::default());
+        tls.resumption = rustls::client::Resumption::store(kept.clone());
+        tls.enable_early_data = true;
+        tls.enable_sni = true;
+        let quic = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
+        let config = quinn::ClientConfig::new(Arc::new(quic));
+        let client = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self { client, config, kept }
+    }
+    /// One more connection: what both sides saw.
+    async fn meet(
+        &self,
+        gate: &mut Gate,
+    ) -> (Result<Connection, Rejected>, Result<Option<Answer>, LinkError>) {
+        let peer = gate.address.parse().unwrap();
+        let config = self.config.clone();
+        let connecting = self.client.connect_with(config, peer, "salve.invalid").unwrap();
         let connecting = connecting.into_0rtt().map(|_| ()).expect_err("early data was offered");
         let talk = async {
             let connection =
@@ -215,8 +311,44 @@ async fn there_are_no_tickets_and_no_early_data() {
             answer
         };
         let (answer, server) = tokio::join!(talk, serve_one(&mut gate.listener));
+        (server, answer)
+    }
+    fn tickets(&self) -> usize {
+        self.kept.0.lock().unwrap().len()
+    }
+}
+
+/// A client that would love to resume: it gets no ticket and may send no early data.
+#[tokio::test]
+async fn there_are_no_tickets_and_no_early_data() {
+    let mut gate = gate();
+    let leaf = gate.people.issue(&Leaf::agent("a.kaya"));
+    let client = Resuming::new(&gate, &leaf);
+    for _ in 0..3 {
+        let (server, answer) = client.meet(&mut gate).await;
         assert_eq!(answer, Ok(Some(Answer::Stop { code: Stop::Rate })));
         assert!(server.is_ok());
+        assert_eq!(client.tickets(), 0);
+    }
+}
+
+/// E5: what was agreed before a certificate was withdrawn, or ended, is worth nothing afterwards.
+#[tokio::test]
+async fn a_client_that_keeps_tickets_is_judged_anew_each_time() {
+    let table = [
+        (vec![vec![0x11, 0x22]], Time(0), CertificateFault::Withdrawn, Objection::Withdrawn),
+        (vec![], now().plus(3600), CertificateFault::Expired, Objection::Expired),
+    ];
+    for (denied, floor, fault, objection) in table {
+        let mut gate = gate();
+        let leaf = gate.people.issue(&Leaf::agent("a.kaya"));
+        let client = Resuming::new(&gate, &leaf);
+        assert!(client.meet(&mut gate).await.0.is_ok());
+        assert_eq!(client.tickets(), 0, "there is nothing to come back with");
+        gate.listener.set_trust(&Trust { denied, floor, ..trust(&gate.people) }).unwrap();
+        let (server, answer) = client.meet(&mut gate).await;
+        assert_eq!(server.unwrap_err().fault, Some(fault));
+        assert_eq!(answer, Err(LinkError::Refused(objection)));
     }
 }
 
