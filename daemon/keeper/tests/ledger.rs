@@ -44,8 +44,11 @@ mod tests {
     }
     /// A ledger with five entries; gives the disk and the offsets at which entries end.
     fn five() -> (MemDisk, Vec<usize>) {
+        five_of(EPOCH)
+    }
+    fn five_of(epoch: Digest) -> (MemDisk, Vec<usize>) {
         let disk = MemDisk::default();
-        let mut opened = open(&disk).unwrap();
+        let mut opened = Ledger::open(disk.clone(), epoch, NOW, "0.1.0").unwrap();
         let used = |disk: &MemDisk| {
             let platter = disk.0.borrow();
             platter.durable[&1].iter().rposition(|b| *b != 0).unwrap() + 1
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_cannot_be_swapped_removed_or_taken_from_another_ledger() {
+    fn entries_cannot_be_swapped_or_removed() {
         let (disk, ends) = five();
         let whole = disk.0.borrow().durable[&1].clone();
         let put = |bytes: Vec<u8>| disk.0.borrow_mut().durable.insert(1, bytes);
@@ -202,6 +205,54 @@ mod tests {
         assert!(matches!(open(&disk), Err(LedgerError::Damaged { .. })));
         put(whole);
         assert!(open(&disk).is_ok());
+    }
+
+    /// E32: good entries, and of another endpoint.
+    #[test]
+    fn entries_of_another_ledger_are_damage_wherever_they_are_put() {
+        let ((disk, ends), (theirs, their_ends)) = (five(), five_of(Digest([8; 32])));
+        let whole = disk.0.borrow().durable[&1].clone();
+        let theirs = theirs.0.borrow().durable[&1].clone();
+        let put = |parts: &[&[u8]]| {
+            let mut bytes = parts.concat();
+            bytes.resize(whole.len(), 0);
+            disk.0.borrow_mut().durable.insert(1, bytes);
+            open(&disk)
+        };
+        for n in 0..4 {
+            let (ours, other) = (&whole[..ends[4]], &theirs[their_ends[n]..their_ends[n + 1]]);
+            let behind = put(&[ours, other]);
+            assert!(matches!(behind, Err(LedgerError::Damaged { segment: 1, .. })), "{n} behind");
+            let (before, after) = (&whole[..ends[n]], &whole[ends[n + 1]..ends[4]]);
+            let instead = put(&[before, other, after]);
+            assert!(matches!(instead, Err(LedgerError::Damaged { .. })), "{n} instead of ours");
+            let last = put(&[before, &theirs[their_ends[n]..their_ends[4]]]);
+            assert!(matches!(last, Err(LedgerError::Damaged { .. })), "from {n} on");
+        }
+        assert!(put(&[&whole]).is_ok());
+        // And so are whole segments.
+        disk.0.borrow_mut().durable.insert(2, theirs);
+        assert!(matches!(open(&disk), Err(LedgerError::Damaged { segment: 2, .. })));
+        let (ours, theirs) = (long(EPOCH), long(Digest([8; 32])));
+        let segments = ours.0.borrow().durable.len() as u64;
+        assert!(segments >= 3);
+        for n in 1..=segments {
+            let other = theirs.0.borrow().durable[&n].clone();
+            let own = ours.0.borrow_mut().durable.insert(n, other).unwrap();
+            assert!(matches!(open(&ours), Err(LedgerError::Damaged { .. })), "segment {n}");
+            ours.0.borrow_mut().durable.insert(n, own);
+        }
+        assert!(open(&ours).is_ok());
+    }
+
+    /// A ledger of several segments.
+    fn long(epoch: Digest) -> MemDisk {
+        let disk = MemDisk::default();
+        let mut opened = Ledger::open(disk.clone(), epoch, NOW, "0.1.0").unwrap();
+        for n in 1..=50u64 {
+            opened.ledger.append(&record(n as u8, n)).unwrap();
+        }
+        disk
     }
 
     #[test]
