@@ -104,6 +104,15 @@ mod tests {
         ] {
             assert!(read::<serde_json::Value>(bad.as_bytes()).is_err(), "{bad}");
         }
+        // Half a character (E19) is no text, as a value, as a key, and before another half.
+        for half in [r"\ud800", r"\udfff", r"a\udbff", r"\udc00\ud800", r"\ud83d\u0041"] {
+            for text in [format!(r#"{{"a":"{half}"}}"#), format!(r#"{{"{half}":1}}"#)] {
+                assert!(read::<serde_json::Value>(text.as_bytes()).is_err(), "{text}");
+            }
+        }
+        assert!(read::<serde_json::Value>(br#"{"a":"\ud83d\ude00"}"#).is_ok());
+        // The same half as bytes, which is no UTF-8.
+        assert!(read::<serde_json::Value>(b"{\"a\":\"\xed\xa0\x80\"}").is_err());
         let deep = "[".repeat(10_000) + &"]".repeat(10_000);
         assert!(read::<serde_json::Value>(deep.as_bytes()).is_err());
     }

@@ -120,9 +120,12 @@ fn signed_bytes_that_are_no_such_document_are_refused() {
         good.clone() + " {}",
         "\u{feff}".to_owned() + &good,
         good.replace("\"fix\"", "\"destroy\""),
+        // Half a character in a parameter.
+        good.replace("Zw", r"\ud800"),
         "{}".to_owned(),
         "[".repeat(10_000),
     ] {
+        assert_ne!(payload, good);
         let signed = Envelope::pae(Order::PAYLOAD_TYPE, payload.as_bytes());
         let sig = Bytes(key.sign(&signed).unwrap().to_vec());
         let envelope = Envelope {
