@@ -3,6 +3,7 @@
 mod doors;
 mod lengths;
 mod licences;
+mod programs;
 mod words;
 
 use std::path::PathBuf;
