@@ -180,8 +180,6 @@ impl From<CatalogueTrouble> for Failure {
                 "name everybody who signs, you too; each is asked for the passphrase:  \
                  --as NAME --as NAME",
             ),
-            CatalogueTrouble::AuthorAlone { .. } => first(Exit::Refused, error)
-                .next("another vetter signs it:  salve scripts sign --as NAME"),
             CatalogueTrouble::NotAVetter { .. } => first(Exit::Refused, error)
                 .next("only keys that the catalogue lists for that risk may sign"),
             CatalogueTrouble::NotWhatWasShown { .. } => first(Exit::NeedsPerson, error)

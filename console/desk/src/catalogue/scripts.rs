@@ -275,11 +275,11 @@ fn listed(manifest: Manifest) -> PendingScript {
     PendingScript { name: manifest.name, version: manifest.version, risk: manifest.risk }
 }
 
-/// Publishes what waits and has its people. Nothing is published where one list has too few.
+/// Publishes what waits and has its people. Nothing is published where one list has too few: people
+/// are counted, so that an author is never alone where two must sign.
 ///
 /// # Errors
-/// [`CatalogueTrouble::TooFewPeople`], [`CatalogueTrouble::AuthorAlone`],
-/// [`CatalogueTrouble::NothingPending`].
+/// [`CatalogueTrouble::TooFewPeople`], [`CatalogueTrouble::NothingPending`].
 pub fn publish(home: &Home, now: Time) -> Result<Vec<Published>, CatalogueTrouble> {
     let _lock = home.lock()?;
     let published = publish_locked(home, now)?;
@@ -295,7 +295,6 @@ pub(crate) fn publish_locked(home: &Home, now: Time) -> Result<Vec<Published>, C
         if have < list.wanted {
             return Err(CatalogueTrouble::TooFewPeople { risk, have, wanted: list.wanted });
         }
-        others_than_the_author(home, list)?;
     }
     let mut out = Vec::new();
     for list in waiting {
@@ -305,20 +304,4 @@ pub(crate) fn publish_locked(home: &Home, now: Time) -> Result<Vec<Published>, C
         out.extend(list.scripts);
     }
     Ok(out)
-}
-
-/// From medium risk up somebody else than the author signs, unless one signature is all that the
-/// role asks for.
-fn others_than_the_author(home: &Home, list: &Pending) -> Result<(), CatalogueTrouble> {
-    if list.wanted == 1 || list.risk < Risk::Medium {
-        return Ok(());
-    }
-    let Some(draft) = read_draft(home, list.risk)? else { return Ok(()) };
-    for manifest in draft.manifests() {
-        if list.signed.iter().all(|person| *person == manifest.author) {
-            let (script, version) = (manifest.name, manifest.version);
-            return Err(CatalogueTrouble::AuthorAlone { script, version, author: manifest.author });
-        }
-    }
-    Ok(())
 }

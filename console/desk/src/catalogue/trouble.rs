@@ -1,7 +1,7 @@
 //! What can be wrong with the catalogue at the desk.
 
 use policy::Fault;
-use protocol::{AgentName, Risk, ScriptName};
+use protocol::{AgentName, Risk};
 use trust::catalogue::RepositoryError;
 
 use crate::books::BookError;
@@ -61,16 +61,6 @@ pub enum CatalogueTrouble {
         have: usize,
         /// How many must sign.
         wanted: usize,
-    },
-    /// Nobody but its author signed a script of medium risk or above.
-    #[error("{script} {version} was signed by nobody but its author {author}")]
-    AuthorAlone {
-        /// The script.
-        script: ScriptName,
-        /// Its version.
-        version: u32,
-        /// Who wrote and signed it.
-        author: AgentName,
     },
     /// The script has faults.
     #[error("the script has {} faults", .0.len())]
