@@ -90,7 +90,7 @@ fn bad_seals_close_a_console_and_only_slow_a_desk() {
     let mut world = World::new();
     let (console, _) = world.session();
     (1..=8).for_each(|n| world.ask(console, n, &bad(n)));
-    assert_eq!(world.closed, [console]);
+    assert_eq!(world.closed, [(console, Stop::Rate)]);
     let (desk, _) = world.session_as(PeerRole::Desk);
     let most = limits::DESK_BAD_SEALS_A_MINUTE;
     for n in 1..=most {
@@ -99,7 +99,7 @@ fn bad_seals_close_a_console_and_only_slow_a_desk() {
     }
     world.ask(desk, 900, &bad(900));
     assert_eq!(world.on(desk, 900), [&Answer::Stop { code: Stop::Rate }]);
-    assert_eq!(world.closed, [console]);
+    assert_eq!(world.closed, [(console, Stop::Rate)]);
     // A minute later it is heard again, and so are its good consoles.
     world.wait(60_000);
     world.ask(desk, 901, &bad(901));

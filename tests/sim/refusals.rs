@@ -287,7 +287,7 @@ fn a_session_that_sends_bad_seals_is_closed() {
     for n in 1..=9 {
         world.ask(session, n, &submit(&order, &dispatch));
     }
-    assert_eq!(world.closed, [session]);
+    assert_eq!(world.closed, [(session, Stop::Rate)]);
     assert_eq!(world.core.unsealed(), 8);
     assert!(world.records.is_empty());
 }

@@ -8,9 +8,11 @@ use protocol::{Bytes, Digest, Mode, RunId};
 use crate::desk::{dispatch, recall, sealed, submit};
 use crate::world::{Manner, World};
 
+/// A question of every kind; the hello is the first.
 fn every_ask() -> Vec<Ask> {
     let empty = || Bytes(Vec::new());
     vec![
+        Ask::Hello { min: 1, max: 1 },
         Ask::Challenge,
         Ask::CatalogueFile { name: "a.json".into(), part: empty(), last: true },
         Ask::CatalogueEnd,
@@ -29,23 +31,55 @@ fn every_ask() -> Vec<Ask> {
 #[test]
 fn nothing_is_answered_before_the_hello_and_the_hello_once() {
     let mut world = World::new();
-    for (n, ask) in every_ask().into_iter().enumerate() {
+    for ask in every_ask().into_iter().skip(1) {
         let session = world.open();
         world.ask(session, 0, &ask);
-        assert_eq!(world.closed.len(), n + 1, "{ask:?}");
+        assert_eq!(world.closed.last(), Some(&(session, Stop::State)), "{ask:?}");
     }
     assert!(world.heard.is_empty());
     let (session, _) = world.session();
     world.ask(session, 0, &Ask::Hello { min: 1, max: 1 });
-    assert_eq!(world.closed.last(), Some(&session));
+    assert_eq!(world.closed.last(), Some(&(session, Stop::State)));
     for (min, max) in [(2, 3), (0, 0), (3, 1)] {
         let session = world.open();
         world.ask(session, 0, &Ask::Hello { min, max });
-        assert_eq!(world.closed.last(), Some(&session), "{min} {max}");
+        assert_eq!(world.closed.last(), Some(&(session, Stop::Version)), "{min} {max}");
     }
     let session = world.open();
     world.ask(session, 0, &Ask::Hello { min: 0, max: 9 });
     assert_eq!(world.on(session, 0).len(), 1);
+}
+
+/// E44: what is no question ends the session before the hello and behind it; and every question is
+/// in the list that the tests go by.
+#[test]
+fn what_is_no_question_ends_its_session_with_the_code_frame() {
+    let tag = |ask: &Ask| minicbor::to_vec(ask).unwrap()[1];
+    let mut known: Vec<u8> = every_ask().iter().map(tag).collect();
+    known.sort_unstable();
+    let count = u8::try_from(known.len()).unwrap();
+    assert_eq!(known, (0..count).collect::<Vec<_>>(), "tags begin at zero and leave none out");
+    let unknown = |tag: u8| minicbor::decode::<Ask>(&[0x82, tag, 0x80]).unwrap_err().to_string();
+    assert!(unknown(count).contains("unknown"), "every_ask forgets a question: {}", unknown(count));
+    assert!(!unknown(count - 1).contains("unknown"), "{}", unknown(count - 1));
+    let mut world = World::new();
+    let mut trailing = minicbor::to_vec(Ask::Challenge).unwrap();
+    trailing.push(0);
+    let mut bad =
+        vec![vec![], b"\xff\x00 not cbor".to_vec(), trailing, vec![0x82, 0x18, 200, 0x80]];
+    // Tags that nothing has, and those of questions without their fields, which two have not.
+    bad.extend((count..24).map(|tag| vec![0x82, tag, 0x80]));
+    bad.extend((0..count).filter(|tag| ![1, 3].contains(tag)).map(|tag| vec![0x82, tag, 0x80]));
+    for bytes in bad {
+        for greeted in [false, true] {
+            let session = if greeted { world.session().0 } else { world.open() };
+            let heard = world.heard.len();
+            let bytes = Bytes(bytes.clone());
+            world.gate(FromGate::Frame { session, stream: 1, bytes: bytes.clone() });
+            assert_eq!(world.closed.last(), Some(&(session, Stop::Frame)), "{bytes:?} {greeted}");
+            assert_eq!(world.heard.len(), heard, "{:?}", bytes.0);
+        }
+    }
 }
 
 #[test]
@@ -56,14 +90,14 @@ fn there_are_only_so_many_sessions_and_none_while_it_stops() {
     }
     assert!(world.closed.is_empty());
     let one_more = world.open();
-    assert_eq!(world.closed, [one_more]);
+    assert_eq!(world.closed, [(one_more, Stop::Rate)]);
     world.gate(FromGate::Closed { session: 1 });
     world.open();
     assert_eq!(world.closed.len(), 1);
     let mut world = World::new();
     world.feed(Event::Drain);
     let late = world.open();
-    assert_eq!(world.closed, [late]);
+    assert_eq!(world.closed, [(late, Stop::Drain)]);
 }
 
 #[test]

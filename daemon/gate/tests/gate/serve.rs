@@ -7,7 +7,7 @@ use link::{LinkError, Role};
 use protocol::frames::{self, Answer, Ask, Stop};
 use protocol::{Bytes, Time, limits};
 
-use crate::support::{House, soon};
+use crate::support::{Ca, House, soon};
 
 fn body(ask: &Ask) -> Bytes {
     Bytes(frames::encode(ask, limits::FRAME_BYTES_MAX).unwrap().split_off(4))
@@ -95,6 +95,32 @@ async fn a_peer_that_says_nothing_is_closed_and_never_mentioned() {
     assert_eq!(end, LinkError::Stopped(Stop::Late));
     assert!(house.keeper.hears_nothing_for(Duration::from_millis(100)).await);
     drop(stream);
+}
+
+/// E1: whoever is refused at the door is nobody for the keeper.
+#[tokio::test]
+async fn the_keeper_hears_nothing_of_a_peer_that_was_refused() {
+    let mut house = House::open().await;
+    let strangers = [
+        Ca::new("people").issue(Role::Agent, "a.kaya", 2),
+        house.machines.issue(Role::Endpoint, "e2", 3),
+        house.machines.issue(Role::Agent, "a.kaya", 4),
+        // Of the people's CA, and neither an agent nor a desk.
+        house.people.issue(Role::Endpoint, "e2", 5),
+    ];
+    for stranger in strangers {
+        let connection = house.dial(&stranger).await;
+        if let Ok(stream) = connection.open().await {
+            let _ = stream.split().0.send(&Ask::Hello { min: 1, max: 1 }).await;
+        }
+        let end = soon(connection.closed()).await;
+        assert!(matches!(end, LinkError::Refused(_) | LinkError::Stopped(Stop::Role)), "{end:?}");
+    }
+    // Its first words are about the first who was admitted.
+    let known = house.agent(6).await;
+    let (mut sending, _receiving) = known.open().await.unwrap().split();
+    sending.send(&Ask::Hello { min: 1, max: 1 }).await.unwrap();
+    assert_eq!(opened(&mut house).await, 0);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use keeper::ledger::{Entry, Ledger};
 use keeper::plans::Plans;
 use keeper::record::EffectsSummary;
 use protocol::documents::{Hello, Record, Sealed, SealedSecret};
-use protocol::frames::{Answer, Ask, Phase, decode};
+use protocol::frames::{Answer, Ask, Phase, Stop, decode};
 use protocol::{Bytes, Digest, EffectLine, EffectState, Envelope, Mode, PlanLine, RunId, Time};
 use trust::catalogue::Files;
 use trust::{Signer, Verified, chain, seal};
@@ -60,7 +60,7 @@ pub(crate) struct World {
     pub(crate) manner: Manner,
     /// Every answer that went to the gate.
     pub(crate) heard: Vec<(Line, Answer)>,
-    pub(crate) closed: Vec<u32>,
+    pub(crate) closed: Vec<(u32, Stop)>,
     /// Lines on which nothing more comes.
     pub(crate) finished: Vec<Line>,
     pub(crate) restarts_of_gate: u32,
@@ -477,7 +477,7 @@ impl World {
                 let answer = decode::<Answer>(&bytes.0).unwrap();
                 self.heard.push((Line { session, stream }, answer));
             }
-            ToGate::Close { session, .. } => self.closed.push(session),
+            ToGate::Close { session, stop } => self.closed.push((session, stop)),
             ToGate::Finish { session, stream } => self.finished.push(Line { session, stream }),
             ToGate::Certificate { certificates } => self.shown.extend(certificates),
             _ => {}
