@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use hatch::{FromGate, PeerRole, ToGate};
-use link::{LinkError, Role};
+use link::{LinkError, Objection, Role};
 use protocol::frames::{self, Answer, Ask, Stop};
-use protocol::{Bytes, Time, limits};
+use protocol::{Bytes, Digest, Time, limits};
+use rcgen::PublicKeyData as _;
 
 use crate::support::{Ca, House, soon};
 
@@ -116,6 +117,10 @@ async fn the_keeper_hears_nothing_of_a_peer_that_was_refused() {
         let end = soon(connection.closed()).await;
         assert!(matches!(end, LinkError::Refused(_) | LinkError::Stopped(Stop::Role)), "{end:?}");
     }
+    let key = rcgen::KeyPair::try_from(house.key.as_slice()).unwrap().subject_public_key_info();
+    let nobody = link::dial_pinned(&house.address, Digest::of(&key), limits::ALPN);
+    let end = soon(soon(nobody).await.unwrap().closed()).await;
+    assert_eq!(end, LinkError::Refused(Objection::NoCertificate));
     // Its first words are about the first who was admitted.
     let known = house.agent(6).await;
     let (mut sending, _receiving) = known.open().await.unwrap().split();
