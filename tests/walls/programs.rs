@@ -152,8 +152,8 @@ fn this_wall_sees_what_it_looks_for() {
         "let x = std::process::Command\n    ::new(program);",
         "use std::process::{\n    Child, Command as Start,\n};",
         "use tokio::process;",
-        "unsafe { libc::execve(a, b, c) };",
-        "unsafe { libc::system(a) };",
+        "let gone = libc::execve(a, b, c);",
+        "let gone = libc::system(a);",
         "let child = hatch::spawn::spawn(&program, &[], &[]);",
         "// a word\n#[cfg(test)]\nmod tests {\n    f();\n}\nlet x = Command::new(program);",
     ];
