@@ -3,8 +3,16 @@
 //! machine that is its processor time.
 //!
 //! usage: cargo run --release -p keeper --example check_speed
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-#![allow(clippy::indexing_slicing, reason = "the tests' own support")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "the tests' own support, and a clock that a benchmark reads"
+)]
 
 #[path = "../../daemon/keeper/tests/support/desk.rs"]
 mod desk;

@@ -506,3 +506,37 @@ fn what_a_new_policy_withdraws_is_ended_and_does_not_start() {
         world.settle_and_check();
     }
 }
+
+#[test]
+fn a_rule_counts_in_its_hours_and_within_its_bounds() {
+    let days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    let today = (usize::try_from(crate::desk::START.0 / 86_400).unwrap() + 3) % 7;
+    let on = |day: usize| format!("{} 00:00-24:00", days[day % 7]).parse().unwrap();
+    for (day, wanted) in [(today, None), (today + 1, Some("not-allowed"))] {
+        let mut world = world(|policy| {
+            policy.rules.iter_mut().for_each(|rule| rule.hours = vec![on(day)]);
+        });
+        let got = reason(&mut world, |_| {}, |_| (None, vec![]));
+        assert_eq!(got.as_deref(), wanted, "day {day}");
+    }
+    // A preset is a value as any other.
+    for (only, given, wanted) in [
+        ("jo", None, None),
+        ("sam", None, Some("parameter-range")),
+        ("sam", Some("sam"), None),
+        ("jo", Some("sam"), Some("parameter-range")),
+    ] {
+        let mut world = world(|policy| {
+            let bound = policy::Bound { only: vec![only.into()], ..policy::Bound::default() };
+            policy.rules.iter_mut().for_each(|rule| {
+                rule.parameters.insert("user".into(), bound.clone());
+            });
+        });
+        let change = |order: &mut Order| {
+            let given = given.map(|text| protocol::ParamValue::Text(text.into()));
+            order.parameters.extend(given.map(|value| ("user".to_owned(), value)));
+        };
+        let got = reason(&mut world, change, |_| (None, vec![]));
+        assert_eq!(got.as_deref(), wanted, "{only} {given:?}");
+    }
+}

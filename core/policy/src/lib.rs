@@ -15,7 +15,7 @@ mod semantics;
 
 pub use decide::{Decision, Facts, Forecast, Misfit, decide, deciding, explain, forecast};
 pub use file::{
-    Cas, ConsentRule, Denied, Enroller, Person, PolicyFile, PolicyLimits, Profile, Rule,
+    Bound, Cas, ConsentRule, Denied, Enroller, Person, PolicyFile, PolicyLimits, Profile, Rule,
 };
 pub use hours::{BadHours, Hours};
 pub use initial::Initial;

@@ -32,7 +32,7 @@ fn person(name: &str, vetter_key: Option<PublicKey>) -> Person {
         vetter_key,
         admin_key: None,
         valid_until: None,
-            only_ticket: false,
+        only_ticket: false,
     }
 }
 
