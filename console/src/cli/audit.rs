@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use ::policy::PolicyFile;
 use clap::{Args, Subcommand};
-use desk::audit::{self, ExportError, Exported, ListError};
+use desk::audit::{self, Access, ExportError, Exported, ListError};
 use desk::home;
 use desk::inventory::find_ticket;
 use desk::org::Desk;
@@ -14,6 +15,7 @@ use crate::cli::typed;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::failures::first;
+use crate::view::policy::page as policy_page;
 use crate::view::{audit as view, bytes, count, safe};
 
 const DAY_SECONDS: u64 = 86_400;
@@ -29,10 +31,19 @@ pub struct AuditArgs {
 enum What {
     /// Write every fix and undo of a ticket as one file that `salve-verify` judges
     Export(ExportArgs),
+    /// Who could order, vet and administer what on a day, by the policies in force then
+    Access(AccessArgs),
     /// Every order of some days with its outcome, and whether that is all
     ///
     /// Exit code: 0 complete, 1 something is missing, which is named.
     List(ListArgs),
+}
+
+#[derive(Debug, Args)]
+struct AccessArgs {
+    /// The day, as in 2026-07-01 (UTC)
+    #[arg(long, value_name = "DATE", value_parser = typed::day)]
+    on: Time,
 }
 
 #[derive(Debug, Args)]
@@ -68,8 +79,47 @@ pub fn run(ctx: &Ctx, args: AuditArgs) -> Result<Exit, Failure> {
     let desk = ctx.desk()?;
     match args.what {
         What::Export(which) => export(ctx, &desk, &which),
+        What::Access(which) => access(ctx, &desk, which.on),
         What::List(which) => list(ctx, &desk, &which),
     }
+}
+
+#[derive(Debug, Serialize)]
+struct Then<'a> {
+    version: u64,
+    from: Time,
+    until: Option<Time>,
+    policy: &'a PolicyFile,
+}
+
+fn access(ctx: &Ctx, desk: &Desk, on: Time) -> Result<Exit, Failure> {
+    let all = audit::access(desk, on, ctx.now())?;
+    if all.is_empty() {
+        let none = "no policy of that day is kept in this home";
+        return Err(Failure::new(Exit::NeedsPerson, none)
+            .next("run it at the desk, whose home has every policy since the beginning"));
+    }
+    let then = |one: &'_ Access| {
+        let until = match one.until {
+            Some(until) => format!("until {until}"),
+            None => "still in force".to_owned(),
+        };
+        // Who was withdrawn by then, and whose time was over.
+        let at = on.plus(DAY_SECONDS - 1).min(one.until.unwrap_or(ctx.now()));
+        let page = policy_page(&one.policy, one.version, None, at);
+        format!("In force from {}, {until}\n{page}", one.from)
+    };
+    let view: Vec<Then<'_>> = all
+        .iter()
+        .map(|one| Then {
+            version: one.version,
+            from: one.from,
+            until: one.until,
+            policy: one.policy.file(),
+        })
+        .collect();
+    ctx.show(&view, |_| all.iter().map(then).collect::<Vec<_>>().join("\n\n"))?;
+    Ok(Exit::Fine)
 }
 
 #[derive(Debug, Serialize)]

@@ -71,3 +71,38 @@ async fn looks_are_no_changes() {
     go(&house, machine, wish).await.0.unwrap();
     assert!(matches!(export(&house.desk, &ticket(), now()), Err(ExportError::Nothing(_))));
 }
+
+#[test]
+fn who_could_do_what_on_a_day_is_said_by_the_policies_of_that_day() {
+    use crate::org::tests::{NOW, PASSPHRASE, set_up};
+    const DAY: u64 = 86_400;
+    let dir = tempfile::tempdir().unwrap();
+    let home = crate::home::Home::new(dir.path().join("home"));
+    set_up(&home);
+    let desk = Desk::open(home).unwrap();
+    let me = desk.organisation.me.clone();
+    let admins = [desk.home.held_key(crate::home::Held::Admin, &me, PASSPHRASE).unwrap()];
+    for day in 1..=2 {
+        let at = NOW.plus(day * DAY);
+        let mut file = crate::catalogue::policy(&desk.home, at).unwrap().file().clone();
+        file.limits.orders_a_minute = 60 + u32::try_from(day).unwrap();
+        let text = crate::catalogue::policy_text(&file).unwrap();
+        crate::catalogue::publish_policy(&desk.home, &text, &admins, at).unwrap();
+    }
+    let first = NOW.minus(NOW.0 % DAY);
+    let now = NOW.plus(5 * DAY);
+    let on = |day: u64, now| {
+        let all = access(&desk, first.plus(day * DAY), now).unwrap();
+        all.iter().map(|one| (one.version, one.until.is_some())).collect::<Vec<_>>()
+    };
+    assert_eq!(on(0, now), [(1, true)]);
+    assert_eq!(on(1, now), [(1, true), (2, true)]);
+    assert_eq!(on(2, now), [(2, true), (3, false)]);
+    assert_eq!(on(4, now), [(3, false)]);
+    let all = access(&desk, first.plus(DAY), now).unwrap();
+    assert_eq!(all[1].policy.file().limits.orders_a_minute, 61);
+    assert_eq!(all[1].from, NOW.plus(DAY));
+    // Before there was one, and after the last one ended.
+    assert!(access(&desk, first.minus(DAY), now).unwrap().is_empty());
+    assert!(on(400, NOW.plus(401 * DAY)).is_empty());
+}

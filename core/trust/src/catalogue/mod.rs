@@ -36,7 +36,7 @@ pub use plan::{Lifetimes, RepositoryPlan, RoleKeys};
 pub use provider::install_provider;
 pub use repository::Repository;
 pub use store::{FolderStore, StoreError, TrustedStore};
-pub use then::{Listed, Newest, Then};
+pub use then::{Listed, Newest, PolicyThen, Then};
 
 /// One listed script version.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -24,6 +24,17 @@ pub struct Then {
     pub scripts: BTreeMap<(ScriptName, u32), Listed>,
 }
 
+/// A policy that is, or was, in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyThen {
+    /// Its version.
+    pub version: u64,
+    /// When it ends.
+    pub ends: Time,
+    /// Its text.
+    pub text: String,
+}
+
 /// One script version in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
@@ -77,6 +88,35 @@ impl Catalogue {
             }
         }
         Some(Then { policy, scripts })
+    }
+
+    /// Every policy that is in `files`, oldest first, each held to the administrators whom a generation
+    /// that is here names. One that nobody of them signed is left out.
+    #[must_use]
+    pub fn policies(files: &Files, root: &[u8]) -> Vec<PolicyThen> {
+        install_provider();
+        let versions = |role: &str| {
+            let of = files.iter().filter_map(|(name, _)| read_role_file(name));
+            let mut all: Vec<u64> = of.filter(|(_, is)| *is == role).map(|(n, _)| n).collect();
+            all.sort_unstable();
+            all
+        };
+        let (roots, tops) = (versions("root"), versions("targets"));
+        // The newest first: most policies were signed by those who sign today.
+        let pairs =
+            || roots.iter().rev().flat_map(|root| tops.iter().rev().map(move |t| (*root, *t)));
+        let then = |policy: u64| {
+            let of = |(root, targets)| CatalogueVersions {
+                root,
+                targets,
+                policy,
+                ..CatalogueVersions::default()
+            };
+            let found = pairs().find_map(|pair| Self::then(files, root, &of(pair)))?;
+            let ends = Part::read(files, &role_file(policy, POLICY)).ok()?.expires();
+            Some(PolicyThen { version: policy, ends, text: found.policy })
+        };
+        versions(POLICY).into_iter().filter_map(then).collect()
     }
 
     /// Which generation is the newest in `files`: the root chain is followed to its end, and the
