@@ -13,6 +13,7 @@ mod evidence;
 mod facts;
 mod full_disk;
 mod held_line;
+mod high_risk;
 mod interrupted;
 mod order_file;
 mod p1;
