@@ -18,6 +18,8 @@
 mod desk;
 #[path = "../../daemon/keeper/tests/support/mem_disk.rs"]
 mod mem_disk;
+#[path = "../../daemon/keeper/tests/support/screen.rs"]
+mod screen;
 #[path = "../../daemon/keeper/tests/support/world.rs"]
 mod world;
 

@@ -32,6 +32,7 @@ fn wish(script: &ScriptEntry, endpoint: &EndpointRow) -> Wish {
         identified: None,
         consent: None,
         plan: None,
+        asked: None,
         approved: None,
     }
 }

@@ -255,7 +255,7 @@ def table():
     sizes = {name: pss(pid) / 1024 for name, pid in who.items()}
     print(f"PSS idle: keeper {sizes['keeper']:.1f} MiB, gate {sizes['gate']:.1f} MiB, together {sum(sizes.values()):.1f} MiB")
     print(f"Context switches in {args.idle} s without sessions: keeper {woken['keeper']}, gate {woken['gate']}")
-    names = ("salved", "gate", "interpreter", "executor")
+    names = ("salved", "gate", "interpreter", "executor", "prompter")
     disk = {name: (BIN / name).stat().st_size / (1 << 20) for name in names}
     print("On disk: " + ", ".join(f"{n} {s:.1f}" for n, s in disk.items()) + f", together {sum(disk.values()):.1f} MiB")
 

@@ -56,6 +56,13 @@ fn day(world: &mut World) {
         world.ask(session, 2, &recall(order, "a.kaya", now));
     }
     world.wait(5_000);
+    world.desk.asks = true;
+    // One that is not answered, and one that is.
+    go(world, "cache.clear", Mode::Plan, Manner::Good);
+    world.wait((protocol::limits::ASK_SECONDS + 5) * 1000);
+    world.screen.answer = Some(protocol::documents::Heard::Yes);
+    go(world, "cache.clear", Mode::Plan, Manner::Good);
+    world.desk.asks = false;
     go(world, "cache.clear", Mode::Fix, Manner::Dies);
     go(world, "cache.clear", Mode::Fix, Manner::Hangs);
     go(world, "cache.clear", Mode::Fix, Manner::Good);

@@ -1,6 +1,7 @@
 //! The promises, each in a file of its own, against the real programs in a throw-away overlay.
 
 mod approvals;
+mod asking;
 mod backup;
 mod bad_input;
 mod behind_nat;

@@ -169,6 +169,7 @@ impl Fixture {
                 ticket: order.ticket.clone(),
                 identified: order.identified.clone(),
                 consent: order.consent.clone(),
+                asked: None,
                 decision: Decision::Permit { reasons: vec!["rule low: any agent".to_owned()] },
                 outcome: Outcome::Succeeded,
                 summary: "/ has 38.6 GiB free (16 %)".to_owned(),

@@ -131,6 +131,7 @@ fn plan() -> Vec<u8> {
         lines: vec![line],
         skipped: Vec::new(),
         unknowable: None,
+        asked: None,
     };
     json::write(&plan).expect("a plan")
 }

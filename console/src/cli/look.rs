@@ -137,6 +137,7 @@ impl Job {
             identified,
             consent,
             plan,
+            asked: None,
             approved: None,
         }
     }

@@ -9,7 +9,7 @@ use desk::catalogue::{self, CatalogueTrouble};
 use desk::inventory::find_endpoint;
 use desk::org::Desk;
 use desk::rules::{self, Case, CaseResult, Draft, DraftError};
-use protocol::documents::ConsentAnswer;
+use protocol::documents::{ConsentAnswer, Heard};
 use protocol::{AgentName, Label, Mode, ParamValue, Refusal, Risk, ScriptName, Time};
 use serde::Serialize;
 use trust::catalogue::Catalogue;
@@ -143,7 +143,13 @@ enum RiskArg {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum ConsentArg {
+    /// Yes, at the machine
+    Yes,
+    /// No, at the machine
+    No,
+    /// Yes, as the agent states
     Spoken,
+    /// Not asked, as the agent states
     Waived,
 }
 
@@ -281,10 +287,16 @@ fn explained(ctx: &Ctx, args: ExplainArgs) -> Result<Exit, Failure> {
             .map_or_else(|| args.labels.into_iter().collect(), |row| row.labels.clone()),
         ticket: !args.no_ticket,
         identified: args.identified,
-        consent: args.consent.map(|consent| match consent {
-            ConsentArg::Spoken => ConsentAnswer::Spoken,
-            ConsentArg::Waived => ConsentAnswer::Waived,
-        }),
+        consent: match args.consent {
+            Some(ConsentArg::Spoken) => Some(ConsentAnswer::Spoken),
+            Some(ConsentArg::Waived) => Some(ConsentAnswer::Waived),
+            Some(ConsentArg::Yes | ConsentArg::No) | None => None,
+        },
+        asked: match args.consent {
+            Some(ConsentArg::Yes) => Some(Heard::Yes),
+            Some(ConsentArg::No) => Some(Heard::No),
+            Some(ConsentArg::Spoken | ConsentArg::Waived) | None => None,
+        },
         planned: !args.unplanned,
         approved_by: args.approved_by.into_iter().collect(),
         waits: args.wait,

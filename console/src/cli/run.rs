@@ -5,8 +5,8 @@ use desk::approvals::Wanted;
 use desk::outbox::Delivery;
 use desk::runs::{self, RunError, RunResult, Wish};
 use desk::session::Session;
-use protocol::documents::{ConsentAnswer, ConsentStatement, Identified};
-use protocol::{Consent, Digest, Mode, Outcome, TicketId};
+use protocol::documents::{Asked, ConsentAnswer, ConsentStatement, Heard, Identified};
+use protocol::{Digest, Mode, Outcome, TicketId};
 
 use crate::cli::look::{Job, Named, catch_up, exit_of, foresee, foresee_approved, go};
 use crate::cli::watch::{Watched, confirm, left};
@@ -56,8 +56,9 @@ pub async fn run(ctx: &Ctx, args: RunArgs) -> Result<Exit, Failure> {
     let work = Work::open(ctx)?;
     let job = Job::find(&work, &args.named)?;
     // With the answers that are still to be asked taken as yes: what stays is a real no.
-    let hoped = consent_of(&job, true);
-    let hope = job.wish(Mode::Fix, args.identified.clone(), hoped, Some(Digest([0; 32])));
+    let mut hope =
+        job.wish(Mode::Fix, args.identified.clone(), spoken(&job), Some(Digest([0; 32])));
+    hope.asked = asks(&job, &args).then(|| Asked::nobody(Heard::Yes, None, ctx.now()));
     let wanted = foresee_approved(ctx, &work, &hope)?;
     foresee(ctx, &work, &job.wish(Mode::Plan, args.identified.clone(), None, None))?;
     let Some(session) = wait::meet(ctx, &work, &job, &args.named, "run").await? else {
@@ -72,7 +73,7 @@ pub async fn run(ctx: &Ctx, args: RunArgs) -> Result<Exit, Failure> {
 /// The fix of a machine that is away: nobody has seen a plan, and whoever leaves it is told so.
 async fn unseen(ctx: &Ctx, work: &Work, job: &Job, args: &RunArgs) -> Result<Exit, Failure> {
     let identified = args.identified.clone();
-    let hoped = job.wish(Mode::Fix, identified.clone(), consent_of(job, true), None);
+    let hoped = job.wish(Mode::Fix, identified.clone(), spoken(job), None);
     wait::foresee(ctx, work, &hoped, &args.named)?;
     let question = match args.named.export {
         None => "Leave it until the machine is back?",
@@ -101,12 +102,14 @@ async fn over(
     if !ctx.json {
         ctx.say(Heading::of(&job.script, &name, by).words());
     }
-    let wish = job.wish(Mode::Plan, args.identified.clone(), None, None);
+    let question = asks(job, args).then(|| statement(job, ConsentAnswer::Ask)).flatten();
+    let wish = job.wish(Mode::Plan, args.identified.clone(), question, None);
     let planned = match go(ctx, work, session, &wish).await? {
         Watched::Ended(result) => result,
         Watched::Failed(error) => return Err(of_run(error, &job.endpoint, ctx)),
         Watched::Left(run) => return Ok(left(ctx, run, &name)),
     };
+    let asked = planned.plan.as_ref().and_then(|(_, plan)| plan.asked.clone());
     let digest = match (planned.record.predicate.outcome, &planned.plan) {
         (Outcome::Succeeded, Some((digest, shown))) if planned.filing.report.verified => {
             if !ctx.json {
@@ -127,8 +130,25 @@ async fn over(
             return Ok(exit_of(&planned));
         }
     };
-    let Some(consent) = agree(ctx, job, args, "Go?").await? else {
-        return Ok(Exit::NeedsPerson);
+    let consent = match asked.map(|asked| (asked.answer, asked)) {
+        // Their yes is the go, and the machine's own word of it counts, nobody's here.
+        Some((Heard::Yes, _)) => None,
+        Some((Heard::No, asked)) => {
+            return Err(Failure::refused(format!(
+                "nothing was changed: {}",
+                safe(&asked.to_string())
+            ))
+            .next("talk to the person first, then run it again"));
+        }
+        Some((Heard::NobodyThere | Heard::NoAnswer | Heard::NotShown, _)) | None => {
+            // Where only the person's own answer counts, nothing is read aloud.
+            let hope = job.wish(Mode::Fix, args.identified.clone(), spoken(job), Some(digest));
+            foresee_approved(ctx, work, &hope)?;
+            match agree(ctx, job, args, "Go?").await? {
+                Some(consent) => consent,
+                None => return Ok(Exit::NeedsPerson),
+            }
+        }
     };
     let mut fix = job.wish(Mode::Fix, args.identified.clone(), consent, Some(digest));
     if let Some(wanted) = wanted {
@@ -162,14 +182,19 @@ pub(super) async fn send(
     }
 }
 
-/// What the order will say about the person's answer, where the script asks one.
-fn consent_of(job: &Job, said_yes: bool) -> Option<ConsentStatement> {
-    let question = job.script.manifest.question.clone();
-    let asks = job.script.manifest.consent == Consent::Ask && said_yes;
-    asks.then(|| ConsentStatement {
-        answer: ConsentAnswer::Spoken,
-        question: question.unwrap_or_else(|| "May I repair this now?".to_owned()),
-    })
+/// What an order says about the person's answer, where the script asks one.
+fn statement(job: &Job, answer: ConsentAnswer) -> Option<ConsentStatement> {
+    let question = job.script.manifest.asks()?.to_owned();
+    Some(ConsentStatement { answer, question })
+}
+
+fn spoken(job: &Job) -> Option<ConsentStatement> {
+    statement(job, ConsentAnswer::Spoken)
+}
+
+/// Whether the plan puts the script's question to the person at the machine.
+fn asks(job: &Job, args: &RunArgs) -> bool {
+    job.script.manifest.asks().is_some() && !args.spoken
 }
 
 /// Asks the person's question, or the agent `question`. `None`: nobody said go, and nothing was changed.
@@ -179,7 +204,7 @@ async fn agree(
     args: &RunArgs,
     question: &str,
 ) -> Result<Option<Option<ConsentStatement>>, Failure> {
-    let statement = consent_of(job, true);
+    let statement = spoken(job);
     match &statement {
         Some(asked) if !args.spoken => {
             ctx.note(format!("  Read aloud: \"{}\"", safe(&asked.question)));

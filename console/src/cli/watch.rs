@@ -174,6 +174,10 @@ fn live(ctx: &Ctx, event: &Event) {
             let mark = if *ok { "" } else { "NOT all done: " };
             ctx.note(format!("  {mark}{}", safe(&happened(function, key, *count, *size))));
         }
+        Event::Asking { question, seconds } => ctx.note(format!(
+            "  Asking the person at the machine, {seconds} s: \"{}\" ...",
+            safe(question)
+        )),
         Event::Skipped { text } => ctx.note(format!("  left alone: {}", safe(text))),
         Event::Progress { .. }
         | Event::Phase { .. }

@@ -59,6 +59,7 @@ pub fn asked(asked: &Asked) -> String {
                 format!("  Person   said yes, as {agent} states: \"{question}\"")
             }
             ConsentAnswer::Waived => format!("  Person   not asked: \"{question}\""),
+            ConsentAnswer::Ask => format!("  Person   to be asked at the machine: \"{question}\""),
         });
     }
     lines.push(format!("  Found    {}", safe(&asked.plan.found)));

@@ -17,6 +17,7 @@ mod text;
 pub mod ticket;
 pub mod verdict;
 
+pub use desk::notes::size as bytes;
 pub use outcome::{Heading, RunView, found, plan_words, seconds, word};
 pub use table::Table;
-pub use text::{ago, bytes, count, joined, safe};
+pub use text::{ago, count, joined, safe};

@@ -104,6 +104,9 @@ pub fn plan_words(plan: &Plan, endpoint: &str) -> String {
     for skipped in &plan.skipped {
         out.push_str(&format!("\n  Untouched  {}", safe(skipped)));
     }
+    if let Some(asked) = &plan.asked {
+        out.push_str(&format!("\n  Asked    {}", safe(&asked.to_string())));
+    }
     out
 }
 

@@ -77,6 +77,7 @@ fn a_run_reads_like_this() {
         }],
         skipped: Vec::new(),
         unknowable: None,
+        asked: None,
     });
     page.secret = Some((NOW.plus(3600), None));
     assert_eq!(

@@ -44,6 +44,9 @@ fn wants(rule: &Rule) -> String {
     if rule.consent.waive {
         wants.push("consent may be waived".to_owned());
     }
+    if !rule.consent.spoken {
+        wants.push("a yes at the machine itself".to_owned());
+    }
     if wants.is_empty() { "nothing more".to_owned() } else { wants.join(", ") }
 }
 

@@ -124,6 +124,7 @@ pub fn page(page: &RunPage) -> String {
         here.script.digest.short()
     ));
     people(&mut out, record);
+    asked(&mut out, record);
     decision(&mut out, record);
     if let Some(found) = &here.found {
         out.push_str(&format!("  Found    {}\n", safe(found)));
@@ -154,8 +155,15 @@ fn people(out: &mut String, record: &Record) {
         let answer = match consent.answer {
             ConsentAnswer::Spoken => format!("spoken yes; stated by {}", here.agent),
             ConsentAnswer::Waived => "WAIVED by policy, not asked".to_owned(),
+            ConsentAnswer::Ask => "asked at the machine".to_owned(),
         };
         out.push_str(&format!("  Consent  {answer}: \"{}\"\n", safe(&consent.question)));
+    }
+}
+
+fn asked(out: &mut String, record: &Record) {
+    if let Some(asked) = &record.predicate.asked {
+        out.push_str(&format!("  Asked    {}\n", safe(&asked.to_string())));
     }
 }
 

@@ -3,24 +3,6 @@
 pub use desk::verify::safe;
 use protocol::Time;
 
-/// `812 MiB`, `3.1 GiB`, `0 B`.
-#[must_use]
-pub fn bytes(n: u64) -> String {
-    const UNITS: [(&str, u64); 4] =
-        [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    for (unit, size) in UNITS {
-        if n >= size {
-            let tenths = n / (size / 10).max(1);
-            return if tenths >= 100 {
-                format!("{} {unit}", tenths / 10)
-            } else {
-                format!("{}.{} {unit}", tenths / 10, tenths % 10)
-            };
-        }
-    }
-    format!("{n} B")
-}
-
 /// `now`, `40 s ago`, `12 min ago`, `5 h ago`, `41 d ago`.
 #[must_use]
 pub fn ago(then: Time, now: Time) -> String {
@@ -50,11 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_ages_read_like_people_say_them() {
-        assert_eq!(bytes(0), "0 B");
-        assert_eq!(bytes(1023), "1023 B");
-        assert_eq!(bytes(812 << 20), "812 MiB");
-        assert_eq!(bytes((31 << 30) / 10), "3.1 GiB");
+    fn ages_and_counts_read_like_people_say_them() {
         assert_eq!(ago(Time(100), Time(105)), "now");
         assert_eq!(ago(Time(0), Time(44 * 60)), "44 min ago");
         assert_eq!(ago(Time(0), Time(41 * 86_400)), "41 d ago");

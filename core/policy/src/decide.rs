@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::documents::ConsentAnswer;
+use protocol::documents::{Asked, ConsentAnswer, Heard};
 use protocol::{AgentName, Consent, Label, Mode, Params, Refusal, Risk, ScriptName, Time};
 
 use crate::file::{Bound, Rule};
@@ -30,8 +30,10 @@ pub struct Facts {
     pub attested: bool,
     /// The order says how the person was identified.
     pub identified: bool,
-    /// What the person answered, where the question was the script's own.
+    /// What the agent states that the person answered, where the question was the script's own.
     pub answer: Option<ConsentAnswer>,
+    /// What came of asking the person at the machine about the plan that binds this fix.
+    pub asked: Option<Asked>,
     /// The fix is bound to a plan that this endpoint keeps.
     pub planned: bool,
     /// Other people whose seal says yes to this order and plan.
@@ -125,31 +127,31 @@ pub enum Misfit {
 /// counts.
 #[must_use]
 pub fn explain<'p>(facts: &Facts, policy: &'p Policy) -> Vec<(&'p str, Option<Misfit>)> {
-    let asked = Asked::new(facts, policy);
+    let asked = Orders::new(facts, policy);
     policy.rules().iter().map(|rule| (rule.id.as_str(), asked.misfit(rule))).collect()
 }
 
 /// The rule that decides over these facts, whether it permits them or not.
 #[must_use]
 pub fn deciding<'p>(facts: &Facts, policy: &'p Policy) -> Option<&'p Rule> {
-    let asked = Asked::new(facts, policy);
+    let asked = Orders::new(facts, policy);
     policy.rules().iter().find(|rule| asked.misfit(rule).is_none())
 }
 
 /// The first rule that would decide at another hour and lets something through.
 fn at_other_hours<'p>(facts: &Facts, policy: &'p Policy) -> Option<&'p Rule> {
-    let asked = Asked::new(facts, policy);
+    let asked = Orders::new(facts, policy);
     policy.rules().iter().find(|rule| !rule.deny && asked.misfit(rule) == Some(Misfit::Hours))
 }
 
 /// Facts, with what the policy makes of the person and the machine.
-struct Asked<'a> {
+struct Orders<'a> {
     facts: &'a Facts,
     roles: &'a [Label],
     groups: Vec<&'a Label>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> Orders<'a> {
     fn new(facts: &'a Facts, policy: &'a Policy) -> Self {
         let roles = policy.person(&facts.agent).map_or(&[][..], |person| &person.roles);
         Self { facts, roles, groups: policy.groups_of(&facts.labels) }
@@ -229,16 +231,28 @@ fn consent(rule: &Rule, facts: &Facts, reasons: &mut Vec<String>) -> Option<Refu
     if !facts.mode.mutates() || facts.consent != Consent::Ask {
         return None;
     }
+    match facts.asked.as_ref().map(|asked| (asked.answer, asked)) {
+        Some((Heard::Yes, asked)) => {
+            reasons.push(format!("consent: {asked}"));
+            return None;
+        }
+        Some((Heard::No, _)) => return Some(Refusal::ConsentRefused),
+        Some((Heard::NobodyThere | Heard::NoAnswer | Heard::NotShown, _)) | None => {}
+    }
     match facts.answer {
-        Some(ConsentAnswer::Spoken) => {
-            reasons.push("consent: spoken, as stated by the agent".to_owned());
+        Some(ConsentAnswer::Spoken) if rule.consent.spoken => {
+            let before =
+                facts.asked.as_ref().map_or_else(String::new, |asked| format!("; {asked}"));
+            reasons.push(format!("consent: spoken, as stated by the agent{before}"));
             None
         }
         Some(ConsentAnswer::Waived) if rule.consent.waive => {
             reasons.push(format!("consent: waived by rule {}", rule.id));
             None
         }
-        Some(ConsentAnswer::Waived) | None => Some(Refusal::ConsentRequired),
+        Some(ConsentAnswer::Waived | ConsentAnswer::Spoken | ConsentAnswer::Ask) | None => {
+            Some(Refusal::ConsentRequired)
+        }
     }
 }
 

@@ -149,11 +149,20 @@ impl Default for PolicyLimits {
 }
 
 /// What a rule says about a script's question to the person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConsentRule {
     /// The agent may say that the question was waived.
     pub waive: bool,
+    /// The agent may state that the person said yes; where not, only what was answered at the machine
+    /// counts.
+    pub spoken: bool,
+}
+
+impl Default for ConsentRule {
+    fn default() -> Self {
+        Self { waive: false, spoken: true }
+    }
 }
 
 /// Narrower bounds of one parameter than the script's own.

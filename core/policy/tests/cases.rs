@@ -10,7 +10,7 @@ mod tables {
         Decision, Facts, Initial, Person, Policy, PolicyFile, Profile, check_parameters, decide,
         fill_permissions,
     };
-    use protocol::documents::ConsentAnswer;
+    use protocol::documents::{Asked, ConsentAnswer, Heard};
     use protocol::{
         Consent, Manifest, Mode, ParamSpec, ParamValue, Params, PublicKey, Refusal, Risk,
     };
@@ -63,6 +63,7 @@ mod tables {
         mode: Option<Mode>,
         consent: Option<Consent>,
         answer: Option<ConsentAnswer>,
+        asked: Option<Heard>,
         group: Option<String>,
         ticket: Option<bool>,
         #[serde(default)]
@@ -98,6 +99,7 @@ mod tables {
             attested: case.attested,
             identified: case.identified,
             answer: case.answer,
+            asked: case.asked.map(|heard| Asked::nobody(heard, None, protocol::Time(0))),
             planned: case.planned,
             approved_by: case.approved_by.iter().map(|n| n.parse().unwrap()).collect(),
             own_key: case.own_key,

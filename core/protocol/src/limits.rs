@@ -42,6 +42,12 @@ pub const PLAN_BYTES_MAX: usize = 64 * 1024;
 pub const PLANS_KEPT: usize = 16;
 /// How long a kept plan may be named by a fix, seconds.
 pub const PLAN_KEPT_SECONDS: u64 = 3600;
+/// How long the person at a machine has to answer, seconds: longer nobody waits on the phone.
+pub const ASK_SECONDS: u64 = 30;
+/// Questions on one machine in [`ASK_SPAN_SECONDS`]: who is asked without end says yes to have quiet.
+pub const ASKS_MAX: u32 = 6;
+/// See [`ASKS_MAX`].
+pub const ASK_SPAN_SECONDS: u64 = 600;
 /// Output kept word for word, bytes; the rest is counted and hashed.
 pub const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 /// Effects file, bytes; beyond it effects are counted and hashed.

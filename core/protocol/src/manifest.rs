@@ -211,4 +211,10 @@ impl Manifest {
     pub fn target_path(&self) -> String {
         format!("scripts/{}/{}-{}.rhai", self.risk, self.name, self.version)
     }
+    /// What the person at the machine is asked before a fix; none where nothing is asked.
+    #[must_use]
+    pub fn asks(&self) -> Option<&str> {
+        let usual = "May I repair this now?";
+        (self.consent == Consent::Ask).then(|| self.question.as_deref().unwrap_or(usual))
+    }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::documents::Asked;
 use crate::{Digest, EndpointId, PayloadType, Risk, ScriptName, Time, limits};
 
 /// How far a plan key reaches.
@@ -54,6 +55,9 @@ pub struct Plan {
     pub skipped: Vec<String>,
     /// Where the plan ends because only the action could tell, if it does.
     pub unknowable: Option<String>,
+    /// What the person at the machine said to it, where the order wanted them asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
 }
 
 impl PayloadType for Plan {

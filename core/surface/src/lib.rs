@@ -7,6 +7,7 @@
 mod registry;
 mod row;
 mod value;
+pub mod words;
 
 pub use registry::{REGISTRY, find};
 pub use row::{Class, Kind, Noun, PlanKey, Row, Spec, Ty, Undo, classes_of, least_risk};

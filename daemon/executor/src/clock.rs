@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+pub(crate) use bus::Deadline;
 use protocol::Time;
 
 use crate::fail::Fail;
@@ -43,11 +44,11 @@ impl Clock {
     }
     /// The deadline of a step that may take so long at most.
     pub(crate) fn within(&self, step: Duration) -> Deadline {
-        Deadline { began: self.began, until: self.passed() + step.min(self.left()) }
+        Deadline::behind(self.began, self.passed() + step.min(self.left()))
     }
     /// The run's own deadline.
     pub(crate) fn end(&self) -> Deadline {
-        Deadline { began: self.began, until: self.limit }
+        Deadline::behind(self.began, self.limit)
     }
     /// An error once the deadline is over; it ends the run whatever the script does.
     pub(crate) fn check(&self) -> Result<(), Fail> {
@@ -55,31 +56,5 @@ impl Clock {
             return Err(Fail::fatal("limit_time", "the run's time is over"));
         }
         Ok(())
-    }
-}
-
-/// A point in time after which a step gives up.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Deadline {
-    began: Instant,
-    until: Duration,
-}
-
-impl Deadline {
-    /// What is left.
-    pub(crate) fn left(&self) -> Duration {
-        self.until.saturating_sub(self.began.elapsed())
-    }
-    /// Whether it is over.
-    pub(crate) fn over(&self) -> bool {
-        self.left().is_zero()
-    }
-    /// What is left as the kernel's `timespec`, at most `step`.
-    pub(crate) fn timespec(&self, step: Duration) -> rustix::time::Timespec {
-        let left = self.left().min(step);
-        rustix::time::Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: i64::from(left.subsec_nanos()),
-        }
     }
 }

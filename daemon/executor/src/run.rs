@@ -22,10 +22,10 @@ use crate::overlay::Overlay;
 use crate::people::People;
 use crate::root::Root;
 use crate::secrets::Vault;
-use crate::service::bus::Bus;
 use crate::{
     boots, certificates, files, host, pkg, proc, report, secrets, service, sessions, user,
 };
+use bus::Bus;
 
 /// Most sentences of one kind that a run may say; more are counted as a limit.
 const SENTENCES_MAX: usize = 100;

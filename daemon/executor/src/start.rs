@@ -22,7 +22,7 @@ use crate::profile;
 use crate::root::Root;
 use crate::run::{self, Parts, Run, Unready};
 use crate::serve;
-use crate::service::bus::{Bus, BusError, SYSTEM};
+use bus::{Bus, BusError, SYSTEM};
 
 /// Longest wait for the bus at start-up: a machine without one answers at once.
 const BUS_MAX: Duration = Duration::from_secs(5);

@@ -139,11 +139,7 @@ pub(crate) fn open(tree: &Tree, start: ExecutorStart) -> Made {
 }
 
 /// The same with a bus.
-pub(crate) fn open_with(
-    tree: &Tree,
-    start: ExecutorStart,
-    bus: Option<crate::service::bus::Bus>,
-) -> Made {
+pub(crate) fn open_with(tree: &Tree, start: ExecutorStart, bus: Option<bus::Bus>) -> Made {
     let folder = tempfile::tempdir().unwrap();
     let effects = folder.path().join("effects");
     let file = std::fs::File::create_new(&effects).unwrap();

@@ -26,6 +26,8 @@ const EXECUTOR_FILES: u64 = 1024;
 const EXECUTOR_FILE_BYTES: u64 = 1 << 30;
 /// What a gate's log may grow to where it is a file; it opens none itself.
 const GATE_LOG_BYTES: u64 = 64 << 20;
+/// A prompter's memory, bytes: a question and a message of the desktop's bus.
+const PROMPTER_MEMORY_BYTES: u64 = 128 << 20;
 /// A gate's memory, bytes: 256 connections with their windows take less than half.
 const GATE_MEMORY_BYTES: u64 = 2 << 30;
 
@@ -206,6 +208,33 @@ pub fn gate_at(
     seccomp::allow_or_errno(&tables::gate(), libc::EPERM)?;
     say(&mut report, abi, "allow-list, refuses", "none");
     Ok(report)
+}
+
+/// Makes this process a person's, for good: no groups, no capabilities. What must be open is opened
+/// after it with that person's rights, and then [`prompter`] locks.
+///
+/// # Errors
+/// [`LockError`]: end the process.
+pub fn person(ids: (u32, u32), exceptions: &Exceptions) -> Result<(), LockError> {
+    rights::bound(CapabilitySet::empty())?;
+    become_user(ids, exceptions)?;
+    rights::keep(CapabilitySet::empty())?;
+    rights::private()?;
+    rights::no_new_rights()
+}
+
+/// Locks a prompter with its terminal, its bus and its socket open: no files, no programs, no new
+/// sockets, an allow-list of system calls that refuses.
+///
+/// # Errors
+/// [`LockError`]: end the process.
+pub fn prompter() -> Result<(), LockError> {
+    alone()?;
+    rights::limit(Resource::As, PROMPTER_MEMORY_BYTES, "limit memory")?;
+    rights::limit(Resource::Nofile, INTERPRETER_FILES, "limit descriptors")?;
+    rights::limit(Resource::Fsize, 0, "limit files")?;
+    fence::raise(&Fence::default(), ABI_NEWEST)?;
+    seccomp::allow_or_errno(&tables::prompter(), libc::EPERM)
 }
 
 /// Locks an executor to its manifest's classes and paths. Class packages has none of this but the

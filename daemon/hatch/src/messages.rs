@@ -1,10 +1,13 @@
-//! Messages between keeper, gate, interpreter and executor: CBOR in length-prefixed frames on pipes.
+//! Messages between keeper, gate, interpreter, executor and prompter: CBOR in length-prefixed frames on pipes.
 //!
 //! The table is closed. What a process may say is all that it can make another one do.
+
+mod prompter;
 
 use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
+pub use prompter::{ANSWER_SOCKET, FromPrompter, Question, Session, ToPrompter, runtime};
 pub use protocol::frames::EnrolFrame;
 use protocol::frames::{Event, Phase, Stop};
 use protocol::{Bytes, Digest, Mode, Risk, RunId, Time};

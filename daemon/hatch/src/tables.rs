@@ -136,6 +136,37 @@ pub(crate) fn gate() -> Table {
     table
 }
 
+/// The prompter: its pipes, terminal, bus and socket, and whoever connects to that.
+pub(crate) fn prompter() -> Table {
+    let mut table = plain();
+    always(
+        &mut table,
+        &[
+            libc::SYS_accept4,
+            libc::SYS_recvfrom,
+            libc::SYS_sendto,
+            libc::SYS_recvmsg,
+            libc::SYS_sendmsg,
+            libc::SYS_getsockopt,
+            libc::SYS_shutdown,
+            libc::SYS_ppoll,
+            libc::SYS_fstat,
+        ],
+    );
+    #[cfg(target_arch = "x86_64")]
+    always(&mut table, &[libc::SYS_poll]);
+    for command in [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_SETFL] {
+        when(&mut table, libc::SYS_fcntl, vec![Arg::Is { at: 1, value: wide(command) }]);
+    }
+    let nonblocking = libc::FIONBIO;
+    when(
+        &mut table,
+        libc::SYS_ioctl,
+        vec![Arg::Bits { at: 1, mask: 0xffff_ffff, value: nonblocking }],
+    );
+    table
+}
+
 /// What no executor below class packages has a use for: other processes' memory, kernel keys and
 /// programs, mounts, the clock, device nodes, files by handle.
 const NEVER: &[i64] = &[

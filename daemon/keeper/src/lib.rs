@@ -3,6 +3,7 @@
 //! All ifs are in `authorize` and `core`; all I/O is in the driver.
 #![forbid(unsafe_code)]
 
+pub mod answer;
 pub mod authorize;
 pub mod config;
 pub mod core;

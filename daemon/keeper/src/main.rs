@@ -12,7 +12,7 @@ use keeper::doctor::Peer;
 use keeper::driver::now;
 use keeper::enrol::{self, Wish};
 use keeper::state::Layout;
-use keeper::{doctor, spawn, status};
+use keeper::{answer, doctor, spawn, status};
 use lexopt::prelude::*;
 use protocol::NamePatterns;
 use protocol::documents::Token;
@@ -28,6 +28,7 @@ salved: the endpoint's daemon; runs vetted, signed scripts and keeps the proof
   salved prepare-image TOKEN
                             before a machine becomes an image: each copy joins at its first start
   salved leave              forgets the organisation; keeps an archive of the account
+  salved answer yes|no      answers what the help desk asks you; nobody else can
   salved run                runs in front, as the system's unit does
 
   --config FILE             instead of /etc/salve/salved.toml
@@ -92,6 +93,10 @@ fn main() -> ExitCode {
         Err(error) => return fail(Failure(exit::USAGE, format!("{error}; see salved --help"))),
     };
     let words: Vec<&str> = arguments.words.iter().filter_map(|word| word.to_str()).collect();
+    // Whoever was asked may read no configuration.
+    if let ["answer", rest @ ..] = words.as_slice() {
+        return answer(rest).map_or_else(fail, |()| ExitCode::SUCCESS);
+    }
     let usual = arguments.config.is_none();
     let config = match config::load(arguments.config.as_deref()) {
         Ok(config) => config,
@@ -211,6 +216,15 @@ fn enroll(config: &Config, token: &str, usual: bool) -> Result<(), Failure> {
     } else {
         say("Run it in front: salved run (with the same --config, if one was given)\n");
     }
+    Ok(())
+}
+
+fn answer(words: &[&str]) -> Result<(), Failure> {
+    let [word @ ("yes" | "no")] = words else {
+        return Err(Failure(exit::USAGE, "answer takes yes or no".into()));
+    };
+    let said = answer::answer(word).map_err(|error| Failure::of(exit::PERSON, &error))?;
+    say(&format!("{said}\n"));
     Ok(())
 }
 

@@ -26,6 +26,7 @@ mod tests {
             catalogue: protocol::documents::CatalogueVersions::default(),
             at: NOW,
             own_key: true,
+            asked: None,
         }))
     }
     fn record(n: u8, counter: u64) -> Entry {

@@ -8,9 +8,15 @@ mod desk;
 #[path = "support/mem_disk.rs"]
 mod mem_disk;
 #[cfg(test)]
+#[path = "support/screen.rs"]
+mod screen;
+#[cfg(test)]
 #[path = "support/world.rs"]
 mod world;
 
+#[cfg(test)]
+#[path = "../../../tests/sim/asking.rs"]
+mod asking;
 #[cfg(test)]
 #[path = "../../../tests/sim/behind.rs"]
 mod behind;

@@ -3,7 +3,6 @@
 //! Plain text, at most 1,500 characters, the outcome first, the key last. Never a parameter's value,
 //! never a secret, never text of a script or endpoint that is not made inert.
 
-mod effect;
 mod inert;
 mod many;
 mod one;
@@ -11,9 +10,9 @@ mod reply;
 #[cfg(test)]
 mod tests;
 
-pub use effect::{amount, happened, sums, thing};
 pub use inert::inert;
 pub use reply::reply;
+pub use surface::words::{amount, happened, size, sums, thing};
 
 use protocol::documents::{Order, Record};
 use protocol::{Digest, Outcome, RunId, Time};
@@ -176,20 +175,4 @@ pub fn seconds(ms: u64) -> String {
         10_000..120_000 => format!("{} s", ms / 1000),
         _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1000),
     }
-}
-
-/// `812 MiB`, `3.1 GiB`.
-pub(crate) fn size(bytes: u64) -> String {
-    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    for (unit, one) in UNITS {
-        if bytes >= one {
-            let tenths = bytes / (one / 10);
-            return if tenths >= 100 {
-                format!("{} {unit}", tenths / 10)
-            } else {
-                format!("{}.{} {unit}", tenths / 10, tenths % 10)
-            };
-        }
-    }
-    format!("{bytes} B")
 }

@@ -1,7 +1,7 @@
 //! The note of an order that went to one endpoint: Who, What, Change, Check, Secret, Next, Proof.
 
 use protocol::documents::{
-    ConsentAnswer, ConsentStatement, Decision, Order, Record, RecordPredicate,
+    ConsentAnswer, ConsentStatement, Decision, Heard, Order, Record, RecordPredicate,
 };
 use protocol::{Digest, Outcome};
 use tickets::Key;
@@ -91,15 +91,24 @@ fn who(sheet: &mut Sheet, order: &Order, here: &RecordPredicate) {
 }
 
 fn consent(statement: Option<&ConsentStatement>, here: &RecordPredicate) -> String {
+    let asked = here.asked.as_ref().map(|asked| (asked.answer, inert(&asked.to_string(), 160)));
+    let asked = match asked {
+        Some((Heard::Yes | Heard::No, words)) => return format!("consent: {words}"),
+        Some((_, words)) => format!("; {words}"),
+        None => String::new(),
+    };
     let Some(statement) = statement else {
-        return "consent: none on the order".to_owned();
+        return format!("consent: none on the order{asked}");
     };
     let question = inert(&statement.question, 120);
     match statement.answer {
         ConsentAnswer::Spoken => {
-            format!("consent: spoken yes to \"{question}\", as {} states", here.agent)
+            format!("consent: spoken yes to \"{question}\", as {} states{asked}", here.agent)
         }
-        ConsentAnswer::Waived => format!("consent: WAIVED by policy, not asked: \"{question}\""),
+        ConsentAnswer::Waived => {
+            format!("consent: WAIVED by policy, not asked: \"{question}\"{asked}")
+        }
+        ConsentAnswer::Ask => format!("consent: to be asked at the machine: \"{question}\""),
     }
 }
 

@@ -140,6 +140,7 @@ pub fn foresee(agent: &Agent, opened: &Opened, now: Time) -> Option<Refusal> {
         attested: false,
         identified: order.identified.is_some(),
         answer: order.consent.as_ref().map(|consent| consent.answer),
+        asked: None,
         planned: order.plan.is_some(),
         approved_by: std::collections::BTreeSet::new(),
         own_key: false,

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use policy::{Decision, Facts, Policy};
-use protocol::documents::ConsentAnswer;
+use protocol::documents::{Asked, ConsentAnswer, Heard};
 use protocol::{AgentName, Consent, Label, Mode, Params, Risk, ScriptName, Time};
 use serde::{Deserialize, Serialize};
 use trust::catalogue::ScriptEntry;
@@ -42,6 +42,9 @@ pub struct Case {
     /// What the person answered.
     #[serde(default)]
     pub consent: Option<ConsentAnswer>,
+    /// What came of asking the person at the machine.
+    #[serde(default)]
+    pub asked: Option<Heard>,
     /// It is bound to a plan.
     #[serde(default)]
     pub planned: bool,
@@ -153,6 +156,7 @@ impl Case {
             attested: self.ticket,
             identified: self.identified,
             answer: self.consent,
+            asked: self.asked.map(|heard| Asked::nobody(heard, None, self.at.unwrap_or(WEDNESDAY))),
             planned: self.planned,
             approved_by: self.approved_by.clone(),
             own_key: !self.waits,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use policy::{Facts, Forecast, Policy};
 use protocol::documents::{
-    ConsentStatement, Identified, Order, Recall, RecallScope, ScriptRef, TicketAttestation,
+    Asked, ConsentStatement, Identified, Order, Recall, RecallScope, ScriptRef, TicketAttestation,
 };
 use protocol::{
     AgentName, Digest, EndpointId, Envelope, Manifest, Mode, OrderId, ParamKind, ParamValue,
@@ -44,8 +44,11 @@ pub struct Wish {
     pub reason: String,
     /// How the person was identified.
     pub identified: Option<Identified>,
-    /// What the person answered.
+    /// What the agent states that the person answered, or that a plan asks.
     pub consent: Option<ConsentStatement>,
+    /// What came of asking at the machine about the plan that binds this fix; only the endpoint's own
+    /// account of it counts there.
+    pub asked: Option<Asked>,
     /// The plan that was shown and that binds this fix.
     pub plan: Option<Digest>,
     /// The order that other people approved: it is sent as they saw it.
@@ -127,6 +130,7 @@ pub(crate) fn facts(agent: &Agent, wish: &Wish, attested: bool, now: Time) -> Fa
         attested,
         identified: wish.identified.is_some(),
         answer: wish.consent.as_ref().map(|consent| consent.answer),
+        asked: wish.asked.clone(),
         planned: wish.plan.is_some(),
         approved_by: match &wish.approved {
             Some(approved) => approved.by.clone(),

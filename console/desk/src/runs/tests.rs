@@ -23,6 +23,7 @@ fn wish(house: &House, mode: Mode) -> Wish {
         identified: None,
         consent: None,
         plan: None,
+        asked: None,
         approved: None,
     }
 }

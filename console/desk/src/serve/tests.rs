@@ -85,6 +85,7 @@ impl Scene {
             identified: None,
             consent: None,
             plan: None,
+            asked: None,
             approved: None,
         };
         let (_, sealed, _) = order(agent, &wish, now()).unwrap();

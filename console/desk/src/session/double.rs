@@ -365,6 +365,7 @@ impl Machine {
             lines: Vec::new(),
             skipped: Vec::new(),
             unknowable: None,
+            asked: None,
         };
         json::write(&plan).unwrap()
     }

@@ -120,6 +120,7 @@ fn rule(
         attested: true,
         identified: order.identified.is_some(),
         answer,
+        asked: here.asked.clone(),
         planned: order.plan.is_some(),
         approved_by,
         own_key: person.is_some_and(|person| person.signing_key == Some(order.dispatch_key)),

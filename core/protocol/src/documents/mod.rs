@@ -3,6 +3,7 @@
 //! One file a document. Authorising types refuse unknown fields. Versions are in the payload type.
 
 mod approval;
+mod asked;
 mod attestation;
 mod card;
 mod dispatch;
@@ -13,6 +14,7 @@ mod recall;
 mod record;
 
 pub use approval::Approval;
+pub use asked::{Asked, Heard};
 pub use attestation::{TicketAttestation, TicketState};
 pub use card::{Card, SealingKey};
 pub use dispatch::{Dispatch, Sealed};

@@ -60,6 +60,8 @@ pub enum ConsentAnswer {
     Spoken,
     /// Policy waives the question for this order.
     Waived,
+    /// None yet: a plan asks the person at the machine, with the script's own question.
+    Ask,
 }
 
 /// Consent as the agent records it.

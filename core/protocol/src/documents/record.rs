@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CatalogueVersions, ConsentStatement, Identified, ScriptRef};
+use super::{Asked, CatalogueVersions, ConsentStatement, Identified, ScriptRef};
 use crate::{
     AgentName, Digest, EndpointId, EndpointName, Mode, OrderId, Outcome, PayloadType, Refusal,
     RunId, TicketId, Time, limits,
@@ -179,6 +179,9 @@ pub struct RecordPredicate {
     /// As the order stated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consent: Option<ConsentStatement>,
+    /// What came of asking the person at the machine: of a plan that asked, and of a fix bound to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
     /// Permit or refusal.
     pub decision: Decision,
     /// How it ended.

@@ -102,4 +102,14 @@ pub enum Event {
         #[n(0)]
         outcome: Outcome,
     },
+    /// The person at the machine is being asked.
+    #[n(8)]
+    Asking {
+        /// The question.
+        #[n(0)]
+        question: String,
+        /// Until there is no answer, seconds.
+        #[n(1)]
+        seconds: u64,
+    },
 }

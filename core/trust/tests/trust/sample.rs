@@ -214,6 +214,7 @@ pub(crate) fn record(order: Digest, card: Digest, counter: u64, previous: Digest
             ticket: Some("RT#20117".parse()?),
             identified: None,
             consent: None,
+            asked: None,
             decision: Decision::Permit { reasons: vec!["rule low-risk".to_owned()] },
             outcome: Outcome::Succeeded,
             summary: "removed 214 files, 812 MiB".to_owned(),

@@ -3,12 +3,12 @@
 //! In a look the bus knows us as nobody, so that systemd itself refuses changes. A job that was
 //! started is read again: done, not done, or unknown.
 
-pub(crate) mod bus;
 mod journal;
 mod units;
 
 use std::time::Duration;
 
+use bus::{Bus, BusError};
 use protocol::frames::Event;
 use protocol::{EffectState, Time};
 use surface::Value;
@@ -17,7 +17,6 @@ use crate::book;
 use crate::fail::Fail;
 use crate::guard::Checked;
 use crate::run::{Go, Run};
-use bus::{Bus, BusError};
 use units::Unit;
 
 /// Longest wait for one answer of the bus.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use bus::{Bus, BusError, Target};
 use zbus::{OwnedObjectPath, OwnedVariant, Variant};
 
-use super::bus::{Bus, BusError, Target};
 use crate::clock::Deadline;
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";

@@ -31,8 +31,8 @@ mod seals;
 mod support;
 
 use policy::{Decision, Facts, Permit, Policy, decide};
-use protocol::documents::{Card, Dispatch, Order};
-use protocol::{BusyWith, Envelope, Manifest, Mode, Params, PlanLine, Refusal, Time, limits};
+use protocol::documents::{Asked, Card, Dispatch, Order};
+use protocol::{BusyWith, Envelope, Manifest, Mode, Params, Plan, PlanLine, Refusal, Time, limits};
 use std::collections::BTreeMap;
 use trust::Verified;
 use trust::catalogue::Catalogue;
@@ -106,6 +106,8 @@ pub struct Permitted {
     pub grants: BTreeMap<String, Vec<String>>,
     /// The plan's lines that bind this fix.
     pub plan: Option<Vec<PlanLine>>,
+    /// What the person at the machine had said to that plan.
+    pub asked: Option<Asked>,
 }
 
 /// What `authorize` says.
@@ -137,8 +139,8 @@ pub fn authorize(submission: &Submission, state: &State<'_>) -> Verdict {
         .and_then(|()| times(&order, &dispatch, state))
         .and_then(|()| script::check(&order, state))
         .and_then(|found| {
-            let plan = plan_lines(&order, state)?;
-            let over = (plan.is_some(), &found.parameters);
+            let plan = plan(&order, state)?;
+            let over = (plan, &found.parameters);
             let facts = facts(submission, &order, &dispatch, &found.manifest, over, state)?;
             match decide(&facts, state.policy) {
                 Decision::Refuse(refusal) => Err(refusal),
@@ -157,7 +159,8 @@ pub fn authorize(submission: &Submission, state: &State<'_>) -> Verdict {
             source: found.source,
             parameters: found.parameters,
             grants: found.grants,
-            plan,
+            plan: plan.map(|plan| plan.lines.clone()),
+            asked: plan.and_then(|plan| plan.asked.clone()),
         })),
     }
 }
@@ -224,14 +227,14 @@ fn times(order: &Order, dispatch: &Dispatch, state: &State<'_>) -> Result<(), Re
 }
 
 /// Check 10: a fix that names a plan is held to the one this endpoint made.
-fn plan_lines(order: &Order, state: &State<'_>) -> Result<Option<Vec<PlanLine>>, Refusal> {
+fn plan<'a>(order: &Order, state: &State<'a>) -> Result<Option<&'a Plan>, Refusal> {
     let Some(digest) = order.plan.filter(|_| order.mode == Mode::Fix) else { return Ok(None) };
     let plan = state.plans.get(&digest, state.now).ok_or(Refusal::PlanUnknown)?;
     let same = plan.script == order.script.name
         && plan.script_digest == order.script.digest
         && plan.endpoint == state.card.endpoint
         && Some(plan.parameters) == crate::record::parameters_digest(&order.parameters);
-    if same { Ok(Some(plan.lines.clone())) } else { Err(Refusal::PlanMismatch) }
+    if same { Ok(Some(plan)) } else { Err(Refusal::PlanMismatch) }
 }
 
 /// Checks 11 and what 12 wants to know.
@@ -240,7 +243,7 @@ fn facts(
     order: &Verified<Order>,
     dispatch: &Dispatch,
     manifest: &Manifest,
-    (planned, parameters): (bool, &Params),
+    (plan, parameters): (Option<&Plan>, &Params),
     state: &State<'_>,
 ) -> Result<Facts, Refusal> {
     let attested = support::attested(submission.attestation.as_ref(), order, state)?;
@@ -258,7 +261,8 @@ fn facts(
         attested,
         identified: order.identified.is_some(),
         answer: support::answer(order, manifest),
-        planned,
+        asked: plan.and_then(|plan| plan.asked.clone()),
+        planned: plan.is_some(),
         approved_by,
         own_key,
         secrets: dispatch.secrets.is_some() || manifest.permissions.contains_key("secret.one_time"),

@@ -87,5 +87,7 @@ pub(super) fn answer(order: &Order, manifest: &Manifest) -> Option<ConsentAnswer
     match said.answer {
         ConsentAnswer::Waived => Some(ConsentAnswer::Waived),
         ConsentAnswer::Spoken => same.then_some(ConsentAnswer::Spoken),
+        // Wants a question put, and answers none.
+        ConsentAnswer::Ask => None,
     }
 }

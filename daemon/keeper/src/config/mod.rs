@@ -23,7 +23,7 @@ pub struct Config {
     pub desks: Vec<String>,
     /// Folder of keys, ledger and catalogue; root's alone.
     pub state: PathBuf,
-    /// Folder of gate, interpreter and executor.
+    /// Folder of gate, interpreter, executor and prompter.
     pub libexec: PathBuf,
     /// The gate's own user.
     pub gate_user: String,

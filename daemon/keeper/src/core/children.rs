@@ -21,7 +21,7 @@ fn cut(text: String) -> String {
 /// An executor's event, cut to size; none where it is not an executor's to send.
 fn allowed(event: Live) -> Option<Live> {
     Some(match event {
-        Live::Accepted { .. } | Live::Ended { .. } => return None,
+        Live::Accepted { .. } | Live::Asking { .. } | Live::Ended { .. } => return None,
         Live::Phase { phase } => Live::Phase { phase },
         Live::Progress { text } => Live::Progress { text: cut(text) },
         Live::Line { text } => Live::Line { text: cut(text) },

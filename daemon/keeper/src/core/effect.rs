@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use hatch::messages::{ExecutorStart, ToExecutor, ToGate, ToInterpreter};
+use hatch::messages::{ExecutorStart, Question, ToExecutor, ToGate, ToInterpreter};
 use policy::Permit;
 use protocol::documents::{Sealed, SealingKey};
 use protocol::{Bytes, Digest, RunId, Time};
@@ -165,6 +165,15 @@ effects! {
         /// Its digest.
         digest: Digest,
     },
+    /// Put a question to the person at the machine, one at a time; answered by `Heard`.
+    Ask {
+        /// The run whose plan asks.
+        run: RunId,
+        /// What is asked.
+        question: Box<Question>,
+    },
+    /// Take the question off the screen; it is not answered any more.
+    EndAsk,
     /// Look up what a run put out; answered by `Output`.
     ReadOutput {
         /// Who asked.

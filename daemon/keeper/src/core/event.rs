@@ -1,7 +1,7 @@
 //! What happens to the core. Time and chance come with the event; the core never asks for them.
 
 use hatch::messages::{FromExecutor, FromGate, FromInterpreter};
-use protocol::documents::{Sealed, SealedSecret};
+use protocol::documents::{Asked, Sealed, SealedSecret};
 use protocol::{Bytes, RunId, Time};
 
 use crate::record::EffectsSummary;
@@ -163,6 +163,13 @@ pub enum Event {
         effects: EffectsSummary,
         /// The one-time secrets that are in escrow.
         secrets: Vec<SealedSecret>,
+    },
+    /// Answers [`super::Effect::Ask`]: what came of it.
+    Heard {
+        /// The run whose plan asks.
+        run: RunId,
+        /// What came of it; its time is the core's to say.
+        asked: Box<Asked>,
     },
     /// Answers [`super::Effect::ReadOutput`].
     Output {

@@ -29,6 +29,9 @@ impl Core {
         if self.runs.get(&run).is_none_or(|found| found.stage != Stage::Reading) {
             return;
         }
+        if self.put_question(run, &left, now, out) {
+            return;
+        }
         let ended = self.account(run, left, now, out);
         let Some(found) = self.runs.remove(&run) else { return };
         if let Some(account) = ended {
@@ -111,6 +114,7 @@ impl Core {
             found: detect,
             say: found.say.clone(),
             plan,
+            asked: found.asked.clone(),
             skipped: report.skipped,
             effects_digest: report.effects,
             effects_dropped: report.effects_dropped,
@@ -122,7 +126,7 @@ impl Core {
             limits_hit,
             defences,
             ended: time,
-            duration_ms: now.mono_ms.saturating_sub(started),
+            duration_ms: found.worked_ms.unwrap_or(now.mono_ms.saturating_sub(started)),
         })
     }
 
@@ -150,6 +154,7 @@ impl Core {
             lines,
             skipped: report.skipped.clone(),
             unknowable: report.unknowable.clone(),
+            asked: ended.asked.clone(),
         };
         let bytes = json::write(&plan).ok().filter(|b| b.len() <= limits::PLAN_BYTES_MAX)?;
         let digest = protocol::Digest::of(&bytes);
@@ -191,9 +196,10 @@ impl Core {
         &mut self,
         accepted: &Accepted,
         order: &Order,
-        account: Account,
+        mut account: Account,
         out: &mut Vec<Effect>,
     ) {
+        account.asked = account.asked.or_else(|| accepted.asked.clone());
         let decision = Decision::Permit { reasons: accepted.reasons.clone() };
         let basis = Basis {
             run: accepted.run,

@@ -4,6 +4,7 @@
 //! INVARIANT (record-once): a run's record is appended when the run leaves `runs`, and never again.
 //! INVARIANT (escrow-before-clear): a secret's clear bytes follow its durable escrow file.
 
+mod ask;
 mod children;
 mod effect;
 mod event;
@@ -87,6 +88,8 @@ pub struct Core {
     refusals: BTreeMap<AgentName, VecDeque<u64>>,
     /// The same for orders in another's name, which may be any name: one budget for all of them.
     mismatches: VecDeque<u64>,
+    /// When (monotonic) people at the machine were asked lately.
+    asks: VecDeque<u64>,
     /// Submissions whose seals did not open, since the start.
     unsealed: u64,
     reserve: bool,
@@ -125,6 +128,7 @@ impl Core {
             Event::EffectsRead { run, effects, secrets } => {
                 self.effects_read(run, (effects, secrets), now, &mut out);
             }
+            Event::Heard { run, asked } => self.heard(run, *asked, now, &mut out),
             Event::Output { line, bytes } => self.give_output(line, bytes, &mut out),
             Event::Order { line, order } => self.give_order(line, order, &mut out),
             Event::Fetched { line, run, found } => {
@@ -205,6 +209,11 @@ impl Core {
 
 /// Forgets what is older than a minute; gives how many are left.
 fn recent(times: &mut VecDeque<u64>, mono_ms: u64) -> u32 {
-    times.retain(|then| mono_ms.saturating_sub(*then) < MINUTE_MS);
+    recent_within(times, MINUTE_MS, mono_ms)
+}
+
+/// The same for another span.
+fn recent_within(times: &mut VecDeque<u64>, span_ms: u64, mono_ms: u64) -> u32 {
+    times.retain(|then| mono_ms.saturating_sub(*then) < span_ms);
     u32::try_from(times.len()).unwrap_or(u32::MAX)
 }

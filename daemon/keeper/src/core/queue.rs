@@ -16,7 +16,9 @@ impl Core {
     fn under_way(&self, changes: bool) -> impl Iterator<Item = &Run> {
         self.runs
             .values()
-            .filter(move |run| run.stage != Stage::Waiting && run.order.mode.mutates() == changes)
+            // Nothing of it runs while somebody is asked.
+            .filter(|run| !matches!(run.stage, Stage::Waiting | Stage::Asking))
+            .filter(move |run| run.order.mode.mutates() == changes)
     }
     fn has_room(&self, mode: Mode) -> bool {
         let most = if mode.mutates() { 1 } else { limits::LOOKS_MAX };
@@ -94,6 +96,7 @@ impl Core {
                 found.end = End::Cancelled(why);
                 self.wind_down(run, now, out);
             }
+            Stage::Asking => self.stop_asking(run, Some(End::Cancelled(why)), now, out),
             Stage::Running | Stage::Reading => {}
         }
     }
@@ -135,6 +138,11 @@ impl Core {
                 found.kill_ms = Some(now.mono_ms.saturating_add(KILL_AGAIN_MS));
             }
             out.push(Effect::Kill { run });
+        }
+        let asking = || self.runs.iter().filter(|(_, run)| run.stage == Stage::Asking);
+        let unheard: Vec<_> = asking().filter(|(_, r)| due(r.kill_ms)).map(|(id, _)| *id).collect();
+        for run in unheard {
+            self.stop_asking(run, None, now, out);
         }
         if due(self.spare) {
             self.drop_spare(out);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hatch::messages::{ExecutorReport, Finding, ScriptFault};
-use protocol::documents::{EventsDigest, Order, OutputDigest, SealingKey};
+use protocol::documents::{Asked, EventsDigest, Order, OutputDigest, SealingKey};
 use protocol::frames::{Answer, Event as Live};
 use protocol::{Digest, RunId, Time, limits};
 use sha2::Digest as _;
@@ -11,6 +11,7 @@ use sha2::Digest as _;
 use super::Core;
 use super::effect::{Effect, RunPlan};
 use super::event::{Line, Stamp};
+use super::finish::Left;
 use super::session;
 use crate::ledger::Accepted;
 use crate::record::End;
@@ -24,6 +25,8 @@ pub(super) enum Stage {
     Running,
     /// Its processes are gone; its effects file is being read.
     Reading,
+    /// Its plan is made; the person at the machine is being asked.
+    Asking,
 }
 
 /// Bytes that are counted and hashed as they come.
@@ -62,6 +65,14 @@ pub(super) struct Run {
     pub(super) output: Tally,
     pub(super) kept: u64,
     pub(super) say: Option<String>,
+    /// What its plan asks the person at the machine.
+    pub(super) question: Option<String>,
+    /// What came of that.
+    pub(super) asked: Option<Asked>,
+    /// What the plan left, while the person is asked.
+    pub(super) left: Option<Left>,
+    /// How long it had worked when the person was asked: their time is not the run's.
+    pub(super) worked_ms: Option<u64>,
     pub(super) findings: Option<Vec<Finding>>,
     pub(super) fault: Option<ScriptFault>,
     pub(super) report: Option<ExecutorReport>,
@@ -95,6 +106,10 @@ impl Run {
             output: Tally::default(),
             kept: 0,
             say: None,
+            question: None,
+            asked: None,
+            left: None,
+            worked_ms: None,
             findings: None,
             fault: None,
             report: None,
@@ -108,8 +123,10 @@ impl Run {
         }
     }
     pub(super) fn wake_at(&self) -> Option<u64> {
-        if self.stage != Stage::Running {
-            return None;
+        match self.stage {
+            Stage::Waiting | Stage::Reading => return None,
+            Stage::Asking => return self.kill_ms,
+            Stage::Running => {}
         }
         match (self.deadline_ms, self.kill_ms) {
             (Some(a), Some(b)) => Some(a.min(b)),

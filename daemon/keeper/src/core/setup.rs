@@ -104,6 +104,7 @@ impl Core {
             orders: BTreeMap::new(),
             refusals: BTreeMap::new(),
             mismatches: VecDeque::new(),
+            asks: VecDeque::new(),
             unsealed: 0,
             reserve: setup.reserve,
             spare: None,

@@ -10,7 +10,7 @@ use trust::Verified;
 use super::effect::{Effect, RunPlan, SealedSecrets};
 use super::event::{Line, Stamp};
 use super::run::Run;
-use super::{Core, recent, session};
+use super::{Core, ask, recent, session};
 use crate::authorize::{self, Permitted, State, Submission, Verdict, may_recall};
 use crate::ledger::{Accepted, Entry, Recorded};
 use crate::record::{self, Account, Basis};
@@ -186,7 +186,9 @@ impl Core {
             catalogue: trusted.catalogue.versions(),
             at: self.trusted_time(now),
             own_key: person.is_some_and(|p| p.signing_key == Some(order.dispatch_key)),
+            asked: permitted.asked.clone(),
         };
+        let question = ask::question(&order, &permitted.manifest);
         let sealing_key = person.and_then(|person| person.sealing_key.clone());
         let limit = permitted.manifest.limit_seconds;
         let limit = if limit == 0 { limits::RUN_SECONDS_DEFAULT } else { limit };
@@ -195,7 +197,7 @@ impl Core {
         self.orders.entry(order.agent.clone()).or_default().push_back(now.mono_ms);
         let mode = order.mode;
         let mut new = Run::new(accepted.clone(), order, plan, limit_ms);
-        new.sealing_key = sealing_key;
+        (new.sealing_key, new.question) = (sealing_key, question);
         new.followers.push(line);
         self.append(Entry::Accepted(Box::new(accepted)), out);
         let ahead = self.ahead(mode);

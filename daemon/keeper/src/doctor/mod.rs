@@ -86,7 +86,10 @@ fn root(config: &Config) -> Finding {
 
 fn programs(libexec: &Path) -> Finding {
     match spawn::Programs::open(libexec) {
-        Ok(_) => well("programs", format!("gate, interpreter, executor in {}", libexec.display())),
+        Ok(_) => well(
+            "programs",
+            format!("gate, interpreter, executor, prompter in {}", libexec.display()),
+        ),
         Err(error) => {
             wrong("programs", ErrorChain(&error).to_string(), "install the package again")
         }

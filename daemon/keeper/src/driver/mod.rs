@@ -2,6 +2,7 @@
 //! Does what the core wants, in order, and tells it what happened. Decides nothing, and sleeps
 //! without a wake-up while nothing happens.
 
+mod asker;
 mod clock;
 mod daemon;
 mod fault;
@@ -65,6 +66,7 @@ enum Source {
     GateIn,
     GateOut,
     GateEnd,
+    Asker,
     RunIn(RunId, Child),
     RunOut(RunId, Child),
     RunEnd(RunId, Child),

@@ -62,6 +62,8 @@ impl World {
                 let found = self.fetch(&run);
                 return Ok(vec![Event::Fetched { line, run, found }]);
             }
+            Effect::Ask { run, question } => return Ok(self.ask(run, *question)),
+            Effect::EndAsk => self.end_asking(),
             Effect::ReadOutput { line, run } => {
                 let bytes = self.shelf.read_output(&run).map(Bytes).map_err(|error| {
                     tracing::error!("run {}: {}", run.short(), ErrorChain(&error));

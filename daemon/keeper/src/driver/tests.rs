@@ -44,7 +44,7 @@ impl Mind for &mut Scripted {
 }
 
 fn world(folder: &Path) -> World {
-    for name in ["gate", "interpreter", "executor"] {
+    for name in ["gate", "interpreter", "executor", "prompter"] {
         std::fs::copy("/usr/bin/cat", folder.join(name)).unwrap();
     }
     let layout = Layout::new(&folder.join("state"));

@@ -13,6 +13,7 @@ use trust::SealingSecret;
 use trust::catalogue::FolderStore;
 use zeroize::Zeroizing;
 
+use super::asker::Asker;
 use super::clock::Timer;
 use super::gate::Gate;
 use super::runs::Runs;
@@ -60,6 +61,9 @@ pub struct World {
     pub(super) spare: Option<Spare>,
     /// How many there have been: each has a folder of its own.
     pub(super) spares: u64,
+    pub(super) asker: Option<Asker>,
+    /// What a person types to answer, but for the answer.
+    pub(super) answer: String,
 }
 
 impl World {
@@ -108,6 +112,8 @@ impl World {
             runs: Runs::default(),
             spare: None,
             spares: 0,
+            asker: None,
+            answer: answer_command(),
         })
     }
 
@@ -186,6 +192,7 @@ impl World {
             all.push((Source::GateEnd, line.child.as_fd(), PollFlags::IN));
         }
         self.runs.watch(all);
+        self.watch_asker(all);
     }
 
     /// Writes what waits in every pipe, as far as it goes.
@@ -219,6 +226,7 @@ impl World {
                 self.note_line();
                 self.gate.ended(events);
             }
+            Source::Asker => self.hear_asker(events),
             Source::RunIn(run, child) => self.runs.hear(run, child, events),
             Source::RunOut(..) => self.runs.flush(),
             Source::RunEnd(run, child) => self.runs.ended(run, child, events),
@@ -230,6 +238,7 @@ impl World {
     /// it), and nothing of ours stays behind.
     pub(super) fn farewell(&mut self) {
         self.drop_spare();
+        self.end_asking();
         for run in self.runs.left() {
             self.runs.kill(&run);
             self.runs.forget(&run);
@@ -239,6 +248,13 @@ impl World {
         self.gate.flush(&mut events);
         self.gate.wait_end();
     }
+}
+
+/// This program as a person has to call it: their path rarely has where daemons lie.
+fn answer_command() -> String {
+    let own = std::fs::read_link("/proc/self/exe").ok();
+    let own = own.filter(|path| path.is_file()).and_then(|path| path.to_str().map(str::to_owned));
+    format!("{} answer", own.as_deref().unwrap_or("/usr/sbin/salved"))
 }
 
 /// For the gate's pauses between dials. Nothing secret comes of it, so the clock will do where the

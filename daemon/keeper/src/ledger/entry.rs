@@ -1,7 +1,7 @@
 //! Ledger entries: what must outlive a crash. CBOR; field numbers are never reused.
 
 use minicbor::{Decode, Encode};
-use protocol::documents::CatalogueVersions;
+use protocol::documents::{Asked, CatalogueVersions};
 use protocol::{AgentName, Bytes, Digest, OrderId, RunId, Time};
 
 /// An order that was accepted: all that its record needs if nobody comes back from the run.
@@ -37,6 +37,9 @@ pub struct Accepted {
     /// Dispatches by the agent's own key; false: by a key made for this order.
     #[n(9)]
     pub own_key: bool,
+    /// What the person at the machine had said to the plan that binds it.
+    #[n(10)]
+    pub asked: Option<Asked>,
 }
 
 /// A record, whole: the ledger is where records live.

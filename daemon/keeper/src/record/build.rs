@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use protocol::documents::{
-    Card, CatalogueVersions, Decision, Effects, EndpointRef, EventsDigest, Head, InFlight, Order,
-    OutputDigest, PREDICATE_TYPE, Record, RecordPredicate, RecordSubject, STATEMENT_TYPE,
+    Asked, Card, CatalogueVersions, Decision, Effects, EndpointRef, EventsDigest, Head, InFlight,
+    Order, OutputDigest, PREDICATE_TYPE, Record, RecordPredicate, RecordSubject, STATEMENT_TYPE,
     SealedSecret,
 };
 use protocol::{Bytes, Digest, Outcome, RunId, Time, json};
@@ -27,6 +27,8 @@ pub struct Account {
     pub say: Option<String>,
     /// The plan that was made or that bound it.
     pub plan: Option<Digest>,
+    /// What the person at the machine said to that plan, where they were asked.
+    pub asked: Option<Asked>,
     /// What was left alone.
     pub skipped: Vec<String>,
     /// Digest of the whole effects file, where the executor told it.
@@ -65,6 +67,7 @@ impl Account {
             found: None,
             say: None,
             plan: None,
+            asked: None,
             skipped: Vec::new(),
             effects_digest: None,
             effects_dropped: 0,
@@ -156,6 +159,7 @@ pub fn record(basis: &Basis<'_>, account: Account) -> Record {
             ticket: order.ticket.clone(),
             identified: order.identified.clone(),
             consent: order.consent.clone(),
+            asked: account.asked,
             decision: basis.decision.clone(),
             outcome: account.outcome,
             summary: cut(&account.summary),

@@ -1,4 +1,4 @@
-//! Starts the three siblings and gives the keeper's ends of their pipes. The only room of the
+//! Starts the four siblings and gives the keeper's ends of their pipes. The only room of the
 //! keeper that starts anything. Never passes a descriptor that is not in the table.
 
 use std::fs::File;
@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use hatch::cgroup::{CgroupError, Folder};
+use hatch::messages::ToPrompter;
 use hatch::pipe::{Inbox, Outbox, PipeError, pair};
 use hatch::spawn::{Child, End, Program, SpawnError, spawn, spawn_in};
 use hatch::{FromGate, Prepare, ToExecutor, ToGate, ToInterpreter, fds};
@@ -38,12 +39,13 @@ pub enum StartError {
     NoResult(Option<End>),
 }
 
-/// The three siblings, held open from the start: an upgrade mixes no versions.
+/// The four siblings, held open from the start: an upgrade mixes no versions.
 #[derive(Debug)]
 pub struct Programs {
     gate: Program,
     interpreter: Program,
     executor: Program,
+    prompter: Program,
 }
 
 impl Programs {
@@ -56,6 +58,7 @@ impl Programs {
             gate: Program::open(&libexec.join("gate"))?,
             interpreter: Program::open(&libexec.join("interpreter"))?,
             executor: Program::open(&libexec.join("executor"))?,
+            prompter: Program::open(&libexec.join("prompter"))?,
         })
     }
 }
@@ -229,6 +232,34 @@ fn child(
         None => spawn(program, &[], &table)?,
     };
     Ok(Line { child, inbox: pipes.inbox, outbox: pipes.outbox })
+}
+
+/// Starts the process that asks, in its run's folder, and says what. Without a folder of the run, as
+/// under its exception, it ends with the keeper.
+///
+/// # Errors
+/// [`StartError`]; nothing runs.
+pub fn prompter(
+    programs: &Programs,
+    folder: Option<&Folder>,
+    message: &ToPrompter,
+) -> Result<Line, StartError> {
+    let pipes = pipes(CHILD_WAITING_MAX)?;
+    let log = std::io::stderr();
+    let table = [
+        (pipes.theirs_in.as_fd(), fds::FROM_KEEPER),
+        (pipes.theirs_out.as_fd(), fds::TO_KEEPER),
+        (log.as_fd(), fds::LOG),
+    ];
+    let child = match folder {
+        Some(folder) => spawn_in(folder.open()?.as_fd(), &programs.prompter, &[], &table)?,
+        None => spawn(&programs.prompter, &[], &table)?,
+    };
+    let mut line = Line { child, inbox: pipes.inbox, outbox: pipes.outbox };
+    line.outbox.queue(message)?;
+    // One that ended at once does not read it, and its end is seen.
+    let _ = line.outbox.flush();
+    Ok(line)
 }
 
 /// Starts the system's unit at boot and now.

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use super::*;
 
 pub(crate) fn cats(folder: &Path) -> Programs {
-    for name in ["gate", "interpreter", "executor"] {
+    for name in ["gate", "interpreter", "executor", "prompter"] {
         std::fs::copy("/usr/bin/cat", folder.join(name)).unwrap();
     }
     Programs::open(folder).unwrap()

@@ -69,6 +69,8 @@ pub(crate) struct Desk {
     base: (Files, Vec<u8>),
     pub(crate) policy: PolicyFile,
     pub(crate) card: Card,
+    /// Plans ask the person at the machine.
+    pub(crate) asks: bool,
     next: u8,
 }
 
@@ -189,7 +191,7 @@ impl Desk {
             issued: START,
             not_after: START.plus(90 * 86_400),
         };
-        Self { base, policy, card, next: 0 }
+        Self { base, policy, card, asks: false, next: 0 }
     }
 
     /// Publishes a changed policy; gives all files.
@@ -258,7 +260,10 @@ impl Desk {
             reason: "test".into(),
             identified: high.then_some(Identified::Code),
             consent: Some(ConsentStatement {
-                answer: ConsentAnswer::Spoken,
+                answer: match self.asks && mode == Mode::Plan {
+                    true => ConsentAnswer::Ask,
+                    false => ConsentAnswer::Spoken,
+                },
                 question: "May I?".into(),
             }),
             plan: None,

@@ -18,6 +18,7 @@ use trust::{Signer, Verified, chain, seal};
 
 use super::desk::{Desk, START, dispatch, key, sealed, submit};
 use super::mem_disk::{MemDisk, Platter};
+use super::screen::Screen;
 
 /// How a run's children behave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,7 @@ pub(crate) struct World {
     pub(crate) spare: bool,
     /// The catalogue's folder cannot be written.
     pub(crate) full: bool,
+    pub(crate) screen: Screen,
     events: VecDeque<Event>,
     /// Crash after this effect has happened this many times more.
     pub(crate) crash: Option<(&'static str, u32)>,
@@ -123,6 +125,7 @@ impl World {
             stopped: false,
             spare: false,
             full: false,
+            screen: Screen::default(),
             events: VecDeque::new(),
             crash: None,
             crashes: 0,
@@ -252,6 +255,8 @@ impl World {
                 let order = Some(self.ledger.order(&run).unwrap());
                 self.events.push_back(Event::Order { line, order });
             }
+            Effect::Ask { run, question } => self.events.extend(self.screen.ask(run, *question)),
+            Effect::EndAsk => self.screen.unasked += 1,
             Effect::Tidy { .. } => {}
             Effect::MakeSpare => {
                 assert!(!std::mem::replace(&mut self.spare, true), "one at a time")

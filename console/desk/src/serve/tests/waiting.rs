@@ -21,6 +21,7 @@ fn wish(scene: &Scene) -> Wish {
         identified: None,
         consent: None,
         plan: None,
+        asked: None,
         approved: None,
     }
 }

@@ -6,7 +6,20 @@
 use protocol::PlanLine;
 use protocol::documents::ByFunction;
 
-use super::size;
+/// `812 MiB`, `3.1 GiB`.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 4] =
+        [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let Some((unit, one)) = UNITS.into_iter().find(|(_, one)| bytes >= *one) else {
+        return format!("{bytes} B");
+    };
+    let tenths = bytes / (one / 10);
+    match tenths >= 100 {
+        true => format!("{} {unit}", tenths / 10),
+        false => format!("{}.{} {unit}", tenths / 10, tenths % 10),
+    }
+}
 
 const CACHES: &str = "{homes}/.cache/";
 
@@ -52,6 +65,17 @@ pub fn amount(function: &str, count: u64) -> Option<String> {
         _ => return None,
     };
     Some(if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") })
+}
+
+/// A whole plan line, as in `package cache: 214 files, 3.1 GiB`.
+#[must_use]
+pub fn planned(line: &PlanLine) -> String {
+    let much = (line.bytes > 0).then(|| size(line.bytes));
+    let many: Vec<String> = amount(&line.function, line.count).into_iter().chain(much).collect();
+    match many.is_empty() {
+        true => thing(line),
+        false => format!("{}: {}", thing(line), many.join(", ")),
+    }
 }
 
 /// What just happened, as in `package cache 3.1 GiB freed`.
@@ -100,7 +124,7 @@ mod tests {
 
     #[test]
     fn every_action_of_the_registry_has_words_of_its_own() {
-        let actions = surface::REGISTRY.iter().filter(|row| row.kind == surface::Kind::Action);
+        let actions = crate::REGISTRY.iter().filter(|row| row.kind == crate::Kind::Action);
         let mut seen = 0;
         for row in actions {
             let by = ByFunction { done: 1, failed: 0, bytes: 0 };
@@ -128,6 +152,15 @@ mod tests {
         let unit = "cups.service";
         assert_eq!(thing(&line("service.restart", unit, unit)), "restart of cups.service");
         assert_eq!(thing(&line("disk.spin", "sda", "")), "disk.spin sda");
+    }
+
+    #[test]
+    fn sizes_read_like_people_say_them() {
+        assert_eq!(size(0), "0 B");
+        assert_eq!(size(1023), "1023 B");
+        assert_eq!(size(812 << 20), "812 MiB");
+        assert_eq!(size((31 << 30) / 10), "3.1 GiB");
+        assert_eq!(size(3 << 40), "3.0 TiB");
     }
 
     #[test]

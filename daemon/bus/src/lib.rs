@@ -1,11 +1,12 @@
 //! A small D-Bus client: one connection, made before the lock, no threads, a deadline on each wait.
 //!
-//! Speaks method calls and hears their answers and one signal; zbus encodes and decodes. Never
-//! opens a second connection, never passes descriptors.
+//! Speaks method calls and hears their answers and the signals of whom it called; zbus encodes and
+//! decodes. Never opens a second connection, never passes descriptors.
+#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -14,14 +15,17 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+pub use zbus::Variant;
 use zbus::wire::serialized::{Context, Data};
 use zbus::wire::{LE, to_bytes};
-use zbus::{ObjectPath, OwnedVariant, Type, Variant};
+use zbus::{ObjectPath, OwnedVariant, Type};
 
-use crate::clock::Deadline;
+mod deadline;
+
+pub use deadline::Deadline;
 
 /// Where the system's bus listens.
-pub(crate) const SYSTEM: &str = "/run/dbus/system_bus_socket";
+pub const SYSTEM: &str = "/run/dbus/system_bus_socket";
 /// Longest message that is taken: the list of all units of a large machine.
 const MESSAGE_MAX: usize = 8 * 1024 * 1024;
 /// The number of the first call.
@@ -35,21 +39,21 @@ const DAEMON: &str = "org.freedesktop.DBus";
 
 /// Why the bus did not answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BusError {
+pub enum BusError {
     /// The line is gone.
-    #[error("the system bus closed the line")]
+    #[error("the bus closed the line")]
     Closed,
     /// The line has a fault.
-    #[error("the line to the system bus has a fault")]
+    #[error("the line to the bus has a fault")]
     Line(#[source] io::Error),
     /// It did not answer in time.
-    #[error("the system bus did not answer in time")]
+    #[error("the bus did not answer in time")]
     Late,
     /// It does not let us in.
-    #[error("the system bus did not let us in")]
+    #[error("the bus did not let us in")]
     Auth,
     /// It sent what is no message, or not what was asked for.
-    #[error("the system bus sent something else than an answer")]
+    #[error("the bus sent something else than an answer")]
     Form,
     /// The called side refused.
     #[error("{name}: {text}")]
@@ -63,18 +67,18 @@ pub(crate) enum BusError {
 
 /// Where a call goes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Target<'a> {
+pub struct Target<'a> {
     /// Bus name.
-    pub(crate) to: &'a str,
+    pub to: &'a str,
     /// Object.
-    pub(crate) path: &'a str,
+    pub path: &'a str,
     /// Interface.
-    pub(crate) interface: &'a str,
+    pub interface: &'a str,
 }
 
 /// A connection; it is let in and has a name once it was asked something.
 #[derive(Debug)]
-pub(crate) struct Bus {
+pub struct Bus {
     stream: UnixStream,
     serial: u32,
     greeted: bool,
@@ -129,7 +133,7 @@ impl Message {
 impl Bus {
     /// Connects without waiting and says who we are; the kernel tells the bus as well. What the bus
     /// answers is read with the first question, so that a slow bus delays nobody who asks nothing.
-    pub(crate) fn connect(path: &Path, uid: u32, until: Deadline) -> Result<Self, BusError> {
+    pub fn connect(path: &Path, uid: u32, until: Deadline) -> Result<Self, BusError> {
         let line = |error: rustix::io::Errno| BusError::Line(error.into());
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
@@ -140,7 +144,7 @@ impl Bus {
     }
 
     /// The same over a connected stream.
-    pub(crate) fn over(stream: UnixStream, uid: u32, until: Deadline) -> Result<Self, BusError> {
+    pub fn over(stream: UnixStream, uid: u32, until: Deadline) -> Result<Self, BusError> {
         stream.set_nonblocking(true).map_err(BusError::Line)?;
         let jobs = BTreeMap::new();
         let (buffer, manager) = (Vec::new(), None);
@@ -155,7 +159,7 @@ impl Bus {
     }
 
     /// Whether it let us in.
-    pub(crate) fn greeted(&self) -> bool {
+    pub fn greeted(&self) -> bool {
         self.greeted
     }
 
@@ -174,7 +178,7 @@ impl Bus {
     }
 
     /// Calls a method and waits for its answer.
-    pub(crate) fn call<B: Serialize + Type, T: DeserializeOwned + Type>(
+    pub fn call<B: Serialize + Type, T: DeserializeOwned + Type>(
         &mut self,
         target: Target<'_>,
         method: &str,
@@ -209,7 +213,7 @@ impl Bus {
     }
 
     /// Waits until a job is over and gives its result.
-    pub(crate) fn job(&mut self, path: &str, until: Deadline) -> Result<String, BusError> {
+    pub fn job(&mut self, path: &str, until: Deadline) -> Result<String, BusError> {
         loop {
             if let Some(result) = self.jobs.remove(path) {
                 return Ok(result);
@@ -219,8 +223,28 @@ impl Bus {
         }
     }
 
+    /// A signal of whom we called last, by its name, with the body that it has. Whoever is on the bus
+    /// may send one of that name: what counts is who sent it.
+    ///
+    /// # Errors
+    /// [`BusError::Late`] where none came in time.
+    pub fn heard<T: DeserializeOwned + Type>(
+        &mut self,
+        member: &str,
+        until: Deadline,
+    ) -> Result<T, BusError> {
+        loop {
+            let message = self.next(until)?;
+            let theirs = message.text(SENDER).map(str::to_owned) == self.manager;
+            if message.kind == 4 && theirs && message.text(3) == Some(member) {
+                return message.body();
+            }
+            self.signal(&message);
+        }
+    }
+
     /// Waits, and keeps what comes meanwhile.
-    pub(crate) fn pause(&mut self, until: Deadline) -> Result<(), BusError> {
+    pub fn pause(&mut self, until: Deadline) -> Result<(), BusError> {
         loop {
             match self.next(until) {
                 Ok(message) => self.signal(&message),
@@ -377,4 +401,10 @@ fn encode<B: Serialize + Type>(
     bytes.resize(bytes.len().next_multiple_of(8), 0);
     bytes.extend_from_slice(&body);
     Ok(bytes)
+}
+
+impl AsFd for Bus {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
 }
