@@ -6,8 +6,10 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use hatch::cgroup::Folder;
 use hatch::messages::{FromPrompter, Question, Session, ToPrompter};
 use hatch::pipe::Polled;
+use hatch::spawn::End;
 use protocol::documents::{Asked, Heard};
 use protocol::error_chain::ErrorChain;
 use protocol::{RunId, Time};
@@ -30,6 +32,22 @@ pub(super) struct Asker {
     run: RunId,
     person: String,
     line: Line,
+    /// Its own: a folder whose processes were ended once is no place to be born in. Linux counts the
+    /// ends (`kill_seq`) and takes the newcomer for one that was to be ended.
+    folder: Option<Folder>,
+}
+
+impl Asker {
+    /// Ends it and whatever it started; how it had ended, where it had.
+    fn end(self) -> Option<End> {
+        let end = self.line.child.kill().and_then(|()| self.line.child.wait());
+        if let Some(folder) = &self.folder
+            && let Err(error) = folder.kill().and_then(|()| folder.remove())
+        {
+            tracing::error!("{}", ErrorChain(&error));
+        }
+        end.map_err(|error| tracing::error!("{}", ErrorChain(&error))).ok()
+    }
 }
 
 /// Why nobody is asked.
@@ -58,22 +76,20 @@ impl World {
         let person = session.person.clone();
         let exceptions = self.prepare.exceptions;
         let message = ToPrompter { session, question, command: self.answer.clone(), exceptions };
-        let started = spawn::prompter(&self.programs, self.runs.folder(&run), &message);
-        let line = started.map_err(|error| {
-            tracing::error!("run {}: nobody was asked: {}", run.short(), ErrorChain(&error));
+        let not_started = |why: String| {
+            tracing::error!("run {}: nobody was asked: {why}", run.short());
             not_shown("the process that asks could not be started")
-        })?;
-        self.asker = Some(Asker { run, person, line });
+        };
+        let folder = self.folder(&format!("ask-{run}")).map_err(|error| not_started(error.why))?;
+        let started = spawn::prompter(&self.programs, folder.as_ref(), &message);
+        let line = started.map_err(|error| not_started(ErrorChain(&error).to_string()))?;
+        self.asker = Some(Asker { run, person, line, folder });
         Ok(())
     }
 
     /// Ends it, whatever it is doing.
     pub(super) fn end_asking(&mut self) {
-        if let Some(Asker { line, .. }) = self.asker.take()
-            && let Err(error) = line.child.kill().and_then(|()| line.child.wait().map(drop))
-        {
-            tracing::error!("{}", ErrorChain(&error));
-        }
+        self.asker.take().and_then(Asker::end);
     }
 
     pub(super) fn watch_asker<'f>(&'f self, all: &mut Vec<(Source, BorrowedFd<'f>, PollFlags)>) {
@@ -87,16 +103,23 @@ impl World {
         let Some(asker) = &mut self.asker else { return };
         let said = match asker.line.inbox.poll_recv::<FromPrompter>() {
             Ok(Polled::Empty) => return,
-            Ok(Polled::Message(said)) => said,
-            Ok(Polled::Closed) | Err(_) => FromPrompter::not_shown("it ended too early".to_owned()),
+            Ok(Polled::Message(said)) => Some(said),
+            Ok(Polled::Closed) | Err(_) => None,
         };
-        let (run, person) = (asker.run, Some(asker.person.clone()));
+        let Some(asker) = self.asker.take() else { return };
+        let (run, person) = (asker.run, asker.person.clone());
+        let end = asker.end();
+        let said = said.unwrap_or_else(|| {
+            // What it could not do it has said above, in this log.
+            tracing::error!("run {}: the process that asks ended: {end:?}", run.short());
+            FromPrompter::not_shown("the process that asks ended too early".to_owned())
+        });
+        let person = Some(person);
         let because = said.because.map(|text| text.chars().take(WORDS_MAX).collect());
         let screen = said.screen.map(|text| text.chars().take(WORDS_MAX).collect());
         // One process told which of these it was; that nobody is there is not its to say.
         let answer = if said.answer == Heard::NobodyThere { Heard::NotShown } else { said.answer };
         let asked = Asked { answer, person, screen, because, at: Time(0) };
-        self.end_asking();
         events.push_back(Event::Heard { run, asked: Box::new(asked) });
     }
 }
@@ -165,7 +188,8 @@ mod tests {
         if me == 0 {
             std::os::unix::fs::chown(runtime.join("1000"), Some(1000), Some(1001)).unwrap();
         }
-        let put = |name: &str, text: &str| state::write(&folder.join(name), text.as_bytes()).unwrap();
+        let put =
+            |name: &str, text: &str| state::write(&folder.join(name), text.as_bytes()).unwrap();
         let of = |user: &str, rest: &str| format!("# private\nUID={uid}\nUSER={user}\n{rest}\n");
         put("1", &of("far", "STATE=active\nCLASS=user\nREMOTE=1\nTTY=pts/3"));
         put("2", &of("away", "STATE=online\nCLASS=user\nTTY=tty3"));

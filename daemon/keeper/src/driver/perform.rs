@@ -17,9 +17,9 @@ use crate::spawn;
 use crate::state::is_full;
 
 /// Why a run's children are not there: stable reason and words for the record.
-struct NotStarted {
+pub(super) struct NotStarted {
     reason: &'static str,
-    why: String,
+    pub(super) why: String,
 }
 
 impl NotStarted {
@@ -200,7 +200,7 @@ impl World {
         }
     }
 
-    fn folder(&self, name: &str) -> Result<Option<Folder>, NotStarted> {
+    pub(super) fn folder(&self, name: &str) -> Result<Option<Folder>, NotStarted> {
         match &self.cgroups {
             Some(home) => {
                 let made = home.make(&format!("{}{name}", self.prefix));

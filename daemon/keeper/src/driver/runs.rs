@@ -169,11 +169,6 @@ impl Runs {
         events.push_back(Event::ChildEnded { run, child, end });
     }
 
-    /// The folder of a run that is not tidied yet.
-    pub(super) fn folder(&self, run: &RunId) -> Option<&Folder> {
-        self.0.get(run).and_then(|running| running.folder.as_ref())
-    }
-
     /// Ends one child.
     pub(super) fn end(&self, run: &RunId, child: Child) {
         let Some(running) = self.0.get(run) else { return };

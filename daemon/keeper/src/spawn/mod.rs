@@ -234,8 +234,8 @@ fn child(
     Ok(Line { child, inbox: pipes.inbox, outbox: pipes.outbox })
 }
 
-/// Starts the process that asks, in its run's folder, and says what. Without a folder of the run, as
-/// under its exception, it ends with the keeper.
+/// Starts the process that asks, in a folder of its own, and says what. Without one, as under its
+/// exception, it ends with the keeper.
 ///
 /// # Errors
 /// [`StartError`]; nothing runs.
