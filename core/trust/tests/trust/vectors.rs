@@ -36,8 +36,8 @@ struct Listed {
 
 /// Made and checked elsewhere: frames in `tests/fuzz`; operations on the desk's store, its copies and
 /// its numbers in `desk`; facts in `protocol`; bundles in `evidence`.
-/// Order files in `desk`.
-const OTHERS: [&str; 9] = [
+/// Order files in `desk`. The last one is other people's: `tests/vectors/README.md`.
+const OTHERS: [&str; 10] = [
     "frames.json",
     "books.json",
     "backup.txt",
@@ -47,6 +47,7 @@ const OTHERS: [&str; 9] = [
     "evidence-root.json",
     "order.salve",
     "order-back.salve",
+    "wycheproof/ed25519_test.json",
 ];
 
 #[test]
@@ -187,13 +188,66 @@ fn odd_signatures_are_taken_as_the_shared_table_says() {
     let table: Vec<OddSignature> = serde_json::from_slice(&read("signature-table.json")).unwrap();
     assert!(table.len() >= 30);
     for odd in table {
-        let digits: Vec<u32> = odd.signature.chars().map(|c| c.to_digit(16).unwrap()).collect();
-        let bytes: Vec<u8> =
-            digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).unwrap()).collect();
-        let good = trust::keys::verify(&odd.public, odd.message.as_bytes(), &bytes);
+        let good = trust::keys::verify(&odd.public, odd.message.as_bytes(), &bytes(&odd.signature));
         assert_eq!(good, odd.salve, "{} {}", odd.name, odd.public);
         if odd.name.starts_with("key of small order") {
             assert!(trust::is_weak(&odd.public), "{}", odd.public);
         }
     }
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    let digits: Vec<u32> = hex.chars().map(|c| c.to_digit(16).unwrap()).collect();
+    digits.chunks(2).map(|pair| u8::try_from(pair[0] * 16 + pair[1]).unwrap()).collect()
+}
+
+/// The set of C2SP's Wycheproof, as far as it is asked here.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wycheproof {
+    number_of_tests: usize,
+    test_groups: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Group {
+    public_key: GroupKey,
+    tests: Vec<Vector>,
+}
+
+#[derive(Deserialize)]
+struct GroupKey {
+    pk: PublicKey,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Vector {
+    tc_id: usize,
+    comment: String,
+    msg: String,
+    sig: String,
+    result: String,
+}
+
+#[test]
+fn the_public_wycheproof_signatures_are_judged_as_they_say() {
+    // E42: no vector of the set is of the kind that may be taken or not, so that none is excepted.
+    let set: Wycheproof = serde_json::from_slice(&read("wycheproof/ed25519_test.json")).unwrap();
+    let (mut good, mut bad) = (0, 0);
+    for group in &set.test_groups {
+        let key = &group.public_key.pk;
+        assert!(!trust::is_weak(key), "{key}");
+        for vector in &group.tests {
+            let Vector { tc_id, comment, msg, sig, result } = vector;
+            let taken = trust::keys::verify(key, &bytes(msg), &bytes(sig));
+            match (result.as_str(), taken) {
+                ("valid", true) => good += 1,
+                ("invalid", false) => bad += 1,
+                _ => panic!("{tc_id} ({comment}): {result}, and here it is taken: {taken}"),
+            }
+        }
+    }
+    assert_eq!((good, bad, good + bad), (88, 63, set.number_of_tests));
 }
