@@ -5,8 +5,10 @@
 //! usage: salved-crash points                  every point, one a line
 //!        salved-crash run CONFIG POINT ORDERS  runs; POINT counts once ORDERS orders were accepted
 //!        salved-crash account CONFIG           the whole ledger, verified, one JSON a line
+//!        salved-crash say PID WHAT COUNT       a taken gate's words to a real keeper
 
 mod account;
+mod mouth;
 mod points;
 mod switch;
 
@@ -30,7 +32,14 @@ fn main() {
             let mut after = |name: &'static str| switch.done(name);
             Driver::new(mind, world, &mut after).and_then(Driver::run).expect("ran to its end");
         }
+        ["say", gate, what, count] => {
+            let number = "a number";
+            mouth::say(gate.parse().expect(number), what, count.parse().expect(number));
+        }
         ["account", config] => account::print(Path::new(config)),
-        _ => panic!("usage: salved-crash points | run CONFIG POINT ORDERS | account CONFIG"),
+        _ => panic!(
+            "usage: salved-crash points | run CONFIG POINT ORDERS | account CONFIG \
+             | say PID WHAT COUNT"
+        ),
     }
 }

@@ -28,5 +28,6 @@ mod p8;
 mod package;
 mod shared_desk;
 mod taken_desk;
+mod taken_gate;
 mod two_machines;
 mod waiting;
