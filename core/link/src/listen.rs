@@ -2,7 +2,8 @@
 //!
 //! Never waits for one peer before it serves the next.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -25,10 +26,14 @@ use crate::verify::{CertificateFault, Judge};
 const RETRY_ABOVE: usize = 16;
 /// Handshakes under way above which nobody else is let in.
 const HANDSHAKES_MAX: usize = 128;
+/// Of these, from one address that showed that it hears us: half of a door's places stay for others
+/// while one machine holds as many as it can. A made-up address takes nobody's part.
+const HANDSHAKES_OF_ONE_MAX: usize = 64;
 /// From the first packet to the end of the handshake.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(limits::HELLO_SECONDS_MAX);
 
 const _: () = assert!(RETRY_ABOVE < HANDSHAKES_MAX && HANDSHAKES_MAX < limits::INCOMING_MAX);
+const _: () = assert!(HANDSHAKES_OF_ONE_MAX + RETRY_ABOVE < HANDSHAKES_MAX);
 
 /// Why this side cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +86,8 @@ pub struct Listener {
     identity: Identity,
     door: RwLock<Door>,
     handshakes: JoinSet<Result<Connection, Rejected>>,
+    /// Handshakes under way by where they come from: each holds its own, counted by its holders.
+    parts: BTreeMap<IpAddr, Arc<()>>,
 }
 
 impl Listener {
@@ -131,6 +138,7 @@ impl Listener {
             identity: me.clone(),
             door: RwLock::new(door),
             handshakes: JoinSet::new(),
+            parts: BTreeMap::new(),
         })
     }
     /// Where it really listens.
@@ -213,8 +221,25 @@ impl Listener {
             let _ = incoming.retry();
             return;
         }
+        let mut part = None;
+        if incoming.remote_address_validated() {
+            let held = self.part_of(incoming.remote_address().ip());
+            // One is the list's own.
+            if Arc::strong_count(held) > HANDSHAKES_OF_ONE_MAX {
+                return incoming.ignore();
+            }
+            part = Some(Arc::clone(held));
+        }
         let door = self.door.read().unwrap_or_else(PoisonError::into_inner).clone();
-        self.handshakes.spawn(shake(incoming, door));
+        self.handshakes.spawn(async move {
+            let _part = part;
+            shake(incoming, door).await
+        });
+    }
+    /// The part of one address; those that nobody holds any more are forgotten.
+    fn part_of(&mut self, address: IpAddr) -> &Arc<()> {
+        self.parts.retain(|_, part| Arc::strong_count(part) > 1);
+        self.parts.entry(source(address)).or_default()
     }
     /// Judges once more: the trust may have changed while the handshake ran.
     fn admit(&self, connection: Connection) -> Result<Connection, Rejected> {
@@ -304,6 +329,14 @@ fn spoken(inner: &quinn::Connection) -> Option<Protocol> {
     Protocol::of_alpn(data.protocol.as_deref()?)
 }
 
+/// Who an address is for counting: of version 6 its network, which one machine has to itself.
+fn source(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
 /// One handshake. Roles that this door is not for are closed with our own code.
 async fn shake(incoming: Incoming, door: Door) -> Result<Connection, Rejected> {
     let address = incoming.remote_address();
@@ -320,5 +353,19 @@ async fn shake(incoming: Incoming, door: Door) -> Result<Connection, Rejected> {
 impl From<&Rejected> for LinkError {
     fn from(rejected: &Rejected) -> Self {
         rejected.stop.map_or(Self::Lost, Self::Stopped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::source;
+
+    #[test]
+    fn one_machine_is_one_source_however_many_addresses_it_takes() {
+        let same = |a: &str, b: &str| source(a.parse().unwrap()) == source(b.parse().unwrap());
+        assert!(same("2001:db8:1:2::1", "2001:db8:1:2:ffff::7"));
+        assert!(!same("2001:db8:1:2::1", "2001:db8:1:3::1"));
+        assert!(same("192.0.2.7", "::ffff:192.0.2.7"));
+        assert!(!same("192.0.2.7", "192.0.2.8") && !same("::ffff:192.0.2.7", "::ffff:192.0.2.8"));
     }
 }
