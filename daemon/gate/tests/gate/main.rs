@@ -5,6 +5,10 @@ mod desk;
 #[cfg(test)]
 mod errands;
 #[cfg(test)]
+mod flood;
+#[cfg(test)]
+mod packets;
+#[cfg(test)]
 mod serve;
 #[cfg(test)]
 mod support;
