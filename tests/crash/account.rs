@@ -73,7 +73,7 @@ fn words(entry: &Entry, key: &PublicKey) -> Value {
             let p = &record.predicate;
             json!({
                 "kind": "record", "run": r.run, "order": r.order, "refused": r.refused,
-                "outcome": p.outcome, "in_flight": p.in_flight, "counter": p.counter,
+                "outcome": p.outcome, "summary": p.summary, "in_flight": p.in_flight, "counter": p.counter,
                 "done": p.effects.by_function.get("service.restart").map_or(0, |f| f.done),
             })
         }

@@ -5,8 +5,10 @@
 //! the kernel itself for the time, so nothing that a test can preload moves its clock.
 
 use std::fs;
+use std::process::Command;
 
-use support::{Endpoint, Entries, Lab, Process, sh, wait_for};
+use serde_json::Value;
+use support::{Endpoint, Entries, Lab, Process, programs, run, sh, wait_for};
 
 use crate::bench;
 
@@ -214,6 +216,45 @@ fn a_gate_that_is_killed_comes_back_and_takes_no_run_with_it() {
     assert_eq!(run["outcome"], "unchanged", "{}{}", done.out, done.err);
     assert_eq!(run["verified"], true, "{}", done.out);
     assert_eq!(pc.entries().started, 2);
+}
+
+/// E7. Whoever is withdrawn with a run under way loses both, while another agent is served.
+#[test]
+fn an_agent_who_is_withdrawn_loses_the_line_and_the_run_under_way() {
+    let lab = Lab::solo_with(&["lab.service"]);
+    crate::p4::service();
+    let mut pc = lab.endpoint("pc");
+    lab.publish(&crate::p4::stays("lab.watch", "5m", 100));
+    let colleague = lab.colleague("m.ruiz");
+    let mut going = colleague.start(&[
+        "--json",
+        "check",
+        "lab.watch",
+        "--on",
+        "pc",
+        "--arg",
+        "unit=lab.service",
+    ]);
+    wait_for("the run", 20, || (pc.entries().started == 1).then_some(()));
+    let executor = pc.child("executor");
+    lab.salve(&["agents", "withdraw", "m.ruiz"]).expect(0);
+    assert!(executor.lives() && !going.ended(), "nobody has told the machine yet");
+    check(&lab, &pc);
+    wait_for("the end of the line", 5, || going.err().contains("the line was lost").then_some(()));
+    wait_for("the end of the run", 10, || (!executor.lives()).then_some(()));
+    // It came back and was not let in: for its console this run is over without a record.
+    going.end().expect(7).says("certificate withdrawn");
+    wait_for("the record", 20, || (pc.entries().records == 2).then_some(()));
+    check(&lab, &pc);
+    let double = programs().join("salved-crash");
+    let account = run(Command::new(double).arg("account").arg(pc.config()), b"").expect(0);
+    let found = account.out.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let mut ended = found.filter(|entry: &Value| entry["outcome"] == "cancelled");
+    let record = ended.next().expect("the record of the run");
+    let why = record["summary"].as_str().expect("words");
+    assert!(why.contains("m.ruiz was withdrawn by policy"), "{record}");
+    assert_eq!(ended.next(), None);
+    assert!(pc.alive());
 }
 
 fn kill(process: Process) {
