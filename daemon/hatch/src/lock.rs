@@ -366,8 +366,13 @@ pub fn available() -> Defences {
         abi => format!("ABI {abi}"),
     };
     let seccomp = match std::fs::read_to_string("/proc/sys/kernel/seccomp/actions_avail") {
-        Ok(actions) if actions.split_whitespace().any(|word| word == "kill_process") => "filters",
-        _ => "missing: the kernel has no system call filters",
+        Ok(actions) if actions.split_whitespace().any(|word| word == "kill_process") => {
+            match sys::takes_filters() {
+                Ok(()) => "filters".to_owned(),
+                Err(error) => format!("missing: no system call filter may be set: {error}"),
+            }
+        }
+        _ => "missing: the kernel has no system call filters".to_owned(),
     };
     let cgroup = match cgroup::Home::find() {
         Ok(home) => format!("v2 at {}", home.path().display()),
@@ -375,14 +380,9 @@ pub fn available() -> Defences {
     };
     let uid =
         if other_users() { "other users can be taken" } else { "missing: only one user here" };
-    [
-        ("landlock", landlock),
-        ("seccomp", seccomp.to_owned()),
-        ("cgroup", cgroup),
-        ("uid", uid.to_owned()),
-    ]
-    .map(|(name, word)| (name.to_owned(), word))
-    .into()
+    [("landlock", landlock), ("seccomp", seccomp), ("cgroup", cgroup), ("uid", uid.to_owned())]
+        .map(|(name, word)| (name.to_owned(), word))
+        .into()
 }
 
 /// Whether this process may become another user: root, where other users exist.

@@ -69,6 +69,21 @@ pub(crate) fn landlock_abi() -> i32 {
     i32::try_from(abi).unwrap_or(0).max(0)
 }
 
+/// Whether this process may take a system call filter; else why not. A kernel without them, and a
+/// filter from outside that forbids them, are found alike: the one that is offered lies nowhere, and
+/// whoever would take it says so.
+pub(crate) fn takes_filters() -> io::Result<()> {
+    // SAFETY: a null program is never read: the answer is EFAULT, or whatever stands before that.
+    let answer = unsafe {
+        let program = std::ptr::null::<libc::c_void>();
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, program)
+    };
+    match check(answer) {
+        Err(error) if error.raw_os_error() == Some(libc::EFAULT) => Ok(()),
+        other => other,
+    }
+}
+
 fn check(answer: libc::c_long) -> io::Result<()> {
     if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -125,7 +125,10 @@ fn defences(config: &Config) -> Vec<Finding> {
         let word = offered.get(name).map_or("missing", String::as_str);
         let next = match name.as_str() {
             "landlock" => "boot a kernel of 5.19 or newer with landlock in its lsm= list",
-            "seccomp" => "boot a kernel with CONFIG_SECCOMP_FILTER",
+            "seccomp" => {
+                "boot a kernel with CONFIG_SECCOMP_FILTER, and start salved where nothing forbids \
+                 seccomp()"
+            }
             "cgroup" => {
                 "mount cgroup v2 writable (systemd does), or name the exception \"cgroup\" \
                  in salved.toml"
@@ -147,6 +150,10 @@ fn disk(layout: &Layout) -> Finding {
             return wrong("disk", what, "look at `df` and `dmesg`");
         }
     };
+    if stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+        let what = format!("{} is read-only, and nothing can be recorded", folder.display());
+        return wrong("disk", what, "look at `dmesg`, then mount it writable and start salved");
+    }
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     let inodes = stat.f_favail;
     let held = layout.reserve().exists()
