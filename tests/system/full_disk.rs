@@ -173,6 +173,28 @@ fn an_endpoint_without_an_inode_left_still_runs_and_records() {
     assert!(pc.alive());
 }
 
+/// E45: what the kernel does to a disk that fails.
+#[test]
+fn on_a_disk_that_turned_read_only_nothing_starts_and_nothing_is_forgotten() {
+    let lab = Lab::solo();
+    let disk = Small::mount(&lab.folder().join("pc/state"), "size=200m");
+    let mut pc = enrolled(&lab);
+    checked(&lab);
+    pc.kill();
+    let before = pc.entries();
+    let remount = |how: &str| sh(&format!("mount -o remount,{how} {}", disk.0.display())).expect(0);
+    remount("ro");
+    let doctor = pc.salved(&["doctor"]).expect(1);
+    doctor.says("pc/state is read-only").says("mount it writable");
+    pc.salved(&["run"]).expect(6).says("Read-only file system");
+    pc.salved(&["status"]).expect(0).says("records     1");
+    assert_eq!(pc.entries(), before);
+    remount("rw");
+    pc.start();
+    checked(&lab);
+    assert_eq!(pc.entries().records, before.records + 1);
+}
+
 #[test]
 fn a_disk_that_is_too_small_is_said_before_a_line_is_spent() {
     let lab = Lab::solo();

@@ -5,6 +5,7 @@
 //! `daemon/hatch/tests/probes`.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use support::{Done, Endpoint, Lab, Process, programs, sh, wait_for};
@@ -78,6 +79,21 @@ fn four_processes_hold_four_sets_of_rights() {
         locked(process, keeper, what);
     }
     assert_eq!(pc.children().len(), 3, "{:?}", pc.children());
+
+    // E36: whatever they know when they die, no core file does.
+    for (process, what) in
+        [(keeper, "keeper"), (gate, "gate"), (executor, "executor"), (interpreter, "interpreter")]
+    {
+        let limits = fs::read_to_string(format!("/proc/{}/limits", process.0)).expect("limits");
+        let core = limits.lines().find_map(|line| line.strip_prefix("Max core file size"));
+        let core: Vec<&str> = core.expect("a limit").split_whitespace().collect();
+        assert_eq!(core, ["0", "0", "bytes"], "{what}");
+    }
+    // To the kernel they are not to be dumped: what lies in `/proc` of them is root's, not theirs.
+    for (process, what) in [(gate, "gate"), (interpreter, "interpreter")] {
+        let owner = fs::metadata(format!("/proc/{}/environ", process.0)).expect("there").uid();
+        assert_eq!(owner, 0, "{what}");
+    }
 
     assert_eq!(keeper.uids(), [0; 4]);
     assert_eq!(keeper.field("Threads").as_deref(), Some("1"));
@@ -170,6 +186,31 @@ fn without_landlock_nothing_starts_and_no_exception_helps() {
     let done = salved(&pc, &NO_LANDLOCK, "run");
     assert_ne!(done.code, 0);
     done.says("names a defence that cannot be missing");
+    excepted(&pc, "[]");
+    pc.start();
+    assert!(pc.alive(), "the same state starts where the defence is there");
+}
+
+/// Kernels that refuse system call filters, and one that has none, as this unit sees them.
+const NO_SECCOMP: [[&str; 2]; 3] = [
+    ["SystemCallFilter=~seccomp", "SystemCallErrorNumber=EPERM"],
+    ["SystemCallFilter=~seccomp", "SystemCallErrorNumber=EINVAL"],
+    ["SystemCallFilter=~seccomp", "SystemCallErrorNumber=ENOSYS"],
+];
+
+/// E45.
+#[test]
+fn where_filters_are_denied_nothing_starts_and_no_exception_helps() {
+    let lab = Lab::solo();
+    let mut pc = lab.endpoint("pc");
+    pc.salved(&["status"]).expect(0).says("seccomp     filters");
+    pc.stop();
+    for properties in NO_SECCOMP {
+        salved(&pc, &properties, "status").expect(0).says("seccomp     missing");
+        refuses(&pc, &properties, "seccomp");
+    }
+    excepted(&pc, "[\"seccomp\"]");
+    salved(&pc, &NO_SECCOMP[0], "run").says("names a defence that cannot be missing");
     excepted(&pc, "[]");
     pc.start();
     assert!(pc.alive(), "the same state starts where the defence is there");
