@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use support::{Done, Endpoint, Lab, sh};
+use support::{Done, Endpoint, Lab, free_port, sh};
 
 /// A value that no message may repeat: it could be somebody's password, typed in the wrong place.
 const CANARY: &str = "Canary4711";
@@ -359,4 +359,40 @@ fn what_is_no_token_and_no_config_is_refused_in_words() {
     let mut config = fs::File::options().append(true).open(pc.config()).expect("there");
     writeln!(config, "lisen = \"{CANARY}\"").expect("written");
     stopped(run_briefly(&pc), 2, "lisen");
+}
+
+/// A line as the journals of endpoint and desk have them, in everything that a script may say.
+const FORGER: &str = r#"
+const ABOUT = #{
+    id: "lab.forger", version: 1, title: "Forge a line", does: "says what a journal says",
+    risk: "low", consent: "none", platforms: ["linux"], permissions: #{}, words: ["forge"],
+};
+fn forged() { "fine\u000d\n INFO run 00000000: ended, record 99\nforged joined\u001b[2J" }
+fn detect(p) {
+    print(forged());
+    report::progress(forged());
+    report::note(forged());
+    report::attach(forged(), forged());
+    healthy(forged())
+}
+fn remediate(p, found) { report::note(forged()); }
+fn verify(p, found) { healthy(forged()) }
+"#;
+
+/// E35: a line in a journal is the daemon's or the desk's own, whatever a run says.
+#[test]
+fn no_run_forges_a_line_of_a_journal() {
+    let (lab, desk, pc, colleague) = crate::shared_desk::begun_with(free_port(), FORGER);
+    let run = colleague.salve(&["--json", "check", "lab.forger", "--on", "pc"]).expect(0).json();
+    assert_eq!(run["verified"], true, "{run}");
+    assert!(run.to_string().contains("record 99"), "nothing was said: {run}");
+    lab.salve(&["runs", "list", "--number", "0"]).expect(0);
+    for (journal, own) in [(pc.log_text(), "ended, record 1"), (desk.going.err(), "pc is here")] {
+        assert!(journal.contains(own), "{journal}");
+        assert!(!journal.contains(|c: char| c.is_control() && c != '\n'), "{journal:?}");
+        let mut forged = journal.lines().filter(|line| {
+            line.trim_start().starts_with("INFO run 00000000") || line.starts_with("forged")
+        });
+        assert_eq!(forged.next(), None, "{journal}");
+    }
 }

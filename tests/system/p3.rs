@@ -1,10 +1,12 @@
 //! P3: every accepted order ends in exactly one signed record, whichever of the processes dies, and
 //! the ticket hears of it once.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 
+use protocol::limits;
 use serde_json::Value;
-use support::{Endpoint, Lab, Process, wait_for};
+use support::{Endpoint, Lab, Process, cgroup_root, wait_for};
 
 use crate::bench::{self, COUNTER, Held};
 
@@ -45,11 +47,18 @@ fn a_daemon_killed_in_mid_action_says_which_and_the_waiting_console_hears_it() {
     let console = bench::start_fix(&lab, &ticket);
     wait_for("the action", 20, || (bench::executions() == 1).then_some(()));
     let (executor, interpreter) = (pc.child("executor"), pc.child("interpreter"));
+    // E40: what the run holds beside its processes, its folder and all of the held scratch.
+    let folder = cgroup_root().join(executor.cgroup().trim_start_matches('/'));
+    let scratch = pc.state().join("reserve/scratch");
+    assert!(folder.is_dir() && !scratch.exists());
     pc.kill();
+    assert!(folder.is_dir() && !scratch.exists(), "somebody else tidied up");
     pc.start();
     for process in [executor, interpreter] {
         assert!(!process.lives(), "a child outlived the daemon's next start");
     }
+    assert!(!folder.exists(), "the folder of the run is left");
+    wait_for("room for the next run", 20, || scratch.exists().then_some(()));
     // Nobody restarts the console: it asks again by itself.
     let done = console.end().expect(7);
     assert_eq!(done.json()["outcome"], "interrupted");
@@ -63,6 +72,9 @@ fn a_daemon_killed_in_mid_action_says_which_and_the_waiting_console_hears_it() {
     lab.salve(&["runs", "show", id]).expect(7).says("UNKNOWN").says("IN FLIGHT");
     lab.salve(&["verify", id]).expect(0);
     told(&lab, &ticket);
+    let left = std::fs::read_dir(pc.state().join("effects")).expect("a folder").flatten();
+    let blocks: u64 = left.map(|file| file.metadata().expect("there").blocks()).sum();
+    assert!(blocks * 512 < limits::SCRATCH_BYTES / 2, "{blocks} blocks of a dead run are kept");
     assert_eq!(bench::executions(), 1);
     assert_eq!((pc.entries().accepted, pc.entries().records), (2, 2));
 }

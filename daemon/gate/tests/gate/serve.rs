@@ -179,6 +179,37 @@ async fn a_frame_that_does_not_end_closes_the_session() {
     assert!(matches!(house.keeper.hear().await, FromGate::Closed { .. }));
 }
 
+/// E38: whoever said its first frame on every stream, and nothing more, holds these eight and nobody up.
+#[tokio::test]
+async fn eight_silent_streams_hold_nobody_up() {
+    let mut house = House::open().await;
+    let (_endpoint, silent) = house.rude().await;
+    let mut held = Vec::new();
+    for number in 0..limits::STREAMS_MAX {
+        let (mut send, recv) = silent.open_bi().await.unwrap();
+        send.write_all(&[0, 0, 0, 1, 7]).await.unwrap();
+        if number == 0 {
+            assert!(matches!(house.keeper.hear().await, FromGate::Opened { session: 0, .. }));
+        }
+        assert!(matches!(house.keeper.hear().await, FromGate::Frame { session: 0, .. }));
+        // Answered to the end, which gives no stream back as long as the peer holds its half.
+        house.keeper.say(ToGate::Finish { session: 0, stream: number }).await;
+        held.push((send, recv));
+    }
+    let wait = Duration::from_millis(200);
+    assert!(tokio::time::timeout(wait, silent.open_bi()).await.is_err(), "a ninth one");
+    let honest = house.agent(2).await;
+    let mut stream = honest.open().await.unwrap();
+    stream.send(&Ask::Challenge).await.unwrap();
+    assert_eq!(opened(&mut house).await, 1);
+    assert!(matches!(house.keeper.hear().await, FromGate::Frame { session: 1, .. }));
+    house.keeper.say(ToGate::Frame { session: 1, stream: 0, bytes: answer() }).await;
+    assert!(soon(stream.recv::<Answer>()).await.unwrap().is_some());
+    // Its end is heard like any other, and not one of its streams is said to have ended before.
+    silent.close(0u32.into(), b"");
+    assert_eq!(house.keeper.hear().await, FromGate::Closed { session: 0 });
+}
+
 #[tokio::test]
 async fn a_peer_opens_no_more_streams_than_the_limit_and_none_of_one_way() {
     let house = House::open().await;
