@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::packets::{Heard, Stranger, crypto, parameter, varint};
-use crate::support::{House, soon};
+use crate::support::House;
 
 /// A gate's memory, resident, in a debug build with everything half-open that it lets in.
 const MEMORY_KIB: u64 = 48 * 1024;
@@ -257,6 +257,8 @@ impl Crowd {
 
     /// Hears and answers what there is; how many are inside by now.
     async fn inside(&mut self) -> usize {
+        // What has come is known to this runtime only after it looked.
+        tokio::task::yield_now().await;
         for half in &mut self.0 {
             while let Some(heard) = half.stranger.has_heard().await {
                 half.take(&heard).await;
@@ -265,13 +267,16 @@ impl Crowd {
         self.0.iter().filter(|half| half.inside).count()
     }
 
-    /// Waits until so many are inside, and sees that they stay as many.
-    async fn are_inside(&mut self, count: usize) {
-        soon(async { while self.inside().await < count {} }).await;
+    /// Whether so many come to be inside, and stay as many, while the first handshake may last.
+    async fn are_inside(&mut self, count: usize, begun: Instant) -> bool {
+        while self.inside().await < count && begun.elapsed() < HANDSHAKE {}
         for _ in 0..20 {
             self.0[0].stranger.ask().await;
-            assert_eq!(self.inside().await, count);
+            if self.inside().await != count {
+                return false;
+            }
         }
+        true
     }
 }
 
@@ -279,25 +284,43 @@ impl Crowd {
 const OF_ONE: usize = 16 + 64;
 const OF_ALL: usize = 128;
 
+/// From its first packet on: afterwards places are given anew.
+const HANDSHAKE: Duration = Duration::from_secs(limits::HELLO_SECONDS_MAX);
+
+/// Fills a door from one address, then from another; whether both limits held, unless this machine was
+/// so busy that the first handshakes were over before the last began.
+async fn filled(house: &mut House) -> Option<bool> {
+    let begun = Instant::now();
+    let mut crowd = Crowd::default();
+    crowd.grow(house, "127.0.0.2", OF_ONE + 8).await;
+    let of_one = crowd.are_inside(OF_ONE, begun).await;
+    let alone = served(house).await;
+    crowd.grow(house, "127.0.0.3", OF_ALL - OF_ONE + 8).await;
+    let of_all = crowd.are_inside(OF_ALL, begun).await;
+    println!("served in {alone:?} beside {OF_ONE} of one address");
+    (begun.elapsed() < HANDSHAKE).then_some(of_one && of_all)
+}
+
 #[tokio::test]
 async fn half_open_handshakes_have_a_limit_and_one_address_a_part_of_it() {
-    let mut house = House::open().await;
-    let mut crowd = Crowd::default();
-    crowd.grow(&house, "127.0.0.2", OF_ONE + 8).await;
-    crowd.are_inside(OF_ONE).await;
-    let alone = served(&mut house).await;
-    crowd.grow(&house, "127.0.0.3", OF_ALL - OF_ONE + 8).await;
-    crowd.are_inside(OF_ALL).await;
-    println!("served in {alone:?} beside {OF_ONE} of one address");
-    // All places are taken, for no longer than a handshake may last.
-    loop {
-        let me = house.people.issue(Role::Agent, "a.kaya", 2);
-        let expect = Expect { role: Role::Endpoint, id: Some("e1".into()), key: None };
-        if let Ok(connection) = link::dial(&house.address, &me, &house.trust(), &expect).await {
-            connection.leave().await;
+    let mut held = None;
+    for _ in 0..4 {
+        let mut house = House::open().await;
+        held = filled(&mut house).await;
+        // All places are taken, for no longer than a handshake may last.
+        loop {
+            let me = house.people.issue(Role::Agent, "a.kaya", 2);
+            let expect = Expect { role: Role::Endpoint, id: Some("e1".into()), key: None };
+            if let Ok(connection) = link::dial(&house.address, &me, &house.trust(), &expect).await {
+                connection.leave().await;
+                break;
+            }
+        }
+        served(&mut house).await;
+        assert!(memory_kib(&house) < MEMORY_KIB, "{} KiB", memory_kib(&house));
+        if held.is_some() {
             break;
         }
     }
-    served(&mut house).await;
-    assert!(memory_kib(&house) < MEMORY_KIB, "{} KiB", memory_kib(&house));
+    assert_eq!(held, Some(true), "a limit did not hold, or nothing could be measured here");
 }

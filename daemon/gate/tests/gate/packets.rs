@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use protocol::limits;
 use rustls::Side;
@@ -163,7 +162,11 @@ impl Stranger {
 
     /// The next answer that is there already.
     pub(crate) async fn has_heard(&mut self) -> Option<Heard> {
-        tokio::time::timeout(Duration::from_micros(1), self.hear()).await.ok()
+        tokio::select! {
+            biased;
+            heard = self.hear() => Some(heard),
+            () = std::future::ready(()) => None,
+        }
     }
 
     /// Asks, and hears everything up to the answer.
