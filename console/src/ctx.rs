@@ -73,6 +73,8 @@ pub struct Ctx {
     pub json: bool,
     /// Folders that hold keys which lie elsewhere than in the home.
     pub keys: Vec<PathBuf>,
+    /// The socket of the ssh-agent, where the environment names one.
+    pub ssh_agent: Option<PathBuf>,
     /// Where the passphrase is read instead of the terminal.
     pub passphrase_fd: Option<u32>,
     /// What was read from there.
@@ -90,13 +92,19 @@ impl Ctx {
         (self.now)()
     }
 
+    /// The home's folder, with the ssh-agent that may hold a key of it.
+    #[must_use]
+    pub fn home(&self) -> Home {
+        Home::new(&self.home).with_ssh_agent(self.ssh_agent.clone())
+    }
+
     /// The home, the organisation and the store. With a shared desk its catalogue is brought first:
     /// whatever the command does, it does with what is in force.
     ///
     /// # Errors
     /// An empty home, an interrupted set-up, damage, a desk that is away: each with its next step.
     pub fn desk(&self) -> Result<Desk, Failure> {
-        let desk = Desk::open(Home::new(&self.home))?;
+        let desk = Desk::open(self.home())?;
         match desk::catalogue::refresh(&desk, self.now())? {
             Refreshed::Same | Refreshed::Brought => {}
             Refreshed::GivenBack => {

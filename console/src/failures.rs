@@ -3,10 +3,11 @@
 use desk::books::{BookError, LineFault, Sorry};
 use desk::catalogue::CatalogueTrouble;
 use desk::enrol::{EnrolError, JoinError};
-use desk::home::{FileError, HomeError};
+use desk::home::{FileError, HomeError, KeepError, SshAgentError};
 use desk::inventory::Unclear;
 use desk::org::{InitError, OpenError, WithdrawError};
 use desk::serve::ServeError;
+use desk::session::Locked;
 use protocol::frames::{Stop, sorry};
 use protocol::limits;
 
@@ -29,6 +30,48 @@ pub(crate) fn first<E: std::error::Error + Send + Sync + 'static>(exit: Exit, er
         failure = failure.because(words.join(": "));
     }
     failure
+}
+
+/// A key that did not sign: what its holder says, and what to do. None where the fault is another.
+pub(crate) fn of_signing(error: &(dyn std::error::Error + 'static)) -> Option<Failure> {
+    let mut chain = Some(error);
+    while let Some(link) = chain {
+        if let Some(error) = link.downcast_ref::<SshAgentError>() {
+            return Some(ssh_agent(error.to_string(), link.source().map(ToString::to_string)));
+        }
+        if link.downcast_ref::<Locked>().is_some() {
+            let words = "your signing key lies under a passphrase and was not opened";
+            return Some(Failure::usage(words).next("salve unlock --for 8h"));
+        }
+        chain = link.source();
+    }
+    None
+}
+
+/// An ssh-agent that is of no use.
+pub(crate) fn of_ssh_agent(error: SshAgentError) -> Failure {
+    use std::error::Error as _;
+    let cause = error.source().map(ToString::to_string);
+    ssh_agent(error.to_string(), cause)
+}
+
+fn ssh_agent(sentence: String, cause: Option<String>) -> Failure {
+    let failure = Failure::usage(sentence)
+        .next("look:  ssh-add -l;  start one and add the key:  eval $(ssh-agent);  ssh-add FILE");
+    match cause {
+        Some(cause) => failure.because(cause),
+        None => failure,
+    }
+}
+
+impl From<KeepError> for Failure {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::File(error) => error.into(),
+            KeepError::Home(error) => error.into(),
+            other => first(Exit::Broken, other),
+        }
+    }
 }
 
 /// Whether all that stands in the way is another process that writes to the store.

@@ -38,6 +38,9 @@ fn go(line: cli::Cli) -> Result<Exit, Failure> {
         home,
         json: line.json,
         keys: line.keys.clone(),
+        ssh_agent: std::env::var_os("SSH_AUTH_SOCK")
+            .filter(|path| !path.is_empty())
+            .map(Into::into),
         passphrase_fd: line.passphrase_fd,
         given: ctx::Given::default(),
         scripts_beside: scripts_beside(),

@@ -261,8 +261,9 @@ async fn ask_all(home: &str, at: &str, count: usize, rounds: usize) {
         scope: RecallScope::CancelRun,
         reason: "bench".into(),
         issued: now(),
+        session_key: None,
     };
-    let signer = desk.home.agent_signing_key(&desk.organisation.me).unwrap();
+    let signer = desk.home.agent_signing_key(&desk.organisation.me, None).unwrap();
     let recall = Bytes(seal::seal(&recall, &[&signer]).unwrap().write().unwrap());
     let mut took = Vec::new();
     for round in 0..rounds + 50 {

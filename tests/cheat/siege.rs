@@ -190,6 +190,7 @@ impl Siege<'_> {
             scope: RecallScope::CancelRun,
             reason: "because we say so".to_owned(),
             issued: self.cheat.now,
+            session_key: None,
         };
         let key = self.online(Online::DeskTls);
         let recall = trust::seal::seal(&recall, &[&key as &dyn Signer]).expect("sealed");

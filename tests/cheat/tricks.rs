@@ -49,7 +49,7 @@ pub(crate) async fn play(cheat: Cheat, trick: &str, rest: &[String]) -> Value {
 }
 
 pub(crate) fn my_key(cheat: &Cheat) -> SigningKey {
-    cheat.desk.home.agent_signing_key(&cheat.desk.organisation.me).expect("the agent's key")
+    cheat.desk.home.agent_signing_key(&cheat.desk.organisation.me, None).expect("the agent's key")
 }
 
 /// A check of `script` that would be fine if it were what it says.
@@ -77,6 +77,7 @@ pub(crate) fn order(
         catalogue: session.hello.catalogue,
         not_before: cheat.now.minus(5),
         not_after: cheat.now.plus(600),
+        session_key: None,
     }
 }
 

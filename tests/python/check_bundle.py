@@ -23,9 +23,25 @@ def key(public):
 
 def opened(envelope, keys):
     """The payload of a sealed document, if one of these keys sealed it; raises where none did."""
-    envelope = Envelope.from_dict(json.loads(base64.b64decode(envelope)))
+    return unsealed(json.loads(base64.b64decode(envelope)), keys)
+
+
+def unsealed(envelope, keys):
+    envelope = Envelope.from_dict(envelope)
     envelope.verify([key(public) for public in keys], 1)
     return envelope.payload
+
+
+def signer(envelope, person):
+    """Whose key must have sealed an order: the person's, or that of the session that the person lent it to."""
+    claimed = json.loads(base64.b64decode(json.loads(base64.b64decode(envelope))["payload"]))
+    if "session_key" not in claimed:
+        return person
+    assert claimed["session_key"]["payloadType"] == "application/vnd.salve.session-key.v1+json", "another paper"
+    paper = json.loads(unsealed(claimed["session_key"], [person]))
+    assert paper["person"] == claimed["agent"] and paper["risk"] != "high", "not lent for this"
+    assert paper["not_before"] <= claimed["not_before"] and claimed["not_after"] <= paper["not_after"], "too late"
+    return paper["key"]
 
 
 def sha256(data):
@@ -73,7 +89,7 @@ def check_run(run, files, roots):
     here = record["predicate"]
     print(f"record    of {card['name']}, number {here['counter']}, {here['outcome']}: {here['summary']}")
     people = {one["name"]: one.get("signing_key") for one in policy["people"]}
-    order_payload = opened(run["order"], [people[here["agent"]]])
+    order_payload = opened(run["order"], [signer(run["order"], people[here["agent"]])])
     order = json.loads(order_payload)
     subjects = {one["name"]: one["digest"]["sha256"] for one in record["subject"]}
     assert subjects["order"] == sha256(order_payload), "the record is of another order"

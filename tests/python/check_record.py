@@ -29,6 +29,20 @@ def opened(path, keys):
     return envelope.payload
 
 
+def signers(path, agents):
+    """The keys one of which sealed an order: the agents', or that of a session that an agent lent it to."""
+    claimed = json.loads(base64.b64decode(json.loads(path.read_text())["payload"]))
+    if "session_key" not in claimed:
+        return agents
+    paper = Envelope.from_dict(claimed["session_key"])
+    paper.verify(agents, 1)
+    assert paper.payload_type == "application/vnd.salve.session-key.v1+json", "another paper"
+    lent = json.loads(paper.payload)
+    assert lent["person"] == claimed["agent"] and lent["risk"] != "high", "not lent for this"
+    assert lent["not_before"] <= claimed["not_before"] and claimed["not_after"] <= lent["not_after"], "too late"
+    return [key(lent["key"])]
+
+
 def main(folder):
     papers = pathlib.Path(folder)
     anchors = json.loads((papers / "keys.json").read_text())
@@ -36,7 +50,7 @@ def main(folder):
     agents = [key(one["keyval"]["public"]) for one in anchors["agents"].values()]
     card = json.loads(opened(papers / "card.json", enrollers))
     record = opened(papers / "record.json", [key(card["record_key"])])
-    order = opened(papers / "order.json", agents)
+    order = opened(papers / "order.json", signers(papers / "order.json", agents))
     message = json_format.Parse(record, statement_pb2.Statement())
     Statement.copy_from_pb(message).validate()
     subjects = {one["name"]: one["digest"]["sha256"] for one in json.loads(record)["subject"]}

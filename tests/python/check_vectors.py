@@ -72,6 +72,20 @@ def check_documents(checks, keys):
             check_statement(checks, name, envelope.payload)
 
 
+def check_session(checks, keys):
+    """An order under a session key: its paper, inside it, is the person's; the paper's key signed the order."""
+    order = opens((VECTORS / "documents/session-order.json").read_text(), [keys["session"]], 1)
+    said = json.loads(order.payload)
+    paper = opens(json.dumps(said["session_key"]), [keys["a.kaya"]], 1)
+    checks.that(paper is not None, "session: the paper is the person's")
+    checks.that(paper.payload_type == "application/vnd.salve.session-key.v1+json", "session: the payload type")
+    lent = json.loads(paper.payload)
+    checks.that(key_of(lent["key"]).keyid == keys["session"].keyid, "session: the key that signed the order")
+    checks.that(lent["person"] == said["agent"] and lent["risk"] != "high", "session: whose, and for what")
+    inside = lent["not_before"] <= said["not_before"] and said["not_after"] <= lent["not_after"]
+    checks.that(inside, "session: the order lies within its life")
+
+
 def check_metrics(checks):
     text = (VECTORS / "metrics.txt").read_text()
     try:
@@ -173,6 +187,7 @@ def main():
         checks.that(key.keyid == listed[name]["keyid"], f"key id of {name}")
     check_metrics(checks)
     check_documents(checks, keys)
+    check_session(checks, keys)
     check_bundle(checks)
     differ = check_odd_envelopes(checks, keys)
     unlike = check_odd_signatures(checks)

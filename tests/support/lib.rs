@@ -11,7 +11,7 @@ mod process;
 
 pub use endpoint::Endpoint;
 pub use going::Going;
-pub use lab::Lab;
+pub use lab::{Lab, PASSPHRASE};
 pub use ledger::Entries;
 pub use proc::{Process, cgroup_root, named, processes};
 pub use process::{Done, run, wait_for};

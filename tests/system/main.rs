@@ -26,6 +26,7 @@ mod p6;
 mod p7;
 mod p8;
 mod package;
+mod session_keys;
 mod shared_desk;
 mod taken_desk;
 mod taken_gate;

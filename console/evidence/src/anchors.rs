@@ -56,6 +56,8 @@ pub struct Anchors {
     pub agents: BTreeMap<AgentName, KnownAgent>,
     /// Cards revoked by serial.
     pub denied_cards: Vec<u64>,
+    /// Denied keys: those of sessions are known by nothing else.
+    pub denied_keys: Vec<PublicKey>,
     /// The catalogue that they come from, if known: what was published when they were written down.
     pub versions: Option<CatalogueVersions>,
     /// What the catalogue lists and nobody denied; none where only keys are known.
@@ -139,6 +141,8 @@ struct KeysFile {
     agents: BTreeMap<AgentName, Key>,
     withdrawn: Vec<AgentName>,
     denied_cards: Vec<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    denied_keys: Vec<PublicKey>,
     catalogue: Option<CatalogueVersions>,
 }
 
@@ -183,6 +187,7 @@ impl Anchors {
             enrollers: enrollers.collect(),
             agents: agents.collect(),
             denied_cards: policy.file().denied.cards.clone(),
+            denied_keys: policy.file().denied.keys.clone(),
             versions: Some(versions),
             scripts: Some(scripts),
             past: Files::new(),
@@ -248,6 +253,7 @@ impl Anchors {
             agent.until = same.map_or(agent.until, |today| today.until);
         }
         all.denied_cards.clone_from(&self.denied_cards);
+        all.denied_keys.clone_from(&self.denied_keys);
         all.source.clone_from(&self.source);
         all.versions = self.versions;
         all
@@ -267,6 +273,7 @@ impl Anchors {
                 .map(|(name, _)| name.clone())
                 .collect(),
             denied_cards: self.denied_cards.clone(),
+            denied_keys: self.denied_keys.clone(),
             catalogue: self.versions,
         };
         serde_json::to_vec_pretty(&file).unwrap_or_default()
@@ -291,6 +298,7 @@ impl Anchors {
                 .map(|key| KnownEnroller { key: key.keyval.public, withdrawn: false })
                 .collect(),
             denied_cards: file.denied_cards,
+            denied_keys: file.denied_keys,
             versions: file.catalogue,
             scripts: None,
             past: Files::new(),

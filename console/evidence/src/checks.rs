@@ -1,11 +1,12 @@
 //! The checks, one function a paper. Every one says what is good or what is wrong, in one sentence.
 
+use policy::check_session_life;
 use protocol::documents::{
     Card, Decision, Dispatch, Head, Order, PREDICATE_TYPE, Record, STATEMENT_TYPE,
 };
 use protocol::error_chain::ErrorChain;
 use protocol::{Digest, Envelope, PublicKey, RunId};
-use trust::{Verified, chain, seal};
+use trust::{ByPerson, Verified, chain, open_by_person, seal};
 
 use crate::anchors::{Anchors, Judged, KnownAgent};
 use crate::met::recognise;
@@ -200,8 +201,9 @@ fn order(papers: &Papers, view: &View<'_>) -> Line {
         let words = format!("{} is not in {}", here.agent, then.source);
         return bad(About::Order, words);
     };
-    let order = match seal::open_one::<Order>(&sealed, &agent.key) {
-        Ok(order) => order,
+    let opened = open_by_person::<Order>(&sealed, &agent.key);
+    let ByPerson { document: order, session } = match opened {
+        Ok(ordered) => ordered,
         Err(e) => {
             let why = ErrorChain(&e).to_string();
             return bad(About::Order, format!("{} did not sign it: {why}", here.agent));
@@ -222,10 +224,23 @@ fn order(papers: &Papers, view: &View<'_>) -> Line {
     if let Some((what, _)) = pairs.iter().find(|(_, same)| !same) {
         return bad(About::Order, format!("order and record disagree about the {what}"));
     }
-    let words = format!("signed by {}, sha256 {}", order.agent, digest.short());
+    let mut words = format!("signed by {}, sha256 {}", order.agent, digest.short());
+    if let Some(session) = &session {
+        words.push_str(&format!("; by a session key until {}", session.not_after));
+        let permitted = matches!(here.decision, Decision::Permit { .. });
+        let lent = check_session_life(session, order.not_before, order.not_after);
+        if let (true, Err(refusal)) = (permitted, lent) {
+            return bad(About::Order, format!("{words}: {}", refusal.sentence()));
+        }
+    }
+    let lent = |anchors: &Anchors| {
+        session.as_ref().is_none_or(|session| !anchors.denied_keys.contains(&session.key))
+    };
     let counts = |agent: &KnownAgent| !agent.withdrawn;
     let today = view.today.agents.get(&here.agent).filter(|today| today.key == agent.key);
-    match view.standing(agent.counted(here.accepted), today.is_some_and(counts)) {
+    let stands =
+        (agent.counted(here.accepted) && lent(then), today.is_some_and(counts) && lent(view.today));
+    match view.standing(stands.0, stands.1) {
         Ok(suffix) => good(About::Order, format!("{words}{suffix}")),
         Err(why) => bad(About::Order, format!("{words}: {why}")),
     }

@@ -70,6 +70,7 @@ impl Fixture {
             enrollers: vec![KnownEnroller { key: self.enroller.public_key(), withdrawn: false }],
             agents: BTreeMap::from([("a.kaya".parse().expect("a name"), agent)]),
             denied_cards: Vec::new(),
+            denied_keys: Vec::new(),
             versions: Some(versions()),
             scripts: Some(BTreeMap::from([(
                 ("cache.clear".parse().expect("a name"), 3),
@@ -123,6 +124,7 @@ impl Fixture {
             catalogue: versions(),
             not_before: NOW.minus(60),
             not_after: NOW.plus(3600),
+            session_key: None,
         }
     }
 

@@ -1,6 +1,6 @@
-use protocol::documents::{Decision, Record, SealedSecret};
+use protocol::documents::{Decision, Record, SealedSecret, SessionKey};
 use protocol::{Digest, EndpointId, Envelope, Refusal};
-use trust::SigningKey;
+use trust::{Signer as _, SigningKey};
 
 use crate::fixture::{Fixture, NOW, bytes, papers, sealed, versions};
 use crate::*;
@@ -161,6 +161,58 @@ fn an_order_that_the_agent_did_not_sign_is_bad() {
     let (about, words) = only_fault(&verify_record(&papers(&f), &anchors));
     assert_eq!(about, About::Order);
     assert_eq!(words, "a.kaya is not in the policy of Demo Ltd, version 3");
+}
+
+/// The papers of a run whose order a session key signed, under this paper of a.kaya's.
+fn lent(f: &Fixture, change: impl FnOnce(&mut SessionKey)) -> Papers {
+    let key = SigningKey::from_seed([77; 32]);
+    let mut paper = SessionKey {
+        person: "a.kaya".parse().unwrap(),
+        key: key.public_key(),
+        risk: protocol::Risk::Medium,
+        machine: None,
+        not_before: NOW.minus(3600),
+        not_after: NOW.plus(4 * 3600),
+    };
+    change(&mut paper);
+    let mut order = f.order();
+    order.dispatch_key = key.public_key();
+    order.session_key = Some(sealed(&paper, &f.agent));
+    let signed = sealed(&order, &key);
+    Papers {
+        record: bytes(&sealed(&f.record(&order), &f.endpoint)),
+        order: Some(bytes(&signed)),
+        dispatch: None,
+        ..papers(f)
+    }
+}
+
+#[test]
+fn an_order_under_a_session_key_is_its_persons_as_long_as_the_paper_says() {
+    let f = Fixture::default();
+    let good = verify_record(&lent(&f, |_| {}), &f.anchors());
+    assert!(good.verified, "{good:#?}");
+    assert!(good.lines[2].words.contains("by a session key until 2026-"), "{good:#?}");
+    type Change = fn(&mut SessionKey);
+    let bad: [(Change, &str); 4] = [
+        (|paper| paper.not_after = NOW.plus(3599), "what it signed would outlive it"),
+        (|paper| paper.not_before = NOW.minus(59), "it was not good yet"),
+        (|paper| paper.not_before = NOW.minus(9 * 3600), "it lives longer than allowed"),
+        (|paper| paper.person = "m.ruiz".parse().unwrap(), "its session key is another person's"),
+    ];
+    for (change, why) in bad {
+        let (about, words) = only_fault(&verify_record(&lent(&f, change), &f.anchors()));
+        assert_eq!(about, About::Order);
+        assert!(words.contains(why), "{words}");
+    }
+    // Denied in the policy that decided.
+    let mut anchors = f.anchors();
+    anchors.denied_keys = vec![SigningKey::from_seed([77; 32]).public_key()];
+    let (_, words) = only_fault(&verify_record(&lent(&f, |_| {}), &anchors));
+    assert!(words.ends_with("it was withdrawn already when this was decided"), "{words}");
+    // Handed over as a file of keys it says the same.
+    let handed = Anchors::from_json(&anchors.to_json(NOW), "m.ruiz").unwrap();
+    assert_eq!(handed.denied_keys, anchors.denied_keys);
 }
 
 /// What is withdrawn in the very policy that decided was withdrawn already.

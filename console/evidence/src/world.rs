@@ -84,6 +84,7 @@ fn policy(f: &Fixture) -> PolicyFile {
     for rule in &mut file.rules {
         let medium = rule.id == "fix-medium";
         (rule.approvals, rule.identity) = (u32::from(medium), medium);
+        rule.session_key = false;
     }
     file
 }

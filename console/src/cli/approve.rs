@@ -62,6 +62,7 @@ pub fn run(ctx: &Ctx, args: &ApproveArgs) -> Result<Exit, Failure> {
             .next(format!("to say no:  salve approve {} --no", row.order.short())));
     }
     let yes = !args.no;
+    work.open_own_key(ctx)?;
     approvals::answer(&work.desk, &work.agent, &asked, yes, ctx.now()).map_err(of_approval)?;
     ctx.show(&Answered { order: row.order.to_string(), yes }, |_| {
         let (agent, word) = (&asked.order.agent, if yes { "approved" } else { "declined" });

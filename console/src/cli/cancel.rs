@@ -33,7 +33,11 @@ pub async fn run(ctx: &Ctx, args: CancelArgs) -> Result<Exit, Failure> {
             .next(format!("salve runs show {}", row.id.short())));
     }
     let endpoint = endpoint_of(&work, &row)?;
-    let signed = recall(&work.agent, row.order, &args.reason, ctx.now())
+    let own = row.agent.as_deref() == Some(work.agent.name.as_str());
+    if !own || work.agent.signing.session().is_none() {
+        work.open_own_key(ctx)?;
+    }
+    let signed = recall(&work.agent, (row.order, own), &args.reason, ctx.now())
         .map_err(|e| Failure::broken("could not sign the recall").because(e))?;
     if let (Some(line), Some(_)) = (work.desk.store.line(), work.desk.store.waiting_run(row.id)?) {
         let taken = Session::recall_at_desk(line, &endpoint, &signed).await;

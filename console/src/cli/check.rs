@@ -23,6 +23,7 @@ pub(super) async fn look(ctx: &Ctx, named: &Named, mode: Mode) -> Result<Exit, F
     let job = Job::find(&work, named)?;
     let wish = job.wish(mode, None, None, None);
     foresee(ctx, &work, &wish)?;
+    work.ready(ctx, &[&wish], named.wait)?;
     let Some(session) = wait::meet(ctx, &work, &job, named, mode.word()).await? else {
         return wait::leave(ctx, &work, &wish, named).await;
     };

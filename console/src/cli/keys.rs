@@ -8,6 +8,7 @@ use protocol::{AgentName, PublicKey, Risk};
 use serde::Serialize;
 use trust::{Signer as _, SigningKey};
 
+use crate::cli::own_key::{self, PassphraseArgs, SshAgentArgs};
 use crate::cli::signers::Signers;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
@@ -93,6 +94,10 @@ enum What {
         #[command(flatten)]
         signers: Signers,
     },
+    /// Put the key that signs your orders under a passphrase, or change it
+    Passphrase(PassphraseArgs),
+    /// Have a key in your ssh-agent sign your orders (plain ed25519; no hardware types)
+    SshAgent(SshAgentArgs),
     /// Set how many must sign
     Threshold {
         /// What
@@ -114,16 +119,16 @@ enum What {
 /// # Errors
 /// What the command says.
 pub fn run(ctx: &Ctx, args: KeysArgs) -> Result<Exit, Failure> {
-    let desk = ctx.desk()?;
-    match args.what {
-        What::List => list(ctx, &desk),
-        What::Make { kind, person } => make(ctx, &desk, kind, person),
+    let change = match args.what {
+        What::Passphrase(args) => return own_key::passphrase(ctx, &args),
+        What::SshAgent(args) => return own_key::ssh_agent(ctx, &args),
+        What::List => return list(ctx, &ctx.desk()?),
+        What::Make { kind, person } => return make(ctx, &ctx.desk()?, kind, person),
         What::Give { kind, person, key, signers } => {
-            give(ctx, &desk, (kind, person, key), &signers)
+            return give(ctx, &ctx.desk()?, (kind, person, key), &signers);
         }
         What::Take { kind, person, key, signers } => {
-            let change = DutyChange::Take { kind: kind.held(), person, key };
-            go(ctx, &desk, &change, &signers, None)
+            (DutyChange::Take { kind: kind.held(), person, key }, signers)
         }
         What::Threshold { of, number, signers } => {
             let duty = match of {
@@ -133,11 +138,12 @@ pub fn run(ctx: &Ctx, args: KeysArgs) -> Result<Exit, Failure> {
                 Of::Medium => Duty::Vetter(Risk::Medium),
                 Of::High => Duty::Vetter(Risk::High),
             };
-            let change = DutyChange::Threshold { duty, wanted: number };
-            go(ctx, &desk, &change, &signers, None)
+            (DutyChange::Threshold { duty, wanted: number }, signers)
         }
-        What::Online { signers } => go(ctx, &desk, &DutyChange::Online, &signers, None),
-    }
+        What::Online { signers } => (DutyChange::Online, signers),
+    };
+    let (change, signers) = change;
+    go(ctx, &ctx.desk()?, &change, &signers, None)
 }
 
 fn list(ctx: &Ctx, desk: &Desk) -> Result<Exit, Failure> {

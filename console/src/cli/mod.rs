@@ -20,6 +20,7 @@ pub mod keys;
 pub mod look;
 pub mod order_file;
 pub mod orders;
+pub mod own_key;
 pub mod plan;
 pub mod policy;
 pub mod run;
@@ -32,6 +33,7 @@ pub mod start;
 pub mod status;
 pub mod tickets;
 pub mod typed;
+pub mod unlock;
 pub mod verify;
 pub mod wait;
 pub mod watch;
@@ -81,6 +83,10 @@ pub enum Command {
     Cancel(cancel::CancelArgs),
     /// Verify a run's papers: a run, a record's file or an exported folder
     Verify(verify::VerifyArgs),
+    /// Sign daily work with a session key for some hours, without passphrase or touch
+    Unlock(unlock::UnlockArgs),
+    /// End that session
+    Lock,
     /// What needs a person, what ends when, which key lies where
     Status(status::StatusArgs),
     /// Sets a new organisation up
@@ -130,6 +136,8 @@ pub async fn run(ctx: &Ctx, command: Option<Command>) -> Result<Exit, Failure> {
         Some(Command::Approve(args)) => approve::run(ctx, &args),
         Some(Command::Cancel(args)) => cancel::run(ctx, args).await,
         Some(Command::Verify(args)) => verify::run(ctx, args),
+        Some(Command::Unlock(args)) => unlock::run(ctx, &args),
+        Some(Command::Lock) => unlock::lock(ctx),
         Some(Command::Status(args)) => status::run(ctx, args),
         Some(Command::Policy(args)) => policy::run(ctx, args),
         Some(Command::Orders(args)) => orders::run(ctx, args).await,
@@ -150,6 +158,8 @@ pub async fn run(ctx: &Ctx, command: Option<Command>) -> Result<Exit, Failure> {
     }
 }
 
+#[cfg(test)]
+mod session_tests;
 #[cfg(test)]
 mod team_tests;
 

@@ -128,6 +128,8 @@ async fn send(ctx: &Ctx, typed: &str) -> Result<Exit, Failure> {
         return Err(Failure::refused(format!("{have} of {} approved it so far", wanted.count))
             .next("salve orders list"));
     }
+    // What others approved bears the own key.
+    work.open_own_key(ctx)?;
     let session = work.meet(ctx, &job.endpoint).await?;
     let exit = send_fix(ctx, &work, &session, &job, &fix).await;
     session.leave().await;

@@ -16,7 +16,7 @@ use trust::catalogue::Catalogue;
 
 use crate::cli::look::Pair;
 use crate::cli::signers::Signers;
-use crate::cli::typed::label;
+use crate::cli::typed::{label, risk};
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::policy as view;
@@ -88,6 +88,9 @@ struct ExplainArgs {
     /// It waits at the desk for its machine
     #[arg(long)]
     wait: bool,
+    /// Signed by a session key that is good up to this risk
+    #[arg(long, value_name = "RISK", value_parser = risk)]
+    session: Option<Risk>,
     /// When it is decided, as in 2026-11-27T22:00:00Z [now]
     #[arg(long, value_name = "TIME")]
     at: Option<Time>,
@@ -300,6 +303,7 @@ fn explained(ctx: &Ctx, args: ExplainArgs) -> Result<Exit, Failure> {
         planned: !args.unplanned,
         approved_by: args.approved_by.into_iter().collect(),
         waits: args.wait,
+        session: args.session,
         at: Some(args.at.unwrap_or_else(ctx.now)),
         parameters: args.args.into_iter().map(|(name, text)| (name, value(text))).collect(),
         expect: String::new(),

@@ -60,7 +60,9 @@ pub async fn run(ctx: &Ctx, args: RunArgs) -> Result<Exit, Failure> {
         job.wish(Mode::Fix, args.identified.clone(), spoken(&job), Some(Digest([0; 32])));
     hope.asked = asks(&job, &args).then(|| Asked::nobody(Heard::Yes, None, ctx.now()));
     let wanted = foresee_approved(ctx, &work, &hope)?;
-    foresee(ctx, &work, &job.wish(Mode::Plan, args.identified.clone(), None, None))?;
+    let plan = job.wish(Mode::Plan, args.identified.clone(), None, None);
+    foresee(ctx, &work, &plan)?;
+    work.ready(ctx, &[&hope, &plan], args.named.wait)?;
     let Some(session) = wait::meet(ctx, &work, &job, &args.named, "run").await? else {
         return unseen(ctx, &work, &job, &args).await;
     };

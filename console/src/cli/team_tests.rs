@@ -12,10 +12,11 @@ use super::{Cli, run};
 use crate::ctx::{Ctx, Given};
 use crate::exit::{Exit, Failure};
 
-const NOW: Time = Time(1_795_000_000);
+pub(super) const NOW: Time = Time(1_795_000_000);
 
-struct Team {
+pub(super) struct Team {
     dir: tempfile::TempDir,
+    pub(super) ssh_agent: Option<PathBuf>,
 }
 
 fn passphrase(person: &str) -> String {
@@ -23,15 +24,15 @@ fn passphrase(person: &str) -> String {
 }
 
 impl Team {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+    pub(super) fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), ssh_agent: None }
     }
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Runs `salve LINE` with the passphrases of these people on a descriptor, in their order.
-    fn salve(&self, line: &str, people: &[&str]) -> Result<Exit, Failure> {
+    pub(super) fn salve(&self, line: &str, people: &[&str]) -> Result<Exit, Failure> {
         let given = self.path("passphrases");
         let lines: String = people.iter().map(|person| passphrase(person) + "\n").collect();
         File::create(&given).unwrap().write_all(lines.as_bytes()).unwrap();
@@ -43,6 +44,7 @@ impl Team {
             keys: cli.keys,
             passphrase_fd: Some(given.as_raw_fd().try_into().unwrap()),
             given: Given::default(),
+            ssh_agent: self.ssh_agent.clone(),
             scripts_beside: None,
             now: || NOW,
         };
@@ -88,7 +90,7 @@ const INIT: &str = "init --profile small --name Demo --me a.kaya --person m.ruiz
                     --no-scripts";
 const ALL: [&str; 3] = ["a.kaya", "m.ruiz", "s.okafor"];
 
-fn sentence(result: Result<Exit, Failure>) -> (Exit, String) {
+pub(super) fn sentence(result: Result<Exit, Failure>) -> (Exit, String) {
     let failure = result.unwrap_err();
     (failure.exit, failure.for_people())
 }

@@ -120,7 +120,7 @@ impl Watch {
                     }
                 },
             };
-            let (run, order) = asked;
+            let (run, _) = asked;
             self.wipe();
             self.asking.set(true);
             let answer = tokio::select! {
@@ -131,7 +131,7 @@ impl Watch {
             match answer {
                 Answer::Watch => {}
                 Answer::Leave => return Ok(Watched::Left(run)),
-                Answer::Cancel => self.cancel(ctx, desk, session, order).await?,
+                Answer::Cancel => self.cancel(ctx, desk, session, asked).await?,
             }
         }
     }
@@ -141,13 +141,18 @@ impl Watch {
         ctx: &Ctx,
         desk: &Work,
         session: Option<&Session>,
-        order: Digest,
+        (run, order): (RunId, Digest),
     ) -> Result<(), Failure> {
-        let Some(session) = session else {
+        let row = desk.desk.store.run(run)?;
+        let own = row.and_then(|row| row.agent).as_deref() == Some(desk.agent.name.as_str());
+        let signing = &desk.agent.signing;
+        // The machine would not wait while somebody types a passphrase.
+        let locked = signing.is_locked() && (!own || signing.session().is_none());
+        let Some(session) = session.filter(|_| !locked) else {
             ctx.note("  cancel it with:  salve cancel last");
             return Ok(());
         };
-        let signed = recall(&desk.agent, order, "cancelled at the console", ctx.now())
+        let signed = recall(&desk.agent, (order, own), "cancelled at the console", ctx.now())
             .map_err(|e| Failure::broken("could not sign the recall").because(e))?;
         match session.recall(&signed).await {
             Ok(true) => ctx.note("  cancelling; waiting for its record ..."),

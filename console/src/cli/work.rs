@@ -2,10 +2,10 @@
 //! and every failure with its next step. Never prints a result.
 
 use desk::books::{BookError, Sorry};
-use desk::home::{Home, Stranger};
+use desk::home::{OwnKey, Stranger};
 use desk::inventory::{find_endpoint, find_ticket};
 use desk::org::Desk;
-use desk::runs::{EndpointRow, RunError, RunRow, ScriptEntry, TicketRow};
+use desk::runs::{EndpointRow, RunError, RunRow, ScriptEntry, TicketRow, Wish, wants_own_key};
 use desk::session::{
     Agent, BadPeer, DialError, LinkError, NoAgent, Objection, Session, SessionError,
 };
@@ -14,6 +14,7 @@ use protocol::{EndpointId, EndpointName, RunId, ScriptName, TicketId, Time};
 
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
+use crate::failures::{of_signing, of_ssh_agent};
 use crate::view::ago;
 
 /// An open home and its owner's keys.
@@ -43,7 +44,7 @@ impl Work {
         match ctx.desk() {
             Err(failure) if failure.exit == Exit::Unreachable => {
                 ctx.note("The desk is not reached; this goes by the lists that this home has.");
-                Self::over(ctx, Desk::open(Home::new(&ctx.home))?)
+                Self::over(ctx, Desk::open(ctx.home())?)
             }
             other => Self::over(ctx, other?),
         }
@@ -58,6 +59,42 @@ impl Work {
             }
         })?;
         Ok(Self { desk, agent })
+    }
+
+    /// Opens the agent's own key where it lies under a passphrase; before a machine is met, which would
+    /// not wait while somebody types.
+    ///
+    /// # Errors
+    /// Nobody is there to give the passphrase, it is another, or the ssh-agent lacks the key.
+    pub fn open_own_key(&self, ctx: &Ctx) -> Result<(), Failure> {
+        let (signing, me) = (&self.agent.signing, &self.agent.name);
+        if let OwnKey::SshAgent(key) = signing.own() {
+            return match key.is_there() {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(of_ssh_agent(desk::home::SshAgentError::Refused)),
+                Err(error) => Err(of_ssh_agent(error)),
+            };
+        }
+        if !signing.is_locked() {
+            return Ok(());
+        }
+        let passphrase = ctx.passphrase(me, &format!("Passphrase of {me}'s signing key"));
+        let passphrase = passphrase.map_err(|failure| {
+            failure.next(
+                "on a terminal, once a day:  salve unlock --for 8h
+                 or give it on a descriptor:  salve --passphrase-fd 3 ... 3< FILE",
+            )
+        })?;
+        Ok(signing.open(&self.desk.home, me, &passphrase)?)
+    }
+
+    /// As [`Self::open_own_key`], where one of these wishes asks for it: a session signs the others.
+    ///
+    /// # Errors
+    /// As [`Self::open_own_key`].
+    pub fn ready(&self, ctx: &Ctx, wishes: &[&Wish], wait: Option<u64>) -> Result<(), Failure> {
+        let own = |wish: &&Wish| wants_own_key(&self.agent, wish, wait, ctx.now());
+        if wishes.iter().any(own) { self.open_own_key(ctx) } else { Ok(()) }
     }
 
     /// The newest version of a script that is not withdrawn.
@@ -382,6 +419,9 @@ fn not_taken(run: RunId, (stop, expires): (Stop, Time), to: &EndpointRow, ctx: &
 
 /// An order that has no record to show.
 pub fn of_run(error: RunError, to: &EndpointRow, ctx: &Ctx) -> Failure {
+    if let Some(failure) = of_signing(&error) {
+        return failure;
+    }
     match error {
         RunError::NotSent(session) => of_session(session, to, ctx),
         RunError::Store(error) => error.into(),
@@ -454,7 +494,7 @@ mod tests {
         let (json, passphrase_fd, scripts_beside) = (false, None, None);
         let given = crate::ctx::Given::default();
         let (home, keys) = ("/nowhere".into(), Vec::new());
-        Ctx { home, json, keys, passphrase_fd, given, scripts_beside, now }
+        Ctx { home, json, keys, ssh_agent: None, passphrase_fd, given, scripts_beside, now }
     }
 
     #[test]

@@ -41,6 +41,9 @@ fn wants(rule: &Rule) -> String {
     if rule.own_key {
         wants.push("the agent's own key".to_owned());
     }
+    if rule.session_key {
+        wants.push("a session key may sign".to_owned());
+    }
     if rule.consent.waive {
         wants.push("consent may be waived".to_owned());
     }

@@ -40,6 +40,8 @@ pub struct Facts {
     pub approved_by: BTreeSet<AgentName>,
     /// The dispatch is by the agent's own key.
     pub own_key: bool,
+    /// The order is signed by a session key that is good up to this risk; none: by the agent's own.
+    pub session: Option<Risk>,
     /// Secrets travel in either direction.
     pub secrets: bool,
     /// When it is decided.
@@ -191,6 +193,9 @@ fn missing(
     if (facts.risk == Risk::High || facts.secrets || rule.own_key) && !facts.own_key {
         return Some(Refusal::DispatchKey);
     }
+    if let Some(refusal) = session(rule, facts, reasons) {
+        return Some(refusal);
+    }
     let outside = policy.person(&facts.agent).is_some_and(|person| person.only_ticket);
     if (rule.ticket_required || outside) && !facts.ticket {
         return Some(Refusal::TicketRequired);
@@ -213,6 +218,23 @@ fn missing(
         return Some(Refusal::PlanRequired);
     }
     approvals(rule, facts, policy, reasons)
+}
+
+/// A session key signs only what the rule lets it, up to the risk that the person lent it for.
+fn session(rule: &Rule, facts: &Facts, reasons: &mut Vec<String>) -> Option<Refusal> {
+    let most = facts.session?;
+    let because = match () {
+        () if facts.risk == Risk::High || facts.secrets => {
+            "high risk and secrets want the agent's own key".to_owned()
+        }
+        () if !rule.session_key => format!("rule {} wants the agent's own key", rule.id),
+        () if facts.risk > most => format!("it is good for {most} risk, this is {}", facts.risk),
+        () => {
+            reasons.push(format!("signed by a session key for {most} risk"));
+            return None;
+        }
+    };
+    Some(Refusal::SessionKey { because })
 }
 
 /// Parameters that the rule narrows. A value is never told.

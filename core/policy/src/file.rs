@@ -261,6 +261,9 @@ pub struct Rule {
     /// Dispatches by the agent's own key only.
     #[serde(default, skip_serializing_if = "is_false")]
     pub own_key: bool,
+    /// A session key may sign the order; never for high risk or secrets.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub session_key: bool,
 }
 
 impl Rule {

@@ -53,6 +53,7 @@ fn rule(id: &str, risk: &[Risk], modes: &[Mode]) -> Rule {
         approvals: 0,
         approvers: Vec::new(),
         own_key: false,
+        session_key: false,
     }
 }
 
@@ -70,6 +71,7 @@ impl PolicyFile {
             ticket_required: true,
             plan_bound: regulated && risk > Risk::Low,
             own_key: regulated || risk == Risk::High,
+            session_key: !regulated && risk < Risk::High,
             identity: risk == Risk::High,
             approvals: match (new.profile, risk) {
                 (Profile::Small, Risk::High) | (Profile::Regulated, Risk::Medium) => 1,
@@ -104,7 +106,7 @@ impl PolicyFile {
                 labels: ["group", "owner", "site"].into_iter().filter_map(any).collect(),
             }],
             rules: vec![
-                rule("look", &Risk::ALL, &[Mode::Check, Mode::Plan]),
+                Rule { session_key: true, ..rule("look", &Risk::ALL, &[Mode::Check, Mode::Plan]) },
                 fix("fix-low", Risk::Low),
                 fix("fix-medium", Risk::Medium),
                 fix("fix-high", Risk::High),

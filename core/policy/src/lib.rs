@@ -12,6 +12,7 @@ mod permit;
 mod policy;
 mod read;
 mod semantics;
+mod session;
 
 pub use decide::{Decision, Facts, Forecast, Misfit, decide, deciding, explain, forecast};
 pub use file::{
@@ -23,3 +24,4 @@ pub use parameters::{check_parameters, fill_permissions};
 pub use permit::Permit;
 pub use policy::{Policy, script_fits};
 pub use read::Fault;
+pub use session::check_session_life;

@@ -171,6 +171,10 @@ fn rules(file: &PolicyFile, reader: &mut Reader<'_>) {
                 bad(&field, "it lets nothing or everything through".into(), "add min, max or only");
             }
         }
+        if rule.session_key && rule.own_key {
+            let why = "beside own_key it says nothing".to_owned();
+            bad("session_key", why, "leave one of the two out");
+        }
         if rule.attestation_required && !rule.ticket_required {
             bad("attestation_required", "without a ticket".into(), "add ticket_required = true");
         }

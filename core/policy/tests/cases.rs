@@ -76,6 +76,7 @@ mod tables {
         approved_by: Vec<String>,
         #[serde(default)]
         own_key: bool,
+        session: Option<Risk>,
         #[serde(default)]
         secrets: bool,
         at: Option<protocol::Time>,
@@ -103,6 +104,7 @@ mod tables {
             planned: case.planned,
             approved_by: case.approved_by.iter().map(|n| n.parse().unwrap()).collect(),
             own_key: case.own_key,
+            session: case.session,
             secrets: case.secrets,
             at: case.at.unwrap_or(protocol::Time(1_795_000_000)),
             parameters: case.parameters.clone(),

@@ -114,6 +114,10 @@ pub const DISPATCH_WINDOW: u64 = 64;
 pub const DISPATCH_SECONDS_MAX: u64 = 300;
 /// Longest life of a live order, seconds: waiting orders hold for a working day.
 pub const ORDER_SECONDS_MAX: u64 = 24 * 3600;
+/// Longest life of a session key, seconds: one working day with overtime, never overnight into the next.
+pub const SESSION_KEY_SECONDS_MAX: u64 = 12 * 3600;
+/// Largest session key payload, bytes: names, a key and two times.
+pub const SESSION_KEY_BYTES_MAX: usize = 1024;
 /// Life of a ticket attestation, seconds.
 pub const ATTESTATION_SECONDS: u64 = 600;
 /// Orders waiting behind a mutating run.
@@ -208,6 +212,8 @@ const _: () = assert!(CHALLENGES_MAX < DESK_CHALLENGES_MAX);
 const _: () = assert!(REDIAL_SECONDS_MIN < REDIAL_SPREAD_SECONDS);
 const _: () = assert!(REDIAL_SPREAD_SECONDS < REDIAL_SECONDS_MAX);
 const _: () = assert!(DISPATCH_SECONDS_MAX < ORDER_SECONDS_MAX);
+const _: () = assert!(DISPATCH_SECONDS_MAX < SESSION_KEY_SECONDS_MAX);
+const _: () = assert!(SESSION_KEY_BYTES_MAX * 8 < ORDER_BYTES_MAX);
 const _: () = assert!(EFFECTS_BYTES_MAX as u64 <= SCRATCH_BYTES);
 const _: () = assert!(FILES_MAX * 300 < PEER_BYTES_MAX);
 const _: () = assert!((PEER_BYTES_MAX as u64) * 8 < INTERPRETER_MEMORY_BYTES);

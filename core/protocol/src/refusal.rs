@@ -73,6 +73,8 @@ refusals! {
     SignerWithdrawn = "signer-withdrawn",
     /// The order says one agent and another one signed.
     SignerMismatch = "signer-mismatch",
+    /// The order is signed by a session key, which is not good for it.
+    SessionKey { /** Why not. */ because: String } = "session-key",
     /// The catalogue does not list this script version.
     ScriptUnknown {
         /// Wanted script.
@@ -198,6 +200,7 @@ impl Refusal {
             Self::SignerUnknown => "no agent signed this".into(),
             Self::SignerWithdrawn => "the signer's key was withdrawn".into(),
             Self::SignerMismatch => "the order names one agent and another one signed it".into(),
+            Self::SessionKey { because } => format!("the session key: {because}"),
             Self::ScriptUnknown { script, version } => {
                 format!("the catalogue has no {script} version {version}")
             }
@@ -274,6 +277,9 @@ impl Refusal {
             }
             Self::SignerWithdrawn => {
                 "ask an administrator for a new key: `salve agents invite NAME`"
+            }
+            Self::SessionKey { .. } => {
+                "end the session and sign with your own key: `salve lock`, then run it again"
             }
             Self::ScriptUnknown { .. } | Self::ScriptDigest { .. } => {
                 "compare with `salve scripts list`; a vetter may have to sign and publish it"

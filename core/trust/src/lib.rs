@@ -5,6 +5,7 @@
 //! checked here and nowhere else.
 #![forbid(unsafe_code)]
 
+mod by_person;
 pub mod catalogue;
 pub mod chain;
 pub mod keys;
@@ -13,6 +14,7 @@ pub mod seal;
 pub mod secret;
 mod verified;
 
+pub use by_person::{ByPerson, open_by_person};
 pub use keys::{SignError, Signer, SigningKey, is_weak, key_id, verify};
 pub use pem::KeyError;
 pub use secret::SealingSecret;

@@ -77,6 +77,12 @@ pub enum BadSeal {
     /// Signed, but not a document of its kind.
     #[error("the signed bytes are not such a document")]
     Payload(#[source] json::BadJson),
+    /// The paper of the session key inside it.
+    #[error("the paper of its session key does not hold")]
+    SessionKey(#[source] Box<Self>),
+    /// A session key that names somebody else than the document does.
+    #[error("its session key is another person's")]
+    SessionPerson,
 }
 
 /// Seals a document: writes it once and has every signer sign those bytes.

@@ -36,5 +36,8 @@ mod refusals;
 #[path = "../../../tests/sim/runs.rs"]
 mod runs;
 #[cfg(test)]
+#[path = "../../../tests/sim/session_keys.rs"]
+mod session_keys;
+#[cfg(test)]
 #[path = "../../../tests/sim/sessions.rs"]
 mod sessions;

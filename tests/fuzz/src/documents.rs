@@ -2,7 +2,7 @@
 
 use protocol::documents::{
     Approval, Card, Dispatch, EnrolAnswer, EnrolRequest, Hello, Invitation, JoinAnswer,
-    JoinRequest, Order, Recall, Record, TicketAttestation, Token,
+    JoinRequest, Order, Recall, Record, SessionKey, TicketAttestation, Token,
 };
 use protocol::facts::Facts;
 use protocol::{Envelope, Manifest, NamePatterns, PayloadType, Plan, PublicKey, Time, json};
@@ -31,6 +31,9 @@ pub(crate) fn envelope(bytes: &[u8]) {
     open::<Card>(&envelope);
     open::<Record>(&envelope);
     open::<Hello>(&envelope);
+    open::<SessionKey>(&envelope);
+    assert!(trust::open_by_person::<Order>(&envelope, &PublicKey([7; 32])).is_err());
+    assert!(trust::open_by_person::<Recall>(&envelope, &PublicKey([7; 32])).is_err());
     let written = envelope.write().expect("written");
     assert_eq!(Envelope::read(&written).expect("reads"), envelope);
 }
@@ -48,6 +51,7 @@ pub(crate) fn documents(bytes: &[u8]) {
     again::<EnrolAnswer>(bytes);
     again::<JoinRequest>(bytes);
     again::<JoinAnswer>(bytes);
+    again::<SessionKey>(bytes);
 }
 
 /// Records.
@@ -144,6 +148,13 @@ pub(crate) fn evidence(bytes: &[u8]) {
     let root = std::fs::read(crate::vectors().join("evidence-root.json")).expect("the root");
     let judged = evidence::judge(bytes, &root).expect("it was read");
     assert!(!judged.valid || opened.intact, "an altered bundle");
+}
+
+/// An ssh-agent's list of keys: refused, or plain keys that are not weak.
+pub(crate) fn ssh_agent(bytes: &[u8]) {
+    let Ok(listed) = desk::home::read_listing(bytes) else { return };
+    assert!(listed.len() <= bytes.len());
+    assert!(listed.iter().all(|one| !trust::is_weak(&one.key)));
 }
 
 /// Order files: refused, or to the byte what is written of what was read.

@@ -37,4 +37,5 @@ pub const TARGETS: &[Target] = &[
     ("backup", documents::backup),
     ("evidence", documents::evidence),
     ("order file", documents::order_file),
+    ("ssh-agent", documents::ssh_agent),
 ];

@@ -279,6 +279,7 @@ pub fn asking() -> (Envelope, Envelope) {
         catalogue: CatalogueVersions::default(),
         not_before: NOW,
         not_after: NOW.plus(3600),
+        session_key: None,
     };
     let order = trust::seal::seal(&order, &[&key]).unwrap();
     let answer = Approval {

@@ -11,11 +11,11 @@ use protocol::frames::{EnrolFrame, Stop};
 use protocol::{Bytes, Digest, Time, limits};
 use tokio::time::timeout;
 use trust::catalogue::{Catalogue, CatalogueError, Files, Lifetimes, is_plain};
-use trust::{Signer as _, seal};
+use trust::{Signer, seal};
 
 use super::book;
 use crate::catalogue::{self, CatalogueTrouble};
-use crate::home::{self, FileError, Home, HomeError, Organisation, is_there};
+use crate::home::{self, FileError, Home, HomeError, Organisation, OwnKey, is_there};
 use crate::org::{InitError, make_agent_keys};
 
 /// From the request to the answer's last frame: an administrator's console is waiting.
@@ -72,13 +72,15 @@ pub enum JoinError {
 }
 
 /// Joins: makes keys, sends their public halves, checks the answer, fills the home. In a home that
-/// has joined before it renews certificate, catalogue and address book for the same keys.
+/// has joined before it renews certificate, catalogue and address book for the same keys; `passphrase`
+/// is that of the signing key, where it has one.
 ///
 /// # Errors
 /// [`JoinError`]; nothing but the keys stays in a new home, an old one is as it was.
 pub async fn join(
     home: &Home,
     invitation: &Invitation,
+    passphrase: Option<&str>,
     now: Time,
 ) -> Result<Organisation, JoinError> {
     if home.is_ready() && !is_renewal(home, invitation)? {
@@ -89,7 +91,7 @@ pub async fn join(
         let _lock = home.lock()?;
         make_agent_keys(home, me).map_err(|e| JoinError::Keys(Box::new(e)))?;
     }
-    let request = request(home, invitation)?;
+    let request = request(home, invitation, passphrase)?;
     let collected = ask(invitation, &request).await?;
     let _lock = home.lock()?;
     take(home, invitation, &collected, now)
@@ -102,9 +104,17 @@ fn is_renewal(home: &Home, invitation: &Invitation) -> Result<bool, JoinError> {
     Ok(mine && Digest::of(&home.first_root()?) == invitation.root)
 }
 
-fn request(home: &Home, invitation: &Invitation) -> Result<Vec<u8>, JoinError> {
+fn request(
+    home: &Home,
+    invitation: &Invitation,
+    passphrase: Option<&str>,
+) -> Result<Vec<u8>, JoinError> {
     let me = &invitation.name;
-    let signing = home.agent_signing_key(me)?;
+    let signing: Box<dyn Signer> = match home.own_key(me)? {
+        OwnKey::Clear(key) => Box::new(key),
+        OwnKey::SshAgent(key) => Box::new(key),
+        OwnKey::Locked(_) => Box::new(home.agent_signing_key(me, passphrase)?),
+    };
     let sealing_key = home.agent_sealing_secret(me)?.public().map_err(|_| FileError::Damaged {
         path: home.agent_sealing(me),
         why: "not a key".to_owned(),
@@ -116,7 +126,7 @@ fn request(home: &Home, invitation: &Invitation) -> Result<Vec<u8>, JoinError> {
         signing_key: signing.public_key(),
         sealing_key,
     };
-    Ok(seal::seal(&request, &[&signing])?.write()?)
+    Ok(seal::seal(&request, &[&*signing])?.write()?)
 }
 
 async fn ask(invitation: &Invitation, request: &[u8]) -> Result<Collected, JoinError> {
@@ -191,7 +201,7 @@ fn take(
     let (catalogue, kept) = Catalogue::update(&held, root, files, now)?;
     let policy: Policy = PolicyFile::read(catalogue.policy_text()).map_err(JoinError::Policy)?;
     let mine = policy.person(me).filter(|person| {
-        home.agent_signing_key(me).is_ok_and(|key| Some(key.public_key()) == person.signing_key)
+        home.own_key(me).is_ok_and(|key| Some(key.public_key()) == person.signing_key)
     });
     if mine.is_none() || policy.organisation() != answer.organisation {
         return Err(JoinError::NotTheirs("its policy does not list your keys"));

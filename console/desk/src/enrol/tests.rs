@@ -358,7 +358,7 @@ async fn a_colleague_joins_with_keys_that_never_travel() {
     let invitation: Invitation = door.token().parse().unwrap();
     let home = Home::new(dir.path().join("theirs"));
     let (joined, organisation) =
-        tokio::join!(door.wait(&mut nobody), join(&home, &invitation, NOW));
+        tokio::join!(door.wait(&mut nobody), join(&home, &invitation, None, NOW));
     let name = invitation.name.clone();
     assert_eq!(joined.unwrap(), Joined::Agent { name: name.clone() });
     let organisation = organisation.unwrap();
@@ -366,7 +366,7 @@ async fn a_colleague_joins_with_keys_that_never_travel() {
 
     let policy = catalogue::policy(&desk.home, NOW).unwrap();
     let person = policy.person(&name).unwrap();
-    let key = home.agent_signing_key(&name).unwrap().public_key();
+    let key = home.agent_signing_key(&name, None).unwrap().public_key();
     assert_eq!(person.signing_key, Some(key));
     assert!(!desk.home.agent(&name).exists(), "a private key travelled");
     assert!(!home.online(Online::Enroller).exists());
@@ -378,7 +378,7 @@ async fn a_colleague_joins_with_keys_that_never_travel() {
     assert_eq!(book.address.as_deref(), Some("127.0.0.1:7433"));
     assert_eq!(book.person.as_deref(), Some("jo.meyer"));
     let elsewhere = Invitation { name: "s.okafor".parse().unwrap(), ..invitation };
-    let twice = join(&theirs.home, &elsewhere, NOW).await;
+    let twice = join(&theirs.home, &elsewhere, None, NOW).await;
     assert!(matches!(twice, Err(JoinError::AlreadyReady { .. })));
 }
 
@@ -390,7 +390,7 @@ async fn a_colleague_does_not_believe_another_organisations_root() {
     let altered = Invitation { root: Digest::of(b"another"), ..invitation };
     let home = Home::new(dir.path().join("theirs"));
     let mut hear = |_: &Turned| {};
-    let (_, refused) = tokio::join!(door.wait(&mut hear), join(&home, &altered, NOW));
+    let (_, refused) = tokio::join!(door.wait(&mut hear), join(&home, &altered, None, NOW));
     assert!(matches!(refused, Err(JoinError::NotTheirs(_))), "{refused:?}");
     assert!(!home.is_ready());
 }
@@ -456,7 +456,7 @@ async fn a_colleague_is_renewed_with_the_same_keys_and_nobody_else_under_that_na
     let home = Home::new(dir.path().join("theirs"));
     let mut door = Door::for_agent(desk.clone(), HERE, colleague(&desk), now).unwrap();
     let invitation: Invitation = door.token().parse().unwrap();
-    let (a, b) = tokio::join!(door.wait(&mut nobody), join(&home, &invitation, NOW));
+    let (a, b) = tokio::join!(door.wait(&mut nobody), join(&home, &invitation, None, NOW));
     assert!(a.is_ok() && b.is_ok());
     let end = || {
         let pem = crate::home::read_text(&home.agent_certificate(&invitation.name)).unwrap();
@@ -468,7 +468,7 @@ async fn a_colleague_is_renewed_with_the_same_keys_and_nobody_else_under_that_na
     let again = || AgentGuest { admins: Vec::new(), ..colleague(&desk) };
     let mut door = Door::for_agent(desk.clone(), HERE, again(), in_three_weeks).unwrap();
     let code: Invitation = door.token().parse().unwrap();
-    let (a, b) = tokio::join!(door.wait(&mut nobody), join(&home, &code, in_three_weeks()));
+    let (a, b) = tokio::join!(door.wait(&mut nobody), join(&home, &code, None, in_three_weeks()));
     assert!(a.is_ok(), "{a:?}");
     assert_eq!(b.unwrap().me, invitation.name);
     assert_eq!(end(), in_three_weeks().plus(certs::AGENT_DAYS * certs::DAY));
@@ -480,7 +480,7 @@ async fn a_colleague_is_renewed_with_the_same_keys_and_nobody_else_under_that_na
     let mut door = Door::for_agent(desk.clone(), HERE, again(), in_three_weeks).unwrap();
     let code: Invitation = door.token().parse().unwrap();
     let refused = tokio::select! {
-        refused = join(&thief, &code, in_three_weeks()) => refused,
+        refused = join(&thief, &code, None, in_three_weeks()) => refused,
         joined = door.wait(&mut hear) => panic!("{joined:?}"),
     };
     assert!(matches!(refused, Err(JoinError::Refused(Stop::Seal))), "{refused:?}");

@@ -93,12 +93,16 @@ impl Home {
     pub fn open_held_key(path: &Path, passphrase: &str) -> Result<SigningKey, HomeError> {
         signing(path.to_owned(), Some(passphrase))
     }
-    /// The key that signs this agent's orders.
+    /// The key that signs this agent's orders, where its file is here.
     ///
     /// # Errors
-    /// [`HomeError`].
-    pub fn agent_signing_key(&self, agent: &AgentName) -> Result<SigningKey, HomeError> {
-        signing(self.agent_signing(agent), None)
+    /// [`HomeError`]; `is_passphrase` where it does not open.
+    pub fn agent_signing_key(
+        &self,
+        agent: &AgentName,
+        passphrase: Option<&str>,
+    ) -> Result<SigningKey, HomeError> {
+        signing(self.agent_signing(agent), passphrase)
     }
     /// What opens secrets sealed to this agent.
     ///

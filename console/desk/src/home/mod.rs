@@ -6,7 +6,9 @@ mod files;
 mod keys;
 mod machines;
 mod organisation;
+mod own_key;
 mod shared;
+mod ssh_agent;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -20,7 +22,9 @@ pub use keys::HomeError;
 pub(crate) use keys::is_there;
 pub use machines::{Machines, Unmet};
 pub use organisation::Organisation;
+pub use own_key::{KeepError, OwnKey, Session};
 pub use shared::SharedDesk;
+pub use ssh_agent::{Listed, SshAgentError, SshKey, read_listing, ssh_keys};
 
 /// A key that the console uses without a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +98,8 @@ pub struct Home {
     root: PathBuf,
     /// Beneath the root: where catalogue and drafts lie.
     public: &'static str,
+    /// The socket of the ssh-agent that may hold the agent's own key.
+    ssh_agent: Option<PathBuf>,
 }
 
 /// Held while files of the home change; ends when dropped.
@@ -106,7 +112,17 @@ impl Home {
     /// The home at `root`, there or not.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), public: "org" }
+        Self { root: root.into(), public: "org", ssh_agent: None }
+    }
+    /// With an ssh-agent that may hold the agent's own key.
+    #[must_use]
+    pub fn with_ssh_agent(self, socket: Option<PathBuf>) -> Self {
+        Self { ssh_agent: socket, ..self }
+    }
+    /// The socket of that ssh-agent.
+    #[must_use]
+    pub fn ssh_agent(&self) -> Option<&Path> {
+        self.ssh_agent.as_deref()
     }
     /// The folder.
     #[must_use]
@@ -120,7 +136,7 @@ impl Home {
     }
     /// The same home with a copy of catalogue and drafts: to change it before it counts.
     pub(crate) fn staged(&self) -> Self {
-        Self { root: self.root.clone(), public: "org/staged" }
+        Self { public: "org/staged", ..self.clone() }
     }
     /// The folder of catalogue and drafts.
     pub(crate) fn public(&self) -> PathBuf {
@@ -160,6 +176,21 @@ impl Home {
     #[must_use]
     pub fn agent_signing(&self, name: &AgentName) -> PathBuf {
         self.agent(name).join("signing.pem")
+    }
+    /// The public half of what signs orders, where its file is not in clear.
+    #[must_use]
+    pub fn agent_public(&self, name: &AgentName) -> PathBuf {
+        self.agent(name).join("signing.pub")
+    }
+    /// The session key.
+    #[must_use]
+    pub fn agent_session(&self, name: &AgentName) -> PathBuf {
+        self.agent(name).join("session.pem")
+    }
+    /// Its paper.
+    #[must_use]
+    pub fn agent_session_paper(&self, name: &AgentName) -> PathBuf {
+        self.agent(name).join("session.json")
     }
     /// Opens secrets sealed to the agent.
     #[must_use]

@@ -167,6 +167,13 @@ pub fn status(desk: &Desk, now: Time) -> Result<Status, StatusError> {
         let renewed_by = "an administrator, in the policy".to_owned();
         endings.push(ending("your place in the policy".to_owned(), until, renewed_by, 14, now));
     }
+    let me = &desk.organisation.me;
+    let own = desk.home.own_key(me).ok();
+    if let Some(session) = own.and_then(|own| desk.home.session(me, &own.public_key(), now)) {
+        let what = format!("your session, for {} risk and below", session.says.risk);
+        let renewed_by = "salve unlock;  salve lock   ends it".to_owned();
+        endings.push(ending(what, session.says.not_after, renewed_by, 0, now));
+    }
     let mut weaknesses = catalogue.weaknesses();
     weaknesses.extend(policy.weaknesses());
     let mut status = Status {

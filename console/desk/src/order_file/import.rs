@@ -1,7 +1,7 @@
 //! From a file to a run, or from the record in it to its ticket.
 
 use policy::Facts;
-use protocol::documents::{Dispatch, Order};
+use protocol::documents::{Dispatch, Order, SessionKey};
 use protocol::frames::sorry;
 use protocol::{Bytes, Digest, EndpointId, Envelope, Label, Refusal, RunId, Time};
 use store::{EndpointRow, EndpointState, Store, StoreError};
@@ -129,6 +129,7 @@ fn endpoint_of(
 pub fn foresee(agent: &Agent, opened: &Opened, now: Time) -> Option<Refusal> {
     let script = opened.script.as_ref()?;
     let order = &opened.order;
+    let paper = order.session_key.as_ref().and_then(|paper| seal::peek::<SessionKey>(paper).ok());
     let facts = Facts {
         agent: order.agent.clone(),
         script: script.manifest.name.clone(),
@@ -144,6 +145,8 @@ pub fn foresee(agent: &Agent, opened: &Opened, now: Time) -> Option<Refusal> {
         planned: order.plan.is_some(),
         approved_by: std::collections::BTreeSet::new(),
         own_key: false,
+        // The endpoint judges the seal; here only what policy says without one is told.
+        session: paper.map(|paper| paper.risk),
         secrets: script.manifest.permissions.contains_key("secret.one_time"),
         at: now,
         parameters: order.parameters.clone(),

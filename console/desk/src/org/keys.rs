@@ -63,7 +63,10 @@ pub(crate) fn signing(path: &std::path::Path) -> Result<(), InitError> {
 
 /// An agent's own keys, without a certificate yet.
 pub(crate) fn agent(home: &Home, me: &AgentName) -> Result<(), InitError> {
-    signing(&home.agent_signing(me))?;
+    // One whose public half is here lies where its owner put it.
+    if !is_there(&home.agent_public(me)) {
+        signing(&home.agent_signing(me))?;
+    }
     signing(&home.agent_tls(me))?;
     let path = home.agent_sealing(me);
     if !is_there(&path) {

@@ -352,7 +352,7 @@ fn first_policy(
         .map_err(|e| FileError::Damaged { path: home.agent_sealing(me), why: e.to_string() })?;
     let label = |text: &str| text.parse::<Label>().ok();
     let ca = |kind| home.ca(kind).map(|ca| ca.certificate().to_vec());
-    let signing = home.agent_signing_key(me)?.public_key();
+    let signing = home.agent_signing_key(me, None)?.public_key();
     let public = |name: &AgentName, kind: Held| {
         held.get(name).and_then(|keys| keys.get(&kind)).map(trust::Signer::public_key)
     };

@@ -262,13 +262,13 @@ async fn a_founder_joins_when_two_admins_sign_and_keeps_the_vetter_key() {
     let theirs = Home::new(dir.path().join("theirs"));
     let mut nobody = |turned: &crate::enrol::Turned| panic!("{turned:?}");
     let (joined, organisation) =
-        tokio::join!(door.wait(&mut nobody), join(&theirs, &invitation, NOW));
+        tokio::join!(door.wait(&mut nobody), join(&theirs, &invitation, None, NOW));
     assert_eq!(joined.unwrap(), Joined::Agent { name: name("m.ruiz") });
     assert_eq!(organisation.unwrap().profile, Profile::Small);
     let after = catalogue::policy(&home, NOW).unwrap();
     assert_eq!(after.file().people.len(), 3);
     let person = after.person(&name("m.ruiz")).unwrap();
-    let signing = theirs.agent_signing_key(&name("m.ruiz")).unwrap().public_key();
+    let signing = theirs.agent_signing_key(&name("m.ruiz"), None).unwrap().public_key();
     assert_eq!(person.signing_key, Some(signing));
     assert!(person.sealing_key.is_some());
     assert_eq!((person.vetter_key, person.admin_key), (founder.vetter_key, founder.admin_key));

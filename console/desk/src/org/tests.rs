@@ -60,7 +60,7 @@ fn a_new_organisation_has_a_catalogue_that_endpoints_take_and_says_what_is_weak(
     let policy = catalogue::policy(&home, NOW).unwrap();
     assert_eq!(policy.organisation(), "demo-ltd");
     let me = policy.person(&ready.organisation.me).unwrap();
-    let signing = home.agent_signing_key(&ready.organisation.me).unwrap();
+    let signing = home.agent_signing_key(&ready.organisation.me, None).unwrap();
     assert_eq!(me.signing_key, Some(signing.public_key()));
     let vetter = home.held_key(Held::Vetter, &ready.organisation.me, PASSPHRASE).unwrap();
     assert_eq!(me.vetter_key, Some(vetter.public_key()));

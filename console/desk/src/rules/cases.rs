@@ -54,6 +54,9 @@ pub struct Case {
     /// It waits at the desk, so that a key made for it signs its dispatch.
     #[serde(default)]
     pub waits: bool,
+    /// A session key that is good up to this risk signs it.
+    #[serde(default)]
+    pub session: Option<Risk>,
     /// When it is decided [noon of a Wednesday, UTC].
     #[serde(default)]
     pub at: Option<Time>,
@@ -159,7 +162,8 @@ impl Case {
             asked: self.asked.map(|heard| Asked::nobody(heard, None, self.at.unwrap_or(WEDNESDAY))),
             planned: self.planned,
             approved_by: self.approved_by.clone(),
-            own_key: !self.waits,
+            own_key: !self.waits && self.session.is_none(),
+            session: self.session,
             secrets: listed.is_some_and(|e| e.manifest.permissions.contains_key("secret.one_time")),
             at: self.at.unwrap_or(WEDNESDAY),
             parameters: self.parameters.clone(),

@@ -125,15 +125,16 @@ pub async fn run(
     let support = attestation.as_ref().map(Envelope::write).transpose()?;
     let endpoint = wish.endpoint.id;
     let run = RunId::of(&digest, &endpoint, 0);
-    let dispatch = match session.dispatch(digest, &agent.signing, now()).await {
-        Ok(dispatch) => dispatch,
-        Err(error) => {
-            seen(desk, session, now())?;
-            outbox::promise(store, &order, &envelope, support.as_deref(), now())?;
-            store.run_not_sent(&run, now())?;
-            return Err(RunError::NotSent(error));
-        }
-    };
+    let dispatch =
+        match session.dispatch(digest, agent.signing.holder(&order.dispatch_key), now()).await {
+            Ok(dispatch) => dispatch,
+            Err(error) => {
+                seen(desk, session, now())?;
+                outbox::promise(store, &order, &envelope, support.as_deref(), now())?;
+                store.run_not_sent(&run, now())?;
+                return Err(RunError::NotSent(error));
+            }
+        };
     let hello = (&session.card().endpoint, &shown(session));
     let sealed = (&order, &envelope, support.as_deref());
     outbox::promise_sent(store, sealed, &dispatch, hello, now())?;

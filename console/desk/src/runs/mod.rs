@@ -19,7 +19,7 @@ pub use finish::{Live, News, RunResult, collect, resume, run, tell_ticket};
 pub use order::attest_ticket;
 pub use order::{
     Unsealed, Wish, attest, can_be_undone, forecast, forecast_waiting, longest, order, parameters,
-    recall, waiting_order,
+    recall, waiting_order, wants_own_key,
 };
 pub(crate) use order::{facts, open_order};
 pub use policy::Forecast;

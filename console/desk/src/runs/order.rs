@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use policy::{Facts, Forecast, Policy};
 use protocol::documents::{
-    Asked, ConsentStatement, Identified, Order, Recall, RecallScope, ScriptRef, TicketAttestation,
+    Asked, ConsentStatement, Identified, Order, Recall, RecallScope, ScriptRef, SessionKey,
+    TicketAttestation,
 };
 use protocol::{
     AgentName, Digest, EndpointId, Envelope, Manifest, Mode, OrderId, ParamKind, ParamValue,
-    Params, PublicKey, Refusal, TicketId, Time, limits,
+    Params, PublicKey, Refusal, Risk, TicketId, Time, limits,
 };
 use store::{EndpointRow, TicketRow};
 use trust::catalogue::ScriptEntry;
@@ -138,6 +139,8 @@ pub(crate) fn facts(agent: &Agent, wish: &Wish, attested: bool, now: Time) -> Fa
         },
         // The dispatch of an order that does not wait is signed with the agent's own key.
         own_key: true,
+        // Where policy would not let a session key sign, the own key does.
+        session: None,
         secrets: false,
         at: now,
         // With their presets: [`parameters`] filled them in.
@@ -159,8 +162,34 @@ pub fn order(
         return Ok((order.clone(), sealed.clone(), approvals.clone()));
     }
     let seconds = ORDER_SECONDS.min(longest(agent));
-    let (order, sealed) = sealed(agent, wish, agent.signing.public_key(), (now, seconds))?;
+    // A session's last hour is used, too: an order that is sent at once needs minutes.
+    let session = session_for(agent, wish, now, now.plus(limits::DISPATCH_SECONDS_MAX));
+    let key = session.map_or(agent.signing.public_key(), |session| session.says.key);
+    let left = session.map_or(seconds, |session| session.says.not_after.since(now));
+    let (order, sealed) = sealed(agent, wish, (key, key), (now, seconds.min(left)))?;
     Ok((order, sealed, Vec::new()))
+}
+
+/// The session key, where policy lets it sign this wish and it lives until then. What asks other
+/// people is signed with the own key: the session may be over when they have answered.
+fn session_for<'a>(
+    agent: &'a Agent,
+    wish: &Wish,
+    now: Time,
+    until: Time,
+) -> Option<&'a crate::home::Session> {
+    let facts = facts(agent, wish, false, now);
+    let rule = policy::deciding(&facts, &agent.policy)?;
+    let secrets = wish.script.manifest.permissions.contains_key("secret.one_time");
+    let may = rule.session_key && !rule.own_key && rule.approvals == 0 && !secrets;
+    agent.signing.session_for(facts.risk, until).filter(|_| may)
+}
+
+/// Whether an order for this wish, waiting for `seconds` or sent at once, asks for the agent's own key.
+#[must_use]
+pub fn wants_own_key(agent: &Agent, wish: &Wish, wait: Option<u64>, now: Time) -> bool {
+    let seconds = wait.map_or(limits::DISPATCH_SECONDS_MAX, |wait| wait.min(longest(agent)));
+    session_for(agent, wish, now, now.plus(seconds)).is_none()
 }
 
 /// The longest life of an order that policy and protocol allow, seconds.
@@ -181,8 +210,11 @@ pub fn waiting_order(
     now: Time,
 ) -> Result<(Envelope, Zeroizing<[u8; 32]>), RunError> {
     let seed = Zeroizing::new(fresh::<32>()?);
-    let key = SigningKey::from_seed(*seed).public_key();
-    let (_, envelope) = sealed(agent, wish, key, (now, seconds.min(longest(agent))))?;
+    let dispatch_key = SigningKey::from_seed(*seed).public_key();
+    let seconds = seconds.min(longest(agent));
+    let session = session_for(agent, wish, now, now.plus(seconds));
+    let key = session.map_or(agent.signing.public_key(), |session| session.says.key);
+    let (_, envelope) = sealed(agent, wish, (key, dispatch_key), (now, seconds))?;
     Ok((envelope, seed))
 }
 
@@ -191,7 +223,8 @@ pub fn waiting_order(
 #[error("the order is not sealed by an agent that the policy lists")]
 pub struct Unsealed;
 
-/// An order under its agent's key, as the policy lists that person now.
+/// An order under its agent's key, as the policy lists that person now, or under a session key that
+/// this person lent it to.
 ///
 /// # Errors
 /// [`Unsealed`].
@@ -207,13 +240,19 @@ pub(crate) fn open_order(
     if policy.is_withdrawn(person, now) {
         return Err(Unsealed);
     }
-    trust::seal::open_one(envelope, key).map_err(|_| Unsealed)
+    let opened = trust::open_by_person::<Order>(envelope, key).map_err(|_| Unsealed)?;
+    let order = opened.document;
+    let good = |session: &Verified<SessionKey>| {
+        let life = policy::check_session_life(session, order.not_before, order.not_after);
+        !policy.is_denied_key(&session.key) && life.is_ok()
+    };
+    if opened.session.as_ref().is_none_or(good) { Ok(order) } else { Err(Unsealed) }
 }
 
 fn sealed(
     agent: &Agent,
     wish: &Wish,
-    dispatch_key: PublicKey,
+    (key, dispatch_key): (PublicKey, PublicKey),
     (now, seconds): (Time, u64),
 ) -> Result<(Order, Envelope), RunError> {
     let order = Order {
@@ -236,8 +275,9 @@ fn sealed(
         catalogue: agent.catalogue.versions(),
         not_before: now,
         not_after: now.plus(seconds),
+        session_key: agent.signing.paper(&key),
     };
-    let envelope = trust::seal::seal(&order, &[&agent.signing])?;
+    let envelope = trust::seal::seal(&order, &[agent.signing.holder(&key)])?;
     Ok((order, envelope))
 }
 
@@ -278,17 +318,27 @@ pub fn attest_ticket(
     Ok(Some(trust::seal::seal(&attestation, &[&key])?))
 }
 
-/// A recall of one run, signed by this agent.
+/// A recall of one run, signed by this agent: with the session key where there is one and the run is
+/// the agent's `own`.
 ///
 /// # Errors
 /// [`RunError::Seal`].
-pub fn recall(agent: &Agent, order: Digest, reason: &str, now: Time) -> Result<Envelope, RunError> {
+pub fn recall(
+    agent: &Agent,
+    (order, own): (Digest, bool),
+    reason: &str,
+    now: Time,
+) -> Result<Envelope, RunError> {
+    let session = agent.signing.session_for(Risk::Low, now.plus(limits::CLOCK_SKEW_SECONDS));
+    let session = session.filter(|_| own);
+    let key = session.map_or(agent.signing.public_key(), |session| session.says.key);
     let recall = Recall {
         order,
         agent: agent.name.clone(),
         scope: RecallScope::CancelRun,
         reason: reason.chars().take(limits::REASON_CHARS_MAX).collect(),
         issued: now,
+        session_key: agent.signing.paper(&key),
     };
-    Ok(trust::seal::seal(&recall, &[&agent.signing])?)
+    Ok(trust::seal::seal(&recall, &[agent.signing.holder(&key)])?)
 }

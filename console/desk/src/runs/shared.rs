@@ -30,7 +30,8 @@ pub(super) async fn run(
     let (order, sealed, approvals) = order::order(agent, wish, now())?;
     let digest = sealed.digest();
     let run = RunId::of(&digest, &wish.endpoint.id, 0);
-    let dispatch = session.dispatch(digest, &agent.signing, now()).await;
+    let signer = agent.signing.holder(&order.dispatch_key);
+    let dispatch = session.dispatch(digest, signer, now()).await;
     let dispatch = dispatch.map_err(RunError::NotSent)?;
     let papers = Papers {
         order: Some(sealed.write()?),

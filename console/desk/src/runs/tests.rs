@@ -2,7 +2,7 @@
 
 use protocol::documents::Decision;
 use protocol::frames::{Event, Stop};
-use protocol::{Mode, Outcome, ParamValue, Refusal, TicketId};
+use protocol::{Mode, Outcome, ParamValue, Refusal, TicketId, limits};
 use store::{RunFilter, RunState};
 
 use super::*;
@@ -307,7 +307,8 @@ async fn nothing_is_stored_where_nobody_is_met() {
 #[tokio::test]
 async fn a_recall_is_signed_by_the_agent_and_taken() {
     let (house, machine) = house(Quirk::None);
-    let signed = recall(&house.agent, protocol::Digest([5; 32]), "wrong one", now()).unwrap();
+    let signed =
+        recall(&house.agent, (protocol::Digest([5; 32]), true), "wrong one", now()).unwrap();
     let key = trust::Signer::public_key(&house.agent.signing);
     let opened = trust::seal::open_one::<protocol::documents::Recall>(&signed, &key).unwrap();
     assert_eq!(opened.agent, house.agent.name);
@@ -393,7 +394,7 @@ async fn an_approver_is_shown_what_verifies_and_nothing_else() {
     let mut order = asked.order.clone();
     order.reason = "made by the desk".into();
     let thief = trust::SigningKey::from_seed([77; 32]);
-    let made = |order: &protocol::documents::Order, key: &trust::SigningKey| {
+    let made = |order: &protocol::documents::Order, key: &dyn trust::Signer| {
         let sealed = trust::seal::seal(order, &[key]).unwrap();
         let plan = desk.store.bytes_of(planned.run, crate::books::Paper::Plan).unwrap().unwrap();
         let (paper, plan) = (protocol::Bytes(sealed.write().unwrap()), protocol::Bytes(plan));
@@ -408,4 +409,90 @@ async fn an_approver_is_shown_what_verifies_and_nothing_else() {
     assert!(error.contains("order and plan are about different things"), "{error}");
     order.script.digest = protocol::Digest([1; 32]);
     assert!(made(&order, &agent.signing).contains("does not list"));
+}
+
+fn lend(risk: protocol::Risk, seconds: u64) -> crate::session::Lend {
+    crate::session::Lend { risk, seconds, machine: None }
+}
+
+/// The agent of this house, taken up again.
+fn again(house: &House) -> crate::session::Agent {
+    crate::session::Agent::load(&house.desk, now()).unwrap()
+}
+
+#[tokio::test]
+async fn a_session_key_signs_daily_work_and_the_own_key_is_not_needed() {
+    let (mut house, machine) = house(Quirk::None);
+    let (home, me) = (house.desk.home.clone(), house.agent.name.clone());
+    let own = trust::Signer::public_key(&house.agent.signing);
+    let lent = lend(protocol::Risk::Medium, 8 * 3600);
+    let says = house.agent.signing.lend(&home, &me, lent, now()).unwrap();
+    let crate::home::OwnKey::Clear(key) = home.own_key(&me).unwrap() else { panic!("not clear") };
+    home.keep_own_key(&me, &key, Some("correct horse battery")).unwrap();
+    house.agent = again(&house);
+    assert!(house.agent.signing.is_locked());
+    assert!(!wants_own_key(&house.agent, &wish(&house, Mode::Check), None, now()));
+
+    let result = in_mode(&house, machine, Mode::Check).await.0.unwrap();
+    assert!(result.filing.report.verified, "{:?}", result.filing.report);
+    let seen = house.seen.lock().unwrap().orders[0].clone();
+    assert_eq!((seen.dispatch_key, seen.session_key.is_some()), (says.key, true));
+    assert!(seen.not_after <= says.not_after);
+    let signed = recall(&house.agent, (result.order, true), "wrong one", now()).unwrap();
+    let opened = trust::open_by_person::<protocol::documents::Recall>(&signed, &own).unwrap();
+    assert_eq!(opened.session.unwrap().get(), &says);
+    // Somebody else's run, and what lives longer, is the own key's, which nobody has opened.
+    assert!(recall(&house.agent, (result.order, false), "theirs", now()).is_err());
+    let wait = wish(&house, Mode::Check);
+    assert!(!wants_own_key(&house.agent, &wait, Some(7 * 3600), now()));
+    assert!(wants_own_key(&house.agent, &wait, Some(9 * 3600), now()));
+    let refused = waiting_order(&house.agent, &wait, 9 * 3600, now()).unwrap_err();
+    assert!(matches!(refused, RunError::Seal(_)), "{refused}");
+    let wrong = house.agent.signing.open(&home, &me, "another").unwrap_err();
+    assert!(wrong.is_passphrase());
+    house.agent.signing.open(&home, &me, "correct horse battery").unwrap();
+    let (long, _) = waiting_order(&house.agent, &wait, 9 * 3600, now()).unwrap();
+    assert!(trust::seal::open_one::<protocol::documents::Order>(&long, &own).is_ok());
+}
+
+#[tokio::test]
+async fn a_session_signs_only_what_the_policy_and_its_paper_let_it() {
+    let (mut house, _machine) = house(Quirk::None);
+    let (home, me) = (house.desk.home.clone(), house.agent.name.clone());
+    let lent = lend(protocol::Risk::Low, 3600);
+    let says = house.agent.signing.lend(&home, &me, lent, now()).unwrap();
+    house.agent = again(&house);
+    let check = wish(&house, Mode::Check);
+    let wants = |wish: &Wish| wants_own_key(&house.agent, wish, None, now());
+    assert!(!wants(&check));
+    let with = |change: &dyn Fn(&mut Wish)| {
+        let mut wish = check.clone();
+        change(&mut wish);
+        wants(&wish)
+    };
+    assert!(with(&|wish| wish.script.risk = protocol::Risk::Medium), "lent for low risk");
+    assert!(with(&|wish| wish.script.risk = protocol::Risk::High));
+    let secret = "secret.one_time".to_owned();
+    let one_time = |wish: &mut Wish| {
+        wish.script.manifest.permissions.insert(secret.clone(), Vec::new());
+    };
+    assert!(with(&one_time));
+    // Its last minutes, and after them.
+    let at = |time| crate::session::Signing::of(&home, &me, time).unwrap();
+    assert!(at(says.not_after).session().is_some());
+    assert!(at(says.not_after.plus(1)).session().is_none());
+    assert!(at(says.not_before.minus(1)).session().is_none());
+    let late = says.not_after.minus(60);
+    assert!(wants_own_key(&house.agent, &check, None, late), "too short for a dispatch");
+    // Ended, it signs nothing more; another key in the place of the one that lent it ends it, too.
+    let stranger = trust::SigningKey::from_seed([9; 32]);
+    assert!(home.session(&me, &trust::Signer::public_key(&stranger), now()).is_none());
+    assert!(home.end_session(&me).unwrap());
+    assert!(!home.end_session(&me).unwrap());
+    assert!(again(&house).signing.session().is_none());
+    // A longer life than any session has is cut, and high risk is never lent.
+    let most = house.agent.signing.lend(&home, &me, lend(protocol::Risk::High, u64::MAX), now());
+    let most = most.unwrap();
+    assert_eq!(most.not_after.since(most.not_before), limits::SESSION_KEY_SECONDS_MAX);
+    assert_eq!(most.risk, protocol::Risk::Medium);
 }

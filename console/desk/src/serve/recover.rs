@@ -138,8 +138,8 @@ async fn adopt(
     let known = server.known();
     // Whoever was withdrawn since has ordered it all the same.
     let key = known.policy.person(&claimed.agent).and_then(|person| person.signing_key);
-    let opened = seal::open_one::<Order>(&envelope, &key.ok_or_else(foreign)?);
-    let opened = opened.map_err(|_| foreign())?;
+    let opened = trust::open_by_person::<Order>(&envelope, &key.ok_or_else(foreign)?);
+    let opened = opened.map_err(|_| foreign())?.document;
     if RunId::of(&opened.digest(), &endpoint, 0) != run || !opened.targets.contains(&endpoint) {
         return Err(foreign());
     }

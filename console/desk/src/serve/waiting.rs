@@ -12,7 +12,7 @@ use protocol::error_chain::ErrorChain;
 use protocol::frames::{Ask, DeskAnswer, sorry};
 use protocol::{AgentName, Bytes, Digest, EndpointId, Envelope, RunId, Time, limits};
 use store::{EndedWaiting, RunState, WAITING_MAX, WaitingRow};
-use trust::{Signer as _, SigningKey, seal};
+use trust::{ByPerson, Signer as _, SigningKey, seal};
 
 use super::drive::{self, Which};
 use super::line::HeldLine;
@@ -217,9 +217,14 @@ pub(super) async fn recall(
     };
     let (known, now) = (server.current(), (server.now)());
     let key = known.policy.person(&claimed.agent).and_then(|person| person.signing_key);
-    let recall =
-        seal::open_one::<Recall>(&envelope, &key.ok_or_else(unsealed)?).map_err(|_| unsealed())?;
-    if !known.policy.may_recall(&recall.agent, &row.agent, now) {
+    let opened = trust::open_by_person::<Recall>(&envelope, &key.ok_or_else(unsealed)?);
+    let ByPerson { document: recall, session } = opened.map_err(|_| unsealed())?;
+    // What a session key signs is about its person's own orders.
+    let lent = session.as_ref().is_none_or(|session| {
+        let life = policy::check_session_life(session, recall.issued, recall.issued.max(now));
+        recall.agent == row.agent && !known.policy.is_denied_key(&session.key) && life.is_ok()
+    });
+    if !lent || !known.policy.may_recall(&recall.agent, &row.agent, now) {
         let words = "only the order's own agent, a lead or an administrator may take it back";
         return Err(Sorry::new(sorry::NOT_TAKEN, words).next("salve orders list"));
     }

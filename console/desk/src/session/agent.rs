@@ -3,12 +3,12 @@
 use link::Trust;
 use policy::Policy;
 use protocol::{AgentName, Time};
-use trust::SigningKey;
 use trust::catalogue::{Catalogue, Files, RepositoryError};
 
 use crate::catalogue::{self, CatalogueTrouble};
 use crate::home::{HomeError, Machines};
 use crate::org::{Desk, InitError, renew_certificates};
+use crate::session::Signing;
 
 /// What an agent's console needs to work.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub struct Agent {
     /// Certificate and TLS key.
     pub identity: link::Identity,
     /// Signs orders, dispatches and recalls.
-    pub signing: SigningKey,
+    pub signing: Signing,
     /// The organisation as certificates name it.
     pub organisation: String,
     /// The catalogue, verified.
@@ -92,7 +92,7 @@ impl Agent {
         let keys = |source| NoAgent::Keys { agent: name.clone(), source };
         Ok(Self {
             identity: desk.home.agent_identity(&name).map_err(keys)?,
-            signing: desk.home.agent_signing_key(&name).map_err(keys)?,
+            signing: Signing::of(&desk.home, &name, now).map_err(keys)?,
             organisation: desk.organisation.id.to_string(),
             files,
             catalogue,

@@ -301,7 +301,7 @@ impl Machine {
         dispatch: &[u8],
     ) -> Option<()> {
         let order = Envelope::read(order).unwrap();
-        let opened = seal::open_one::<Order>(&order, &self.agent_key).unwrap();
+        let opened = trust::open_by_person::<Order>(&order, &self.agent_key).unwrap().document;
         let dispatch = Envelope::read(dispatch).unwrap();
         let dispatch = seal::open_one::<Dispatch>(&dispatch, &opened.dispatch_key).unwrap();
         let run = RunId::of(&order.digest(), &self.card.endpoint, 0);

@@ -10,6 +10,7 @@ mod error;
 mod meet;
 mod renew;
 mod shared;
+mod signing;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ pub use link::{DialError, LinkError, Objection};
 use crate::books::Line;
 pub(crate) use meet::{known_card, meet, open_hello};
 pub use renew::bring_certificate;
+pub use signing::{Lend, LendError, Locked, Signing};
 pub(crate) use talk::Hearing;
 pub use talk::{EventsSeen, Returned};
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use policy::{Facts, Policy, check_parameters, forecast};
-use protocol::documents::{Approval, ConsentAnswer, Decision};
+use protocol::documents::{Approval, ConsentAnswer, Decision, SessionKey};
 use protocol::{AgentName, Envelope, Manifest, PublicKey};
 use trust::catalogue::{Listed, Then};
 use trust::seal;
@@ -104,6 +104,9 @@ fn rule(
     let here = &sheet.record.predicate;
     let (Some(order), Some(card)) = (&sheet.order, &sheet.card) else { return };
     let person = policy.person(&order.agent);
+    let own = person.is_some_and(|person| person.signing_key == Some(order.dispatch_key));
+    // Its seal is judged among the papers of the run.
+    let paper = order.session_key.as_ref().and_then(|paper| seal::peek::<SessionKey>(paper).ok());
     let same = |question: &String| manifest.question.as_ref().is_none_or(|own| own == question);
     let answer = order.consent.as_ref().and_then(|said| {
         (said.answer == ConsentAnswer::Waived || same(&said.question)).then_some(said.answer)
@@ -123,7 +126,8 @@ fn rule(
         asked: here.asked.clone(),
         planned: order.plan.is_some(),
         approved_by,
-        own_key: person.is_some_and(|person| person.signing_key == Some(order.dispatch_key)),
+        own_key: own && order.session_key.is_none(),
+        session: paper.map(|paper| paper.risk),
         secrets: manifest.permissions.contains_key("secret.one_time"),
         at: here.accepted,
         parameters: check_parameters(manifest, &order.parameters, policy)

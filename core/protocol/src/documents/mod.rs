@@ -12,6 +12,7 @@ mod hello;
 mod order;
 mod recall;
 mod record;
+mod session_key;
 
 pub use approval::Approval;
 pub use asked::{Asked, Heard};
@@ -26,3 +27,4 @@ pub use record::{
     ByFunction, Decision, Effects, EndpointRef, EventsDigest, InFlight, OutputDigest,
     PREDICATE_TYPE, Record, RecordPredicate, RecordSubject, STATEMENT_TYPE, SealedSecret,
 };
+pub use session_key::{BySession, SessionKey};

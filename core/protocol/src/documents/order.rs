@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::CatalogueVersions;
+use super::{BySession, CatalogueVersions};
 use crate::{
-    AgentName, Digest, EndpointId, Mode, OrderId, Params, PayloadType, PublicKey, ScriptName,
-    TicketId, Time, limits,
+    AgentName, Digest, EndpointId, Envelope, Mode, OrderId, Params, PayloadType, PublicKey,
+    ScriptName, TicketId, Time, limits,
 };
 
 /// Which script, to the byte.
@@ -112,9 +112,23 @@ pub struct Order {
     pub not_before: Time,
     /// Not after.
     pub not_after: Time,
+    /// The paper of the session key that signed this, an envelope of [`super::SessionKey`]; none where
+    /// the agent's own key did. Inside the order, so that it goes wherever the order goes and nobody
+    /// can put another in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<Envelope>,
 }
 
 impl PayloadType for Order {
     const PAYLOAD_TYPE: &'static str = "application/vnd.salve.order.v1+json";
     const PAYLOAD_BYTES_MAX: usize = limits::ORDER_BYTES_MAX;
+}
+
+impl BySession for Order {
+    fn person(&self) -> &AgentName {
+        &self.agent
+    }
+    fn session_key(&self) -> Option<&Envelope> {
+        self.session_key.as_ref()
+    }
 }

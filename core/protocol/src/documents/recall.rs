@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentName, Digest, PayloadType, Time, limits};
+use super::BySession;
+use crate::{AgentName, Digest, Envelope, PayloadType, Time, limits};
 
 /// What is taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,9 +29,22 @@ pub struct Recall {
     pub reason: String,
     /// When it was signed.
     pub issued: Time,
+    /// The paper of the session key that signed this, as in an order. Such a recall takes back the
+    /// agent's own orders only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<Envelope>,
 }
 
 impl PayloadType for Recall {
     const PAYLOAD_TYPE: &'static str = "application/vnd.salve.recall.v1+json";
     const PAYLOAD_BYTES_MAX: usize = limits::DOCUMENT_BYTES_MAX;
+}
+
+impl BySession for Recall {
+    fn person(&self) -> &AgentName {
+        &self.agent
+    }
+    fn session_key(&self) -> Option<&Envelope> {
+        self.session_key.as_ref()
+    }
 }

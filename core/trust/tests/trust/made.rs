@@ -13,7 +13,8 @@ use crate::sample::{self, Try, key, sealing};
 /// File names beneath tests/vectors and their bytes.
 pub(crate) type Vectors = BTreeMap<String, Vec<u8>>;
 
-const SIGNERS: [&str; 6] = ["a.kaya", "m.ruiz", "enroller", "record", "ticket", "vetter a"];
+const SIGNERS: [&str; 7] =
+    ["a.kaya", "m.ruiz", "enroller", "record", "ticket", "vetter a", "session"];
 
 /// JSON as people read it, with a line feed at its end.
 pub(crate) fn pretty(value: &Value) -> Try<Vec<u8>> {
@@ -71,6 +72,8 @@ fn documents() -> Try<Vectors> {
     let first = out.add("record", &first, "record")?;
     let second = sample::refused(order.digest(), card.digest(), 2, first.digest())?;
     out.add("record-refused", &second, "record")?;
+    let paper = out.add("session-key", &sample::session_key()?, "a.kaya")?;
+    out.add("session-order", &sample::session_order(paper)?, "session")?;
     out.files.insert("documents.json".to_owned(), pretty(&json!(out.listed))?);
     Ok(out.files)
 }

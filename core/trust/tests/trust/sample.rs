@@ -8,11 +8,12 @@ use protocol::documents::{
     Approval, ByFunction, Card, CatalogueVersions, ConsentAnswer, ConsentStatement, Decision,
     Dispatch, Effects, EndpointRef, EnrolRequest, EventsDigest, Head, Hello, Identified,
     JoinRequest, Order, OutputDigest, PREDICATE_TYPE, Recall, RecallScope, Record, RecordPredicate,
-    RecordSubject, STATEMENT_TYPE, ScriptRef, SealedSecret, TicketAttestation, TicketState,
+    RecordSubject, STATEMENT_TYPE, ScriptRef, SealedSecret, SessionKey, TicketAttestation,
+    TicketState,
 };
 use protocol::{
-    Bytes, Digest, EndpointId, Manifest, Mode, OrderId, Outcome, ParamValue, Refusal, Risk, RunId,
-    Time,
+    Bytes, Digest, EndpointId, Envelope, Manifest, Mode, OrderId, Outcome, ParamValue, Refusal,
+    Risk, RunId, Time,
 };
 use trust::catalogue::{Lifetimes, Repository, RepositoryPlan, RoleKeys};
 use trust::secret::{self, SealingSecret};
@@ -113,7 +114,26 @@ pub(crate) fn order() -> Try<Order> {
         catalogue: versions(),
         not_before: NOW,
         not_after: NOW.plus(3600),
+        session_key: None,
     })
+}
+
+/// The paper of the key that signs [`session_order`].
+pub(crate) fn session_key() -> Try<SessionKey> {
+    Ok(SessionKey {
+        person: "a.kaya".parse()?,
+        key: key("session").public_key(),
+        risk: Risk::Medium,
+        machine: Some("lt-0007".parse()?),
+        not_before: NOW.minus(60),
+        not_after: NOW.plus(8 * 3600),
+    })
+}
+
+/// The order under a session key, whose paper it carries.
+pub(crate) fn session_order(paper: Envelope) -> Try<Order> {
+    let dispatch_key = key("session").public_key();
+    Ok(Order { dispatch_key, session_key: Some(paper), ..order()? })
 }
 
 pub(crate) fn approval(order: Digest) -> Try<Approval> {
@@ -150,6 +170,7 @@ pub(crate) fn recall(order: Digest) -> Try<Recall> {
         scope: RecallScope::CancelRun,
         reason: "wrong ticket".to_owned(),
         issued: NOW,
+        session_key: None,
     })
 }
 

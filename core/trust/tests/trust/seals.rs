@@ -4,7 +4,7 @@ use protocol::documents::{Approval, Card, Head, Order, Recall, Record};
 use protocol::{Bytes, Digest, Envelope, PayloadType, PublicKey, Signature, limits};
 use trust::chain::{self, BrokenChain};
 use trust::seal::{BadSeal, SealError, open, open_one, peek, seal};
-use trust::{Signer, SigningKey, Verified};
+use trust::{Signer, SigningKey, Verified, open_by_person};
 
 use crate::sample::{self, key};
 
@@ -247,4 +247,42 @@ fn an_approval_is_counted_over_distinct_people() {
     let opened: Verified<Approval> = open_one(&envelope, &public("m.ruiz")).unwrap();
     assert!(opened.yes);
     assert!(open_one::<Approval>(&envelope, &public("a.kaya")).is_err());
+}
+
+#[test]
+fn an_order_under_a_session_key_opens_by_its_paper_and_by_nothing_else() {
+    let paper = seal(&sample::session_key().unwrap(), &[&key("a.kaya")]).unwrap();
+    let order = sample::session_order(paper).unwrap();
+    let good =
+        open_by_person::<Order>(&seal(&order, &[&key("session")]).unwrap(), &public("a.kaya"))
+            .unwrap();
+    assert_eq!((good.document.get(), good.document.signer()), (&order, public("session")));
+    assert_eq!(good.session.unwrap().get(), &sample::session_key().unwrap());
+    // The person's own key does not stand in for it: one order, one key that may have signed.
+    let own = open_by_person::<Order>(&seal(&order, &[&key("a.kaya")]).unwrap(), &public("a.kaya"));
+    assert!(matches!(own, Err(BadSeal::Threshold { good: 0, wanted: 1 })));
+    let both = seal(&order, &[&key("session"), &key("a.kaya")]).unwrap();
+    assert!(matches!(
+        open_by_person::<Order>(&both, &public("a.kaya")),
+        Err(BadSeal::Signatures { .. })
+    ));
+    // The paper by somebody else, for somebody else, of another kind.
+    let with = |paper: Envelope, person: &str| {
+        let order = Order { session_key: Some(paper), ..order.clone() };
+        open_by_person::<Order>(&seal(&order, &[&key("session")]).unwrap(), &public(person))
+            .map(|_| ())
+    };
+    let theirs = seal(&sample::session_key().unwrap(), &[&key("m.ruiz")]).unwrap();
+    assert!(matches!(with(theirs.clone(), "a.kaya"), Err(BadSeal::SessionKey(_))));
+    let named = protocol::documents::SessionKey {
+        person: "m.ruiz".parse().unwrap(),
+        ..sample::session_key().unwrap()
+    };
+    let named = seal(&named, &[&key("a.kaya")]).unwrap();
+    assert!(matches!(with(named, "a.kaya"), Err(BadSeal::SessionPerson)));
+    let Err(BadSeal::SessionKey(kind)) = with(sealed_order(), "a.kaya") else { panic!("opened") };
+    assert!(matches!(*kind, BadSeal::PayloadType { .. }));
+    // An order without a paper is the person's own, as before.
+    assert!(open_by_person::<Order>(&sealed_order(), &public("a.kaya")).unwrap().session.is_none());
+    assert!(open_by_person::<Order>(&sealed_order(), &public("session")).is_err());
 }

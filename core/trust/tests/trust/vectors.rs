@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use protocol::documents::{
     Approval, Card, Dispatch, EnrolRequest, Hello, JoinRequest, Order, Recall, Record, Sealed,
-    SealingKey, TicketAttestation,
+    SealingKey, SessionKey, TicketAttestation,
 };
 use protocol::{AgentName, Digest, EndpointId, Envelope, PayloadType, PublicKey};
 use serde::Deserialize;
@@ -88,7 +88,7 @@ fn opened<T: PayloadType>(listed: &Listed) -> Verified<T> {
 fn every_document_opens_and_equals() {
     let list: Vec<Listed> = serde_json::from_slice(&read("documents.json")).unwrap();
     let list: BTreeMap<String, Listed> = list.into_iter().map(|l| (l.name.clone(), l)).collect();
-    assert_eq!(list.len(), 11);
+    assert_eq!(list.len(), 13);
     let card: Verified<Card> = opened(&list["card"]);
     assert_eq!(*card, sample::card().unwrap());
     assert_eq!(*opened::<Hello>(&list["hello"]), sample::hello(card.digest()));
@@ -104,6 +104,10 @@ fn every_document_opens_and_equals() {
     assert_eq!(*enrol, sample::enrol_request().unwrap());
     let join = opened::<JoinRequest>(&list["join-request"]);
     assert_eq!(*join, sample::join_request().unwrap());
+    assert_eq!(*opened::<SessionKey>(&list["session-key"]), sample::session_key().unwrap());
+    let paper = Envelope::read(&read("documents/session-key.json")).unwrap();
+    let lent = opened::<Order>(&list["session-order"]);
+    assert_eq!(*lent, sample::session_order(paper).unwrap());
     let records = [opened::<Record>(&list["record"]), opened::<Record>(&list["record-refused"])];
     let head = chain::follow_all(&chain::start(sample::head().epoch), &records).unwrap();
     assert_eq!((head.counter, head.hash), (2, records[1].digest()));

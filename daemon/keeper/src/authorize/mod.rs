@@ -2,8 +2,8 @@
 //! is the reason; nothing is changed here, nothing is started here.
 //!
 //! Order of the checks, each with its refusal:
-//!  1. the order's seal by the key that policy lists for its agent, the dispatch's by the key the
-//!     order names: else [`Verdict::NoSeal`], which is counted and not recorded; an order sealed by
+//!  1. the order's seal by the key that policy lists for its agent, or by a session key whose paper
+//!     that key sealed, the dispatch's by the key the order names: else [`Verdict::NoSeal`], which is counted and not recorded; an order sealed by
 //!     another known person is `signer-mismatch`
 //!  2. `signer-withdrawn`
 //!  3. `wrong-endpoint`, `dispatch-mismatch`
@@ -11,14 +11,15 @@
 //!     as what it is
 //!  5. `challenge-unknown`, `challenge-used`
 //!  6. `rate-limited`
-//!  7. `dispatch-expired`, `order-too-long`, `not-yet-valid`, `order-expired`
+//!  7. `dispatch-expired`, `order-too-long`, `not-yet-valid`, `order-expired`; `session-key` where the
+//!     order does not lie within the session key's life
 //!  8. `catalogue-behind`; the script: `script-unknown`, `script-digest`, `script-withdrawn`;
 //!     `catalogue-expired` for the roles it rests on; `script-vetters`, `script-risk`, `platform`,
 //!     `mode-unsupported`
 //!  9. parameters
 //! 10. the plan: `plan-unknown`, `plan-mismatch`
 //! 11. the ticket's attestation, where one came: it can only narrow
-//! 12. policy's decision with approvals, identity, consent, dispatch key
+//! 12. policy's decision with approvals, identity, consent, dispatch key, session key
 //! 13. `no-reserve`, `busy`
 //!
 //! Thresholds over people were checked when the catalogue was taken: one that fails them is not
@@ -30,8 +31,8 @@ mod script;
 mod seals;
 mod support;
 
-use policy::{Decision, Facts, Permit, Policy, decide};
-use protocol::documents::{Asked, Card, Dispatch, Order};
+use policy::{Decision, Facts, Permit, Policy, check_session_life, decide};
+use protocol::documents::{Asked, Card, Dispatch, Order, SessionKey};
 use protocol::{BusyWith, Envelope, Manifest, Mode, Params, Plan, PlanLine, Refusal, Time, limits};
 use std::collections::BTreeMap;
 use trust::Verified;
@@ -133,15 +134,23 @@ pub enum Verdict {
 pub fn authorize(submission: &Submission, state: &State<'_>) -> Verdict {
     let Some(opened) = seals::open(submission, state.policy) else { return Verdict::NoSeal };
     let (order, dispatch) = (opened.order, opened.dispatch);
+    let session = opened.session.as_ref().map(Verified::get);
     let refused = opened.mismatch.map(Err).unwrap_or(Ok(()));
     let decided = refused
+        .and_then(|()| signer(&order, session, state))
         .and_then(|()| standing(&order, &dispatch, state))
         .and_then(|()| times(&order, &dispatch, state))
+        .and_then(|()| {
+            session.map_or(Ok(()), |session| {
+                check_session_life(session, order.not_before, order.not_after)
+            })
+        })
         .and_then(|()| script::check(&order, state))
         .and_then(|found| {
             let plan = plan(&order, state)?;
             let over = (plan, &found.parameters);
-            let facts = facts(submission, &order, &dispatch, &found.manifest, over, state)?;
+            let sealed = (&order, session);
+            let facts = facts(submission, sealed, &dispatch, &found.manifest, over, state)?;
             match decide(&facts, state.policy) {
                 Decision::Refuse(refusal) => Err(refusal),
                 Decision::Permit(permit) => room(&order, state).map(|()| (found, plan, permit)),
@@ -165,18 +174,24 @@ pub fn authorize(submission: &Submission, state: &State<'_>) -> Verdict {
     }
 }
 
-/// Checks 2 to 6: who, where, whether it was here before, how often.
+/// Check 2: whoever is withdrawn has lent nothing to a session key either.
+fn signer(order: &Order, session: Option<&SessionKey>, state: &State<'_>) -> Result<(), Refusal> {
+    let person = state.policy.person(&order.agent);
+    if person.is_none_or(|person| state.policy.is_withdrawn(person, state.now))
+        || state.policy.is_denied_key(&order.dispatch_key)
+        || session.is_some_and(|session| state.policy.is_denied_key(&session.key))
+    {
+        return Err(Refusal::SignerWithdrawn);
+    }
+    Ok(())
+}
+
+/// Checks 3 to 6: where, whether it was here before, how often.
 fn standing(
     order: &Verified<Order>,
     dispatch: &Verified<Dispatch>,
     state: &State<'_>,
 ) -> Result<(), Refusal> {
-    let withdrawn = state.policy.person(&order.agent);
-    if withdrawn.is_none_or(|person| state.policy.is_withdrawn(person, state.now))
-        || state.policy.is_denied_key(&order.dispatch_key)
-    {
-        return Err(Refusal::SignerWithdrawn);
-    }
     let targets = order.targets.len();
     if targets > limits::TARGETS_MAX || !order.targets.contains(&state.card.endpoint) {
         return Err(Refusal::WrongEndpoint);
@@ -240,7 +255,7 @@ fn plan<'a>(order: &Order, state: &State<'a>) -> Result<Option<&'a Plan>, Refusa
 /// Checks 11 and what 12 wants to know.
 fn facts(
     submission: &Submission,
-    order: &Verified<Order>,
+    (order, session): (&Verified<Order>, Option<&SessionKey>),
     dispatch: &Dispatch,
     manifest: &Manifest,
     (plan, parameters): (Option<&Plan>, &Params),
@@ -249,7 +264,7 @@ fn facts(
     let attested = support::attested(submission.attestation.as_ref(), order, state)?;
     let approved_by = support::approved_by(&submission.approvals, order, state)?;
     let person = state.policy.person(&order.agent);
-    let own_key = person.is_some_and(|person| person.signing_key == Some(order.dispatch_key));
+    let own = person.is_some_and(|person| person.signing_key == Some(order.dispatch_key));
     Ok(Facts {
         agent: order.agent.clone(),
         script: manifest.name.clone(),
@@ -264,7 +279,8 @@ fn facts(
         asked: plan.and_then(|plan| plan.asked.clone()),
         planned: plan.is_some(),
         approved_by,
-        own_key,
+        own_key: own && session.is_none(),
+        session: session.map(|session| session.risk),
         secrets: dispatch.secrets.is_some() || manifest.permissions.contains_key("secret.one_time"),
         at: state.now,
         parameters: parameters.clone(),

@@ -263,11 +263,18 @@ impl Core {
         let Some(trusted) = &self.trusted else { return session::stop(line, Stop::Stale, out) };
         let envelope = Envelope::read(&bytes.0).ok();
         let opened = envelope.and_then(|e| authorize::recall(&e, &trusted.policy, time));
-        let Some(recall) = opened else { return self.no_seal(line, now, out) };
+        let Some(opened) = opened else { return self.no_seal(line, now, out) };
+        let (recall, lent) = (opened.document, opened.session.is_some());
         let run = self.runs.values().find(|run| run.accepted.order == recall.order);
         let may = run
             .is_none_or(|run| may_recall(&recall.agent, &run.order.agent, &trusted.policy, time));
-        if !may {
+        // A session key takes back its person's own orders only; of one that never came here nobody
+        // can tell whose it is.
+        let own = match run {
+            Some(run) => run.order.agent == recall.agent,
+            None => self.index.accepted(&recall.order).is_some(),
+        };
+        if !may || lent && !own {
             return session::stop(line, Stop::NotYours, out);
         }
         let run = run.map(|run| run.accepted.run);

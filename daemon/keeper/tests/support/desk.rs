@@ -270,6 +270,7 @@ impl Desk {
             catalogue: CatalogueVersions::default(),
             not_before: now,
             not_after: now.plus(3600),
+            session_key: None,
         }
     }
 }
@@ -311,6 +312,7 @@ pub(crate) fn recall(order: Digest, by: &str, now: Time) -> Ask {
         scope: RecallScope::CancelRun,
         reason: "test".into(),
         issued: now,
+        session_key: None,
     };
     Ask::Recall { recall: bytes(&sealed(&recall, by)) }
 }

@@ -98,7 +98,7 @@ async fn a_colleague_joins_an_organisation_of_thousands() {
     let invitation: Invitation = door.token().parse().unwrap();
     let home = Home::new(dir.path().join("theirs"));
     let (joined, organisation) =
-        tokio::join!(door.wait(&mut nobody), join(&home, &invitation, NOW));
+        tokio::join!(door.wait(&mut nobody), join(&home, &invitation, None, NOW));
     assert!(joined.is_ok() && organisation.is_ok(), "{joined:?} {organisation:?}");
     let theirs = Desk::open(home).unwrap();
     assert_eq!(theirs.store.endpoints().unwrap().len(), 3000);

@@ -116,7 +116,8 @@ async fn what_waits_is_taken_back_by_its_agent_and_by_no_stranger() {
             let follow = ask(&console, &DeskAsk::Follow { run }).await;
             assert!(no(&follow).1.contains("waits for its machine"), "{follow:?}");
 
-            let signed = recall(&scene.house.agent, sealed.digest(), "a test", now()).unwrap();
+            let signed =
+                recall(&scene.house.agent, (sealed.digest(), true), "a test", now()).unwrap();
             let mut forged = signed.clone();
             forged.signatures[0].sig.0[0] ^= 1;
             let asked = |recall: &Envelope| DeskAsk::Recall {
@@ -213,7 +214,8 @@ async fn a_recall_of_what_is_out_in_a_file_says_so() {
             let console = scene.console().await;
             let (run, file) = carry(scene, &console).await;
             let sealed = Envelope::read(&file.order.0).unwrap();
-            let signed = recall(&scene.house.agent, sealed.digest(), "a test", now()).unwrap();
+            let signed =
+                recall(&scene.house.agent, (sealed.digest(), true), "a test", now()).unwrap();
             let (endpoint, recall) = (scene.house.row.id, Bytes(signed.write().unwrap()));
             for _ in 0..2 {
                 let asked = DeskAsk::Recall { endpoint, recall: recall.clone() };
