@@ -12,9 +12,9 @@ mod read;
 pub use ca::{Ca, Kind};
 pub use error::CertError;
 pub use leaf::{Leaf, Profile};
-pub use read::{Facts, from_pem, read, spki_of, to_pem};
+pub use read::{Facts, from_pem, read, signed_part, spki_of, to_pem};
 
-/// An agent's certificate, days: renewed by the console that holds the CA.
+/// An agent's certificate, days: renewed by the console that holds the CA, or by the shared desk.
 pub const AGENT_DAYS: u64 = 30;
 /// An endpoint's certificate, days.
 pub const ENDPOINT_DAYS: u64 = 90;

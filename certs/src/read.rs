@@ -61,6 +61,15 @@ pub fn read(der: &[u8]) -> Result<Facts, CertError> {
     })
 }
 
+/// What the issuer of a certificate (DER) signed, and the signature, as they stand in it.
+///
+/// # Errors
+/// [`CertError::NotACertificate`].
+pub fn signed_part(der: &[u8]) -> Result<(Vec<u8>, Vec<u8>), CertError> {
+    let (_, cert) = X509Certificate::from_der(der).map_err(|_| CertError::NotACertificate)?;
+    Ok((cert.tbs_certificate.as_ref().to_vec(), cert.signature_value.data.to_vec()))
+}
+
 /// SubjectPublicKeyInfo (DER) of an ed25519 key.
 #[must_use]
 pub fn spki_of(key: &PublicKey) -> Vec<u8> {

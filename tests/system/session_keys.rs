@@ -59,8 +59,16 @@ fn policy(lab: &Lab, from: &str, to: &str) {
     lab.salve(&["policy", "sign", draft.to_str().expect("UTF-8"), "--yes"]).expect(0);
 }
 
+const CHECK: [&str; 5] = ["--json", "check", "health.check", "--on", "pc"];
+
 fn check(lab: &Lab) -> Done {
-    lab.salve(&["--json", "check", "health.check", "--on", "pc"])
+    lab.salve(&CHECK)
+}
+
+/// A look that was let: whatever it found.
+fn looked(done: &Done) {
+    assert!(done.code == 0 || done.code == 1, "{}{}", done.out, done.err);
+    assert_eq!(done.json()["verified"], true, "{}", done.out);
 }
 
 /// What the endpoint says of the last run.
@@ -79,28 +87,21 @@ fn a_day_by_a_session_that_a_real_ssh_agent_unlocked() {
     agent.tool("/usr/bin/ssh-add", &["-q", path]);
     let listed = agent.salve(&lab, &["--json", "keys", "ssh-agent", "--list"]).expect(0).json();
     let new = listed[0]["key"].as_str().expect("a key").to_owned();
-    let old = std::fs::read_to_string(lab.home().join("agents/a.kaya/signing.pem")).expect("there");
     let text = lab.salve(&["policy", "show", "--toml"]).expect(0).out;
     let line = text.lines().find(|line| line.starts_with("signing_key = ")).expect("a key");
     policy(&lab, line, &format!("signing_key = \"{new}\""));
     agent.salve(&lab, &["keys", "ssh-agent"]).expect(0);
-    assert!(!lab.home().join("agents/a.kaya/signing.pem").exists() && !old.is_empty());
+    assert!(!lab.home().join("agents/a.kaya/signing.pem").exists());
 
     // The agent itself signs; without it nobody does.
-    assert_eq!(agent.salve(&lab, &["check", "health.check", "--on", "pc"]).code, 0);
+    looked(&agent.salve(&lab, &CHECK));
     check(&lab).expect(2);
     let unlocked = agent.salve(&lab, &["--json", "unlock", "--for", "1h"]).expect(0).json();
     drop(agent);
-    let done = check(&lab).expect(0).json();
-    assert_eq!(done["verified"], true, "{done}");
+    looked(&check(&lab));
     let shown = record(&lab).to_string();
     assert!(shown.contains("signed by a session key for medium risk"), "{shown}");
     lab.salve(&["verify", "last"]).expect(0).says("by a session key until");
-
-    // High risk is the own key's, which is away: nothing is sent.
-    let reset = ["run", "user.password.reset", "--on", "pc", "--identified", "code", "--yes"];
-    let high = lab.salve(&reset);
-    assert!(high.code == 2 || high.code == 4, "{}{}", high.out, high.err);
 
     // It leaked: denied with the next catalogue, which travels with the order.
     let key = unlocked["key"].as_str().expect("a key");
@@ -114,7 +115,7 @@ fn a_day_by_a_session_that_a_real_ssh_agent_unlocked() {
     let agent = SshAgent::start(&lab);
     agent.tool("/usr/bin/ssh-add", &["-q", path]);
     agent.salve(&lab, &["unlock"]).expect(0).says("Unlocked until");
-    check(&lab).expect(0);
+    looked(&check(&lab));
 }
 
 #[test]

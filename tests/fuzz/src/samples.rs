@@ -144,6 +144,7 @@ pub fn desk_asks() -> Vec<DeskAsk> {
         DeskAsk::Wait { endpoint: ENDPOINT, order: bytes("order"), seed: Bytes(vec![7; 32]) },
         DeskAsk::Carry { run: RUN },
         DeskAsk::Bring { part: bytes("salve order 1 "), last: false },
+        DeskAsk::Renew,
     ]
 }
 
@@ -206,6 +207,7 @@ pub fn desk_answers() -> Vec<DeskAnswer> {
         DeskAnswer::Watching { agents: vec!["m.ruiz".parse().expect("a name")] },
         DeskAnswer::Waits { run: RUN, until: Time(1_795_000_000) },
         DeskAnswer::Carried { order: bytes("order"), seed: Bytes(vec![7; 32]) },
+        DeskAnswer::Renewed { leaf: Some(bytes("a certificate")) },
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Why nobody could join. What a guest is told is only ever a code of `Stop`.
 
-use protocol::{EndpointName, Label};
+use protocol::{AgentName, EndpointName, Label};
 
 use crate::catalogue::CatalogueTrouble;
 use crate::chance::NoChance;
@@ -82,6 +82,12 @@ pub enum EnrolError {
     OtherKey {
         /// Whose card.
         name: EndpointName,
+    },
+    /// A certificate for a key that the policy denies.
+    #[error("the key of {name}'s certificate is denied by the policy")]
+    DeniedKey {
+        /// Whose certificate.
+        name: AgentName,
     },
     /// A certificate could not be made.
     #[error("could not make the certificate")]

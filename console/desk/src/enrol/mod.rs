@@ -23,7 +23,7 @@ pub use endpoint::EndpointGuest;
 pub use error::EnrolError;
 pub use join::{JoinError, join};
 pub use person::AgentGuest;
-pub use renew::renewed_certificate;
+pub use renew::{renewed_agent, renewed_certificate};
 pub use token::ENROL_PORT;
 pub use wave::{NewWave, WaveToken};
 

@@ -532,3 +532,30 @@ async fn a_certificate_is_renewed_for_the_same_key_when_it_is_due() {
     std::fs::remove_file(desk.home.online(Online::EndpointsCa)).unwrap();
     assert_eq!(renew(&card, after(61)).unwrap(), None);
 }
+
+#[tokio::test]
+async fn an_agents_certificate_is_renewed_for_the_same_key_unless_the_key_is_denied() {
+    let (_dir, desk) = desk();
+    let me = desk.organisation.me.clone();
+    let policy = crate::catalogue::policy(&desk.home, now()).unwrap();
+    let shown = desk.home.agent_identity(&me).unwrap().certificates.remove(0);
+    let after = |days: u64| now().plus(days * certs::DAY);
+    let renew = |policy: &policy::Policy, at| renewed_agent(&desk.home, policy, (&me, &shown), at);
+    assert_eq!(renew(&policy, after(19)).unwrap(), None);
+    let der = renew(&policy, after(21)).unwrap().unwrap();
+    let (old, new) = (certs::read(&shown).unwrap(), certs::read(&der).unwrap());
+    assert_eq!((&new.uris, &new.spki), (&old.uris, &old.spki));
+    assert_eq!(new.not_after, after(21).plus(certs::AGENT_DAYS * certs::DAY));
+    let (signed, signature) = certs::signed_part(&der).unwrap();
+    let ca = certs::read(&policy.file().cas.people[0].0).unwrap();
+    let ca = protocol::PublicKey(*ca.spki.last_chunk::<32>().unwrap());
+    assert!(trust::verify(&ca, &signed, &signature));
+    // Whose TLS key was stolen: the thief's certificate ends, whatever its serial.
+    let mut file = policy.file().clone();
+    let key = desk.home.agent_tls_key(&me).unwrap();
+    file.denied.keys.push(trust::Signer::public_key(&key));
+    let denied = policy::PolicyFile::read(&file.write().unwrap()).unwrap();
+    assert!(matches!(renew(&denied, after(21)), Err(EnrolError::DeniedKey { .. })));
+    std::fs::remove_file(desk.home.online(Online::PeopleCa)).unwrap();
+    assert_eq!(renew(&policy, after(21)).unwrap(), None);
+}

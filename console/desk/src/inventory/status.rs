@@ -236,6 +236,7 @@ fn certificates(desk: &Desk, now: Time, endings: &mut Vec<Ending>) {
     let home = &desk.home;
     let me = &desk.organisation.me;
     let by_itself = crate::home::is_there(&home.online(Online::PeopleCa));
+    let by_desk = desk.store.line().is_some();
     let mut one = |what: &str, path: &Path| {
         let first = crate::home::read_text(path)
             .ok()
@@ -244,6 +245,8 @@ fn certificates(desk: &Desk, now: Time, endings: &mut Vec<Ending>) {
         let Some(facts) = first else { return };
         let (by, days) = if by_itself {
             ("the next command, by itself".to_owned(), 0)
+        } else if by_desk {
+            ("the next order, by the shared desk".to_owned(), 7)
         } else {
             ("a colleague: salve agents invite".to_owned(), 7)
         };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use certs::{Ca, Kind};
+use protocol::frames::{DeskAnswer, DeskAsk};
 use protocol::{AgentName, Label, PublicKey, Time, limits};
 use trust::secret::SealingSecret;
 use trust::{Signer as _, SigningKey};
@@ -120,6 +121,53 @@ pub(crate) fn agent_certificate(home: &Home, me: &AgentName, now: Time) -> Resul
     let end = now.plus(certs::AGENT_DAYS * certs::DAY);
     let der = home.ca(Kind::People)?.issue_agent(&spki, me, fresh()?, not_before(now), end)?;
     Ok(home::write_public(&path, certs::to_pem([der.as_slice()]).as_bytes())?)
+}
+
+/// Has the shared desk make this agent's certificate anew, where it ends within a third of its life. A
+/// desk that does not, or gives something else, changes nothing: the one that is here is good to its
+/// end, which `salve status` tells.
+pub(crate) fn agent_certificate_by_desk(
+    desk: &super::Desk,
+    policy: &policy::Policy,
+    now: Time,
+) -> Result<(), InitError> {
+    let (home, me) = (&desk.home, &desk.organisation.me);
+    let path = home.agent_certificate(me);
+    let Some(line) = desk.store.line() else { return Ok(()) };
+    if still_good(&path, now, certs::AGENT_DAYS)? {
+        return Ok(());
+    }
+    let Ok(answers) = line.ask(vec![DeskAsk::Renew]) else { return Ok(()) };
+    let [DeskAnswer::Renewed { leaf: Some(leaf) }] = answers.as_slice() else { return Ok(()) };
+    let spki = certs::spki_of(&home.agent_tls_key(me)?.public_key());
+    let uri = link::uri(desk.organisation.id.as_str(), link::Role::Agent, me.as_str());
+    if leaf.0.len() <= limits::CERTIFICATE_BYTES_MAX && is_ours(&leaf.0, (spki, uri), policy, now) {
+        let _lock = home.lock()?;
+        home::write_public(&path, certs::to_pem([leaf.0.as_slice()]).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Whether a leaf (DER) is for this key and name, valid now and for longer than is due, and by a CA of
+/// people that the policy lists.
+fn is_ours(
+    leaf: &[u8],
+    (spki, uri): (Vec<u8>, String),
+    policy: &policy::Policy,
+    now: Time,
+) -> bool {
+    let (Ok(facts), Ok((signed, signature))) = (certs::read(leaf), certs::signed_part(leaf)) else {
+        return false;
+    };
+    let by = |ca: &protocol::Bytes| {
+        let key = certs::read(&ca.0).ok().and_then(|ca| ca.spki.last_chunk::<32>().copied());
+        key.is_some_and(|key| trust::verify(&PublicKey(key), &signed, &signature))
+    };
+    facts.spki == spki
+        && facts.uris == [uri]
+        && facts.not_before <= now
+        && facts.not_after.since(now) > certs::AGENT_DAYS * certs::DAY / 3
+        && policy.file().cas.people.iter().any(by)
 }
 
 fn still_good(path: &std::path::Path, now: Time, days: u64) -> Result<bool, InitError> {

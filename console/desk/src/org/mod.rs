@@ -8,7 +8,7 @@ mod setup;
 mod shape;
 mod withdraw;
 
-pub(crate) use keys::{agent as make_agent_keys, not_before};
+pub(crate) use keys::{agent as make_agent_keys, agent_certificate_by_desk, not_before};
 pub use open::{Desk, OpenError};
 pub use setup::{Founder, Founding, InitError, Ready, Step, init, profile_word};
 pub use shape::{Shape, check_founders, lifetimes, shape};

@@ -253,3 +253,69 @@ fn certificates_are_renewed_near_their_end_and_not_before() {
     assert!(renew_desk_certificate(&home, later.plus(61 * certs::DAY)).unwrap());
     assert_eq!(end(), agents);
 }
+
+/// A shared desk that gives this answer to everything.
+#[derive(Debug, Clone)]
+struct Says(protocol::frames::DeskAnswer);
+
+impl crate::books::Ask for Says {
+    fn desk(&self) -> &str {
+        "desk.example:7435"
+    }
+    fn ask(
+        &self,
+        _: Vec<protocol::frames::DeskAsk>,
+    ) -> Result<Vec<protocol::frames::DeskAnswer>, crate::books::LineFault> {
+        Ok(vec![self.0.clone()])
+    }
+}
+
+#[test]
+fn a_colleagues_certificate_is_taken_from_the_desk_when_it_is_due_and_only_its_own() {
+    use protocol::frames::DeskAnswer;
+    let dir = tempfile::tempdir().unwrap();
+    let home = Home::new(dir.path().join("home"));
+    let me = set_up(&home).organisation.me;
+    let policy = catalogue::policy(&home, NOW).unwrap();
+    let at = NOW.plus(25 * certs::DAY);
+    let spki = certs::spki_of(&home.agent_tls_key(&me).unwrap().public_key());
+    let issued = |spki: &[u8], name: &str, days: u64| {
+        let (begin, end) = (not_before(at), at.plus(days * certs::DAY));
+        let ca = home.ca(certs::Kind::People).unwrap();
+        ca.issue_agent(spki, &name.parse().unwrap(), [7; 16], begin, end).unwrap()
+    };
+    let stranger = trust::SigningKey::from_seed([9; 32]);
+    let forged = {
+        let (begin, end) = (not_before(at), at.plus(30 * certs::DAY));
+        let (kind, key) = (certs::Kind::People, stranger.pkcs8_der());
+        let ca = certs::Ca::create(kind, "demo-ltd", &key, [3; 16], begin, end).unwrap();
+        ca.issue_agent(&spki, &me, [7; 16], begin, end).unwrap()
+    };
+    let good = issued(&spki, me.as_str(), 30);
+    let kept = || home.agent_identity(&me).unwrap().certificates.remove(0);
+    let before = kept();
+    let ask = |answer: DeskAnswer, now| {
+        let mut desk = Desk::open(home.clone()).unwrap();
+        desk.store = crate::books::Books::There(crate::books::Line::new(Says(answer)));
+        agent_certificate_by_desk(&desk, &policy, now).unwrap();
+    };
+    let renewed = |leaf: &[u8]| DeskAnswer::Renewed { leaf: Some(leaf.to_vec().into()) };
+    let other = certs::spki_of(&stranger.public_key());
+    for answer in [
+        renewed(&forged),
+        renewed(&issued(&other, me.as_str(), 30)),
+        renewed(&issued(&spki, "m.ruiz", 30)),
+        renewed(&issued(&spki, me.as_str(), 5)),
+        renewed(b"no certificate"),
+        renewed(&[0; 5000]),
+        DeskAnswer::Renewed { leaf: None },
+        DeskAnswer::Recalled { was_running: false },
+    ] {
+        ask(answer, at);
+        assert!(kept() == before, "something else was taken");
+    }
+    ask(renewed(&good), NOW);
+    assert!(kept() == before, "it was not due");
+    ask(renewed(&good), at);
+    assert!(kept() == good);
+}

@@ -14,6 +14,7 @@ use super::known::Known;
 use super::live::Follower;
 use super::{Server, drive, file, guest, submit, waiting};
 use crate::books::{Counter, Peer, Publication, Sorry};
+use crate::enrol::{EnrolError, renewed_agent};
 
 /// From a stream's beginning to the end of its question.
 const QUESTION_TIME_MAX: Duration = Duration::from_secs(limits::IDLE_SECONDS_MAX);
@@ -79,6 +80,10 @@ async fn question(
         return connection.close(Stop::Withdrawn);
     };
     let answered = match decode::<DeskAsk>(&bytes) {
+        Ok(DeskAsk::Renew) => match renewed(&server, &known, &peer, &connection) {
+            Ok(leaf) => sending.send(&DeskAnswer::Renewed { leaf }).await.map(Ok),
+            Err(no) => Ok(Err(no)),
+        },
         Ok(ask) => answer(&server, &peer, ask, &mut sending, &mut receiving).await,
         Err(_) => {
             let no = Sorry::new(sorry::UNKNOWN, "the desk does not know this question");
@@ -152,6 +157,30 @@ async fn answer(
                 Err(no) => Ok(Err(no)),
             }
         }
+    }
+}
+
+/// Another certificate for whoever opened this line.
+fn renewed(
+    server: &Server,
+    known: &Known,
+    peer: &Peer,
+    connection: &Connection,
+) -> Result<Option<Bytes>, Sorry> {
+    let shown = connection.certificate().unwrap_or_default();
+    let leaf =
+        renewed_agent(&server.desk.home, &known.policy, (&peer.name, &shown), (server.now)());
+    match leaf {
+        Ok(leaf) => {
+            if leaf.is_some() {
+                server.line(&format!("{}: the certificate was renewed", peer.name));
+            }
+            Ok(leaf.map(Bytes))
+        }
+        Err(error @ EnrolError::DeniedKey { .. }) => {
+            Err(Sorry::new(sorry::FORBIDDEN, error.to_string()))
+        }
+        Err(error) => Err(Sorry { fault: Some(ErrorChain(&error).to_string()), ..broken() }),
     }
 }
 

@@ -350,3 +350,15 @@ async fn the_idle_line_of_an_agent_who_was_withdrawn_ends_when_the_policy_is_tak
 }
 
 mod waiting;
+
+#[tokio::test]
+async fn a_certificate_that_is_not_due_stays_as_it_is() {
+    play(Quirk::None, false, |scene| {
+        Box::pin(async move {
+            let console = scene.console().await;
+            let answers = ask(&console, &DeskAsk::Renew).await;
+            assert_eq!(answers, [DeskAnswer::Renewed { leaf: None }]);
+        })
+    })
+    .await;
+}

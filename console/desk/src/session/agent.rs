@@ -7,7 +7,7 @@ use trust::catalogue::{Catalogue, Files, RepositoryError};
 
 use crate::catalogue::{self, CatalogueTrouble};
 use crate::home::{HomeError, Machines};
-use crate::org::{Desk, InitError, renew_certificates};
+use crate::org::{Desk, InitError, agent_certificate_by_desk, renew_certificates};
 use crate::session::Signing;
 
 /// What an agent's console needs to work.
@@ -88,6 +88,7 @@ impl Agent {
         let policy = catalogue::policy_of(&catalogue)?;
         let name = desk.organisation.me.clone();
         renew_certificates(&desk.home, &name, now)
+            .and_then(|()| agent_certificate_by_desk(desk, &policy, now))
             .map_err(|source| NoAgent::Renew { agent: name.clone(), source: Box::new(source) })?;
         let keys = |source| NoAgent::Keys { agent: name.clone(), source };
         Ok(Self {

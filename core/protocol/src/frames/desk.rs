@@ -134,6 +134,10 @@ pub enum DeskAsk {
         #[n(1)]
         last: bool,
     },
+    /// Another certificate for the name and key of the one that this line was opened with, where that
+    /// is close to its end.
+    #[n(110)]
+    Renew,
 }
 
 /// From the desk to an agent's console.
@@ -309,6 +313,13 @@ pub enum DeskAnswer {
         /// Its key's seed, 32 bytes. Secret.
         #[n(1)]
         seed: Bytes,
+    },
+    /// Answers [`DeskAsk::Renew`]; last. None: it is not due.
+    #[n(110)]
+    Renewed {
+        /// The leaf (DER), at most 4 KiB.
+        #[n(0)]
+        leaf: Option<Bytes>,
     },
 }
 

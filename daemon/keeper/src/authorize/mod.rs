@@ -3,8 +3,8 @@
 //!
 //! Order of the checks, each with its refusal:
 //!  1. the order's seal by the key that policy lists for its agent, or by a session key whose paper
-//!     that key sealed, the dispatch's by the key the order names: else [`Verdict::NoSeal`], which is counted and not recorded; an order sealed by
-//!     another known person is `signer-mismatch`
+//!     that key sealed, the dispatch's by the key the order names: else [`Verdict::NoSeal`], which is
+//!     counted and not recorded; an order sealed by another known person is `signer-mismatch`
 //!  2. `signer-withdrawn`
 //!  3. `wrong-endpoint`, `dispatch-mismatch`
 //!  4. `already-run`, `order-id-reused`, `recalled`: before the challenge, so that a replay is told
