@@ -3,6 +3,7 @@
 use desk::books::{BookError, LineFault, Sorry};
 use desk::catalogue::CatalogueTrouble;
 use desk::enrol::{EnrolError, JoinError};
+use desk::heads::HeadsError;
 use desk::home::{FileError, HomeError, KeepError, SshAgentError};
 use desk::inventory::Unclear;
 use desk::org::{InitError, OpenError, WithdrawError};
@@ -141,6 +142,18 @@ impl From<HomeError> for Failure {
 impl From<store::StoreError> for Failure {
     fn from(error: store::StoreError) -> Self {
         first(Exit::Broken, error)
+    }
+}
+
+impl From<HeadsError> for Failure {
+    fn from(error: HeadsError) -> Self {
+        match error {
+            HeadsError::File(error) => error.into(),
+            HeadsError::Book(error) => error.into(),
+            error @ (HeadsError::Seal(_) | HeadsError::Write(_)) => {
+                first(Exit::Broken, error).next("salve status   says whether your keys are whole")
+            }
+        }
     }
 }
 

@@ -102,10 +102,32 @@ def check_run(run, files, roots):
              if target.hashes["sha256"] == script["digest"]]
     assert len(found) == 1, "no list has that script"
     print(f"script    {script['name']} {script['version']}, listed and signed as {found[0]}")
+    if "head" in run:
+        check_head(run, record, opened(run["record"], [card["record_key"]]), card, people)
     if "effects" in run:
         effects = base64.b64decode(run["effects"])
         assert subjects["effects"] == sha256(effects), "the effects were altered"
         print(f"effects   {len(effects.splitlines())} lines, as the endpoint signed them")
+
+
+def check_head(run, record, payload, card, people):
+    """A head that a person saw later: the hello is the endpoint's, the chain of records leads there."""
+    said = json.loads(base64.b64decode(json.loads(base64.b64decode(run["head"]["seen"]))["payload"]))
+    seen = json.loads(opened(run["head"]["seen"], [people[said["person"]]]))
+    hello = opened(run["head"]["hello"], [card["record_key"]])
+    assert seen["hello"] == sha256(hello) and seen["head"] == json.loads(hello)["head"], "another hello"
+    assert seen["endpoint"] == card["endpoint"], "another endpoint"
+    number, last = record["predicate"]["counter"], sha256(payload)
+    for link in [run["after"], *run.get("links", [])] if "after" in run else []:
+        if number == seen["head"]["counter"]:
+            break
+        payload = opened(link, [card["record_key"]])
+        here = json.loads(payload)["predicate"]
+        assert (here["counter"], here["previous"]) == (number + 1, last), "the chain is broken"
+        number, last = here["counter"], sha256(payload)
+    whole = number == seen["head"]["counter"]
+    assert not whole or last == seen["head"]["hash"], "other records than the person saw"
+    print(f"head      {seen['head']['counter']}, seen by {seen['person']}" + ("" if whole else "; not all before it are here"))
 
 
 if __name__ == "__main__":

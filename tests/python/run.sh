@@ -13,5 +13,7 @@ if [ -z "$python" ]; then
 fi
 cargo build --quiet --locked --workspace --example read_catalogue
 target=$(cargo metadata --no-deps --format-version 1 --locked | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
-"$python" tests/python/check_bundle.py tests/vectors/evidence.bundle tests/vectors/evidence-root.json
+for bundle in evidence evidence-seen; do
+    "$python" tests/python/check_bundle.py "tests/vectors/$bundle.bundle" tests/vectors/evidence-root.json
+done
 "$python" tests/python/check_vectors.py --reader "$target/debug/examples/read_catalogue"

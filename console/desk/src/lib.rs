@@ -12,6 +12,7 @@ pub mod chance;
 pub mod duties;
 pub mod enrol;
 pub mod facts;
+pub mod heads;
 pub mod home;
 pub mod inventory;
 pub mod notes;

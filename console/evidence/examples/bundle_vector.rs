@@ -1,5 +1,5 @@
-//! Writes tests/vectors/evidence.bundle and evidence-root.json: before the format is frozen, the one
-//! command that makes them anew.
+//! Writes tests/vectors/evidence.bundle, evidence-seen.bundle and evidence-root.json: before the format is
+//! frozen, the one command that makes them anew.
 #![expect(clippy::expect_used, reason = "a tool that cannot write stops")]
 
 use std::io::Write as _;
@@ -9,7 +9,11 @@ fn main() {
     let world = evidence::world::World::found(folder.path());
     let place = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors");
     let file = world.bundle(vec![world.run()]).write().expect("a bundle");
-    for (name, bytes) in [("evidence.bundle", file), ("evidence-root.json", world.root())] {
+    let seen = world.bundle(vec![world.seen_run()]).write().expect("a bundle");
+    let root = world.root();
+    for (name, bytes) in
+        [("evidence.bundle", file), ("evidence-seen.bundle", seen), ("evidence-root.json", root)]
+    {
         let mut file = std::fs::File::create(place.join(name)).expect("made");
         file.write_all(&bytes).expect("written");
     }

@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::documents::{CatalogueVersions, Dispatch};
-use protocol::limits::{EVIDENCE_BYTES_MAX, EVIDENCE_RUNS_MAX};
+use protocol::limits::{EVIDENCE_BYTES_MAX, EVIDENCE_LINKS_MAX, EVIDENCE_RUNS_MAX};
 use protocol::{Bytes, Digest, Envelope, RunId, TicketId, Time, headed, json};
 use serde::{Deserialize, Serialize};
 use trust::catalogue::{Catalogue, Files, is_plain};
 
+use crate::heads::HeadPapers;
 use crate::papers::{Papers, peek_record};
 
 const MAGIC: &str = "salve evidence 1 sha256 ";
@@ -66,6 +67,12 @@ pub struct RunPapers {
     /// The record after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Bytes>,
+    /// The next head of the chain that a person countersigned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<HeadPapers>,
+    /// The records behind `after` up to that head, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Bytes>,
 }
 
 /// Why a file is no evidence bundle.
@@ -86,6 +93,9 @@ pub enum BadBundle {
     /// Two of one run.
     #[error("a run is in it twice")]
     Twice,
+    /// A longer way to a head than any reader goes.
+    #[error("it has more than {EVIDENCE_LINKS_MAX} records between a run and a head")]
+    Links,
     /// A file name that no catalogue has.
     #[error("it names a file that no catalogue has")]
     Name,
@@ -125,6 +135,8 @@ impl RunPapers {
             plan: papers.plan.map(Bytes),
             before: papers.before.map(Bytes),
             after: papers.after.map(Bytes),
+            head: papers.head,
+            links: papers.links.into_iter().map(Bytes).collect(),
         }
     }
 
@@ -140,6 +152,8 @@ impl RunPapers {
             card: bytes(&self.card),
             before: bytes(&self.before),
             after: bytes(&self.after),
+            head: self.head.clone(),
+            links: self.links.iter().map(|link| link.0.clone()).collect(),
         }
     }
 }
@@ -209,6 +223,9 @@ impl Bundle {
         let mut seen = BTreeSet::new();
         if !self.runs.iter().all(|run| seen.insert(Digest::of(&run.record.0))) {
             return Err(BadBundle::Twice);
+        }
+        if self.runs.iter().any(|run| run.links.len() > EVIDENCE_LINKS_MAX) {
+            return Err(BadBundle::Links);
         }
         if !self.catalogue.keys().all(|name| is_plain(name)) {
             return Err(BadBundle::Name);

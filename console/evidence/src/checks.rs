@@ -5,12 +5,13 @@ use protocol::documents::{
     Card, Decision, Dispatch, Head, Order, PREDICATE_TYPE, Record, STATEMENT_TYPE,
 };
 use protocol::error_chain::ErrorChain;
-use protocol::{Digest, Envelope, PublicKey, RunId};
+use protocol::{AgentName, Digest, Envelope, PublicKey, RunId};
 use trust::{ByPerson, Verified, chain, open_by_person, seal};
 
 use crate::anchors::{Anchors, Judged, KnownAgent};
+use crate::heads::BadHead;
 use crate::met::recognise;
-use crate::papers::{Papers, names_secret};
+use crate::papers::{Papers, names_secret, peek_record};
 use crate::report::{About, Line, Report, Standing};
 
 fn good(about: About, words: impl Into<String>) -> Line {
@@ -70,6 +71,7 @@ pub fn verify_record(papers: &Papers, anchors: &Anchors) -> Report {
         }
         Err(line) => line.clone(),
     });
+    let card_key = card.as_ref().ok().map(|(card, _)| card.record_key);
     lines.push(match card {
         Ok((_, line)) | Err(line) => line,
     });
@@ -81,6 +83,8 @@ pub fn verify_record(papers: &Papers, anchors: &Anchors) -> Report {
     lines.extend(secret(papers, &claimed));
     if let Ok(record) = &record {
         lines.push(neighbours(papers, record));
+        let key = card_key.filter(|_| papers.head.is_some());
+        lines.extend(key.and_then(|key| head(papers, record, &key, &view)));
     }
     lines.push(catalogue(papers, &view));
     Report::of(Some(run), Some(digest), lines)
@@ -386,6 +390,57 @@ fn neighbours(papers: &Papers, record: &Verified<Record>) -> Line {
         [] => absent(about, format!("{place}; its neighbours are not here")),
         some => good(about, format!("{place}, fits {}", some.join(" and "))),
     }
+}
+
+/// Whether the chain goes on from this record to a head that a person saw; nothing where there is none.
+fn head(
+    papers: &Papers,
+    record: &Verified<Record>,
+    record_key: &PublicKey,
+    view: &View<'_>,
+) -> Option<Line> {
+    let about = About::Head;
+    let here = &record.predicate;
+    let key = |name: &AgentName| {
+        let known = view.today.agents.get(name).or_else(|| view.then.agents.get(name));
+        known.map(|agent| agent.key)
+    };
+    let seen = match papers.head.as_ref()?.open(&here.endpoint.id, record_key, key) {
+        Ok(seen) => seen,
+        Err(BadHead::Unknown) => {
+            return Some(absent(about, "somebody who is not in the policy countersigned it"));
+        }
+        Err(error) => return Some(bad(about, error.to_string())),
+    };
+    if seen.head.epoch != here.epoch || seen.head.counter < here.counter {
+        return Some(absent(about, "the head that is here is of another part of its records"));
+    }
+    let by = seen.by.as_ref().map_or("nobody", |name| name.as_str());
+    let day: String = seen.seen.to_string().chars().take(10).collect();
+    let words = format!("head {} seen by {by} on {day}", seen.head.counter);
+    let mut at = Head { epoch: here.epoch, counter: here.counter, hash: record.digest() };
+    for link in papers.after.iter().chain(&papers.links) {
+        if at.counter == seen.head.counter {
+            break;
+        }
+        let Some((next, hash)) = peek_record(link) else {
+            return Some(bad(about, format!("a record before {words} cannot be read")));
+        };
+        let next = next.predicate;
+        let counter = at.counter.saturating_add(1);
+        if (next.epoch, next.counter, next.previous) != (at.epoch, counter, at.hash) {
+            return Some(bad(about, format!("record {counter} does not follow, before {words}")));
+        }
+        at = Head { counter, hash, ..at };
+    }
+    Some(if at == seen.head {
+        good(about, format!("{words}, chain unbroken"))
+    } else if at.counter == seen.head.counter {
+        bad(about, format!("{words}, and that was of other records than these"))
+    } else {
+        let next = at.counter.saturating_add(1);
+        absent(about, format!("{words}; record {next} on the way there is not here"))
+    })
 }
 
 fn catalogue(papers: &Papers, view: &View<'_>) -> Line {

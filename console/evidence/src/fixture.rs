@@ -6,15 +6,16 @@ use std::collections::BTreeMap;
 
 use protocol::documents::{
     ByFunction, Card, CatalogueVersions, ConsentAnswer, ConsentStatement, Decision, Dispatch,
-    Effects, EndpointRef, EventsDigest, Identified, Order, OutputDigest, PREDICATE_TYPE, Record,
-    RecordPredicate, RecordSubject, STATEMENT_TYPE, ScriptRef, SealingKey,
+    Effects, EndpointRef, EventsDigest, Head, Hello, Identified, Order, OutputDigest,
+    PREDICATE_TYPE, Record, RecordPredicate, RecordSubject, STATEMENT_TYPE, ScriptRef, SealingKey,
+    SeenHead,
 };
 use protocol::{
     Bytes, Digest, EndpointId, Envelope, Mode, OrderId, Outcome, PayloadType, RunId, Time,
 };
 use trust::{Signer as _, SigningKey, seal};
 
-use crate::{Anchors, KnownAgent, KnownEnroller, Papers};
+use crate::{Anchors, HeadPapers, KnownAgent, KnownEnroller, Papers};
 
 /// 2026-11-22T10:42:07Z.
 pub const NOW: Time = Time(1_795_344_127);
@@ -141,6 +142,32 @@ impl Fixture {
             not_after: NOW.plus(300),
         };
         sealed(&dispatch, &self.agent)
+    }
+
+    /// A head of the endpoint's records, as `a.kaya` saw it.
+    #[must_use]
+    pub fn seen_head(&self, head: Head, seen: Time) -> HeadPapers {
+        let hello = Hello {
+            card: sealed(&self.card(), &self.enroller).digest(),
+            protocol_min: 1,
+            protocol_max: 1,
+            documents_max: 1,
+            catalogue: versions(),
+            head,
+            clock: seen,
+            challenge: Digest([7; 32]),
+            version: "0.1.0".to_owned(),
+        };
+        let hello = sealed(&hello, &self.endpoint);
+        let seen = SeenHead {
+            endpoint: Self::id(),
+            head,
+            hello: hello.digest(),
+            person: "a.kaya".parse().expect("a name"),
+            seen,
+        };
+        let seen = Bytes(bytes(&sealed(&seen, &self.agent)));
+        HeadPapers { seen, hello: Bytes(bytes(&hello)) }
     }
 
     /// What the endpoint says of an order: 214 files removed, all well, the first of its epoch.

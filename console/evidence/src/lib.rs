@@ -9,6 +9,7 @@ mod bundle;
 mod checks;
 #[cfg(any(test, feature = "fixture"))]
 pub mod fixture;
+mod heads;
 mod judge;
 mod met;
 mod papers;
@@ -22,6 +23,7 @@ pub mod world;
 pub use anchors::{Anchors, Judged, KnownAgent, KnownEnroller};
 pub use bundle::{BadBundle, Bundle, Opened, RunPapers};
 pub use checks::{verify_record, verify_run};
+pub use heads::{BadHead, HeadPapers};
 pub use judge::{Judgement, RunJudgement, Said, judge};
 pub use met::{Met, Stranger, recognise};
 pub use papers::{Papers, names_secret, peek_record};

@@ -3,6 +3,8 @@
 use protocol::documents::Record;
 use protocol::{Digest, Envelope, Time};
 
+use crate::heads::HeadPapers;
+
 /// What there is of one run. Envelopes and files are bytes as they came.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Papers {
@@ -24,6 +26,10 @@ pub struct Papers {
     pub before: Option<Vec<u8>>,
     /// The record after it.
     pub after: Option<Vec<u8>>,
+    /// The next head of the chain, at this record or behind it, that a person countersigned.
+    pub head: Option<HeadPapers>,
+    /// The records behind `after` up to that head, in order.
+    pub links: Vec<Vec<u8>>,
 }
 
 /// A record without checking who signed it: only to find out which run and endpoint it names.

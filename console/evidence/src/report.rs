@@ -25,6 +25,8 @@ pub enum About {
     Secret,
     /// The place among the endpoint's other records.
     Chain,
+    /// How far on somebody saw that chain.
+    Head,
     /// What decided.
     Catalogue,
 }
@@ -43,6 +45,7 @@ impl About {
             Self::Plan => "plan",
             Self::Secret => "secret",
             Self::Chain => "chain",
+            Self::Head => "head",
             Self::Catalogue => "catalogue",
         }
     }

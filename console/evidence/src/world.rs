@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use policy::{Initial, Person, PolicyFile, Profile};
-use protocol::documents::{Approval, Order, Record, RecordSubject};
+use protocol::documents::{Approval, Head, Order, Record, RecordSubject};
 use protocol::{
     Bytes, Digest, EffectLine, EffectState, Manifest, Plan, PlanLine, PlanReach, PublicKey, Risk,
     RunId, Time, json,
@@ -275,6 +275,29 @@ impl World {
     #[must_use]
     pub fn run(&self) -> RunPapers {
         self.run_with(|_| {})
+    }
+
+    /// The papers of the run with the two records behind it and the head that somebody saw there.
+    ///
+    /// # Panics
+    /// Never: what it reads it has written.
+    #[must_use]
+    pub fn seen_run(&self) -> RunPapers {
+        let mut run = self.run();
+        let mut before = crate::peek_record(&run.record.0).expect("a record");
+        let mut next = || {
+            let mut record = before.0.clone();
+            record.predicate.counter += 1;
+            record.predicate.previous = before.1;
+            let envelope = sealed(&record, &self.f.endpoint);
+            before = (record, envelope.digest());
+            Bytes(bytes(&envelope))
+        };
+        run.after = Some(next());
+        run.links = vec![next()];
+        let (epoch, counter, hash) = (before.0.predicate.epoch, 3, before.1);
+        run.head = Some(self.f.seen_head(Head { epoch, counter, hash }, NOW.plus(86_400)));
+        run
     }
 
     /// A bundle of these runs with what is published now.

@@ -239,6 +239,7 @@ impl From<ListError> for Failure {
         match error {
             ListError::Catalogue(trouble) => trouble.into(),
             ListError::Book(error) => error.into(),
+            ListError::Heads(error) => error.into(),
         }
     }
 }

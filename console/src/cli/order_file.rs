@@ -234,6 +234,7 @@ async fn run(ctx: &Ctx, work: &Work, opened: Opened, path: &Path) -> Result<Exit
     let name = to.name.to_string();
     let session = Session::open(&work.agent, to, ctx.now()).await;
     let session = session.map_err(|error| of_session(error, to, ctx))?;
+    work.compare(ctx, &session);
     let attested = attested(ctx, work, opened.order.ticket.as_ref())?;
     let watch = Watch::default();
     let mut tell = |news: desk::runs::News<'_>| watch.tell(ctx, &news);

@@ -29,6 +29,7 @@ impl From<StatusError> for Failure {
         match error {
             StatusError::Catalogue(trouble) => trouble.into(),
             StatusError::Store(error) => error.into(),
+            StatusError::Heads(error) => error.into(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use desk::heads;
 use desk::inventory::find_run;
 use desk::verify::{self, Anchors, Papers};
 
@@ -50,7 +51,9 @@ pub fn run(ctx: &Ctx, args: VerifyArgs) -> Result<Exit, Failure> {
                 Some(papers) => papers,
                 None => filed(&desk, &args.what)?,
             };
-            verify::verify_copy(Some(&desk.store), papers, &anchors)?
+            let mut copy = verify::verify_copy(Some(&desk.store), papers.clone(), &anchors)?;
+            copy.doubt = doubt(&desk, &papers)?;
+            copy
         }
     };
     let verified = copy.report.verified;
@@ -90,6 +93,14 @@ fn each(ctx: &Ctx, args: &VerifyArgs, lines: &[Papers]) -> Result<Exit, Failure>
     ctx.show(&copies, |copies| copies.iter().map(verdict).collect::<Vec<_>>().join("\n"))?;
     let all = copies.iter().all(|copy| copy.report.verified);
     Ok(if all { Exit::Fine } else { Exit::NotVerified })
+}
+
+/// What is wrong with the ledger of the record's machine as a whole.
+fn doubt(desk: &desk::org::Desk, papers: &Papers) -> Result<Option<String>, Failure> {
+    let Some((record, _)) = verify::peek_record(&papers.record) else { return Ok(None) };
+    let machine = record.predicate.endpoint;
+    let doubt = heads::doubt_of(desk, &machine.id)?;
+    Ok(doubt.map(|doubt| heads::words(&machine.name, &doubt)))
 }
 
 fn filed(desk: &desk::org::Desk, typed: &str) -> Result<Papers, Failure> {

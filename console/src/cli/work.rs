@@ -2,20 +2,22 @@
 //! and every failure with its next step. Never prints a result.
 
 use desk::books::{BookError, Sorry};
-use desk::home::{OwnKey, Stranger};
+use desk::heads;
+use desk::home::{Home, OwnKey, Stranger};
 use desk::inventory::{find_endpoint, find_ticket};
 use desk::org::Desk;
 use desk::runs::{EndpointRow, RunError, RunRow, ScriptEntry, TicketRow, Wish, wants_own_key};
 use desk::session::{
     Agent, BadPeer, DialError, LinkError, NoAgent, Objection, Session, SessionError,
 };
+use protocol::error_chain::ErrorChain;
 use protocol::frames::Stop;
 use protocol::{EndpointId, EndpointName, RunId, ScriptName, TicketId, Time};
 
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::failures::{of_signing, of_ssh_agent};
-use crate::view::ago;
+use crate::view::{ago, safe};
 
 /// An open home and its owner's keys.
 #[derive(Debug)]
@@ -186,9 +188,27 @@ impl Work {
     /// # Errors
     /// As they come.
     pub async fn session(&self, ctx: &Ctx, to: &EndpointRow) -> Result<Session, SessionError> {
-        match self.desk.store.line() {
+        let session = match self.desk.store.line() {
             None => Session::open(&self.agent, to, ctx.now()).await,
             Some(line) => Session::open_at_desk(line, &self.agent, to, ctx.now()).await,
+        }?;
+        self.compare(ctx, &session);
+        Ok(session)
+    }
+
+    /// Says loudly what the machine shows and what somebody saw there before, where that does not fit.
+    /// An order runs at most once all the same: the work goes on.
+    pub fn compare(&self, ctx: &Ctx, session: &Session) {
+        match heads::compare(&self.desk.store, &self.agent, session) {
+            Ok(None) => {}
+            Ok(Some(doubt)) => {
+                ctx.note(format!("! {}", safe(&heads::words(&session.card().name, &doubt))));
+            }
+            Err(error) => ctx.note(format!(
+                "note: what {} showed before could not be compared: {}",
+                session.card().name,
+                safe(&ErrorChain(&error).to_string())
+            )),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use desk::audit::{AuditList, Incomplete, Row};
+use desk::heads::words;
 use protocol::Risk;
 
 use crate::view::runs::standing;
@@ -26,6 +27,7 @@ fn missing(trouble: &Incomplete) -> String {
             "{endpoint}: it showed another record {at} than the one that is here:  salve endpoints \
              show {endpoint}"
         ),
+        Incomplete::Unfit { endpoint, doubt } => words(endpoint, doubt),
         Incomplete::Anew { endpoint, last } => format!(
             "{endpoint}: its ledger began anew; what came after record {last} of the one before is \
              not known:  salve endpoints show {endpoint}"

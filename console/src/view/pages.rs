@@ -342,6 +342,7 @@ fn a_status() -> Status {
             want: 3,
         }],
         asking: 0,
+        doubts: Vec::new(),
         stale: vec!["pc-7".parse().unwrap()],
         undelivered: vec![Undelivered {
             ticket: "1".parse().unwrap(),

@@ -22,6 +22,9 @@ pub fn verdict(copy: &CopyReport) -> String {
     if !copy.added.is_empty() {
         out.push_str(&format!("  from here {}\n", copy.added.join(", ")));
     }
+    if let Some(doubt) = &copy.doubt {
+        out.push_str(&format!("  ! {}\n", safe(doubt)));
+    }
     out.push_str(&safe(&copy.report.verdict()));
     out.push('\n');
     out

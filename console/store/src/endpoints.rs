@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use protocol::documents::{CatalogueVersions, Head};
+use protocol::documents::{CatalogueVersions, Doubt, Head, Sighting};
 use protocol::{EndpointId, EndpointName, Label, Time};
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, named_params};
 use serde::Serialize;
@@ -131,25 +131,10 @@ pub struct Seen<'a> {
     pub head: Head,
     /// Version of its daemon.
     pub daemon: &'a str,
-}
-
-/// How a hello's head stands to the one before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeadChange {
-    /// No earlier head is known.
-    First,
-    /// The same head.
-    Same,
-    /// The chain grew.
-    Grown,
-    /// A new epoch: the ledger was lost and began anew.
-    NewEpoch,
-    /// The same epoch with fewer records, or another record at the same place: the ledger was put
-    /// back from a copy.
-    Rewound {
-        /// Records we had heard of.
-        had: u64,
-    },
+    /// Its clock.
+    pub clock: Time,
+    /// When it came.
+    pub at: Time,
 }
 
 const COLUMNS: &str = "id, name, card, address, person, labels, host, platform, enrolled, \
@@ -369,7 +354,7 @@ impl Store {
         })
     }
 
-    /// Files a verified hello and says how its head stands to the one before (P2).
+    /// Files a verified hello and says what its head does not fit (P2).
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
@@ -378,7 +363,7 @@ impl Store {
         id: &EndpointId,
         seen: &Seen<'_>,
         now: Time,
-    ) -> Result<HeadChange, StoreError> {
+    ) -> Result<Vec<Doubt>, StoreError> {
         self.write("file a hello", |db| self::seen(db, id, seen, now))
     }
 }
@@ -388,10 +373,8 @@ pub(crate) fn seen(
     id: &EndpointId,
     seen: &Seen<'_>,
     now: Time,
-) -> Result<HeadChange, Fault> {
-    let before =
-        by_id(db, id)?.ok_or_else(|| StoreError::NotFound { what: format!("endpoint `{id}`") })?;
-    db.execute(
+) -> Result<Vec<Doubt>, Fault> {
+    let changed = db.execute(
         "UPDATE endpoints SET versions = :versions, daemon = :daemon,
              head_epoch = :epoch, head_counter = :counter, head_hash = :hash
          WHERE id = :id",
@@ -404,21 +387,12 @@ pub(crate) fn seen(
             ":hash": seen.head.hash.to_string(),
         },
     )?;
-    crate::presence::seen(db, id, now)?;
-    Ok(head_change(before.head, seen.head))
-}
-
-fn head_change(before: Option<Head>, after: Head) -> HeadChange {
-    let Some(before) = before else { return HeadChange::First };
-    if before == after {
-        HeadChange::Same
-    } else if before.epoch != after.epoch {
-        HeadChange::NewEpoch
-    } else if after.counter > before.counter {
-        HeadChange::Grown
-    } else {
-        HeadChange::Rewound { had: before.counter }
+    if changed == 0 {
+        return Err(StoreError::NotFound { what: format!("endpoint `{id}`") }.into());
     }
+    crate::presence::seen(db, id, now)?;
+    let (head, clock) = (seen.head, seen.clock);
+    crate::heads::add(db, id, &Sighting { head, clock, seen: seen.at, by: None }, None)
 }
 
 /// Our own map types always have a JSON form; an empty object stands for the impossible.

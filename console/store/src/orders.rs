@@ -7,7 +7,7 @@ use protocol::{
 use rusqlite::{OptionalExtension as _, Row, Transaction, named_params};
 use serde::Serialize;
 
-use crate::endpoints::{self, HeadChange, Seen};
+use crate::endpoints::{self, Seen};
 use crate::error::{Fault, StoreError, duplicate};
 use crate::open::Store;
 use crate::row::{self, words};
@@ -148,16 +148,16 @@ impl Store {
         dispatch: &[u8],
         (endpoint, seen): (&EndpointId, &Seen<'_>),
         now: Time,
-    ) -> Result<HeadChange, StoreError> {
+    ) -> Result<(), StoreError> {
         // What changes something, or owes a note, is on the disk before it leaves (P6). A look that a
         // power cut makes us forget comes home with its record.
         let lasting = new.mode.mutates() || new.note_key.is_some();
         let work = |db: &Transaction<'_>| {
-            let head = endpoints::seen(db, endpoint, seen, now)?;
+            endpoints::seen(db, endpoint, seen, now)?;
             for run in add(db, new, now)? {
                 runs::sent(db, &run, dispatch, &seen.head)?;
             }
-            Ok(head)
+            Ok(())
         };
         if lasting {
             self.write("store an order", work)

@@ -11,6 +11,7 @@ use protocol::{Digest, EndpointId, Mode, OrderId, Outcome, RunId, Time};
 use store::*;
 
 mod audit;
+mod heads;
 mod tokens;
 mod waiting;
 
@@ -376,24 +377,6 @@ fn a_name_comes_back_but_an_id_never() {
     assert!(room.store.add_endpoint(&endpoint(1, "lt-9"), NOW).is_err());
     let found = room.store.endpoint_named(&"lt-1".parse().unwrap()).unwrap().unwrap();
     assert_eq!(found.id, EndpointId([2; 16]));
-}
-
-#[test]
-fn a_rewound_ledger_is_seen_at_the_next_hello() {
-    let room = room();
-    let id = EndpointId([1; 16]);
-    room.store.add_endpoint(&endpoint(1, "lt-1"), NOW).unwrap();
-    let see = |epoch: u8, counter: u64, hash: u8| {
-        let head = Head { epoch: Digest([epoch; 32]), counter, hash: Digest([hash; 32]) };
-        let seen = Seen { versions: CatalogueVersions::default(), head, daemon: "0.1.0" };
-        room.store.endpoint_seen(&id, &seen, NOW).unwrap()
-    };
-    assert_eq!(see(1, 4, 4), HeadChange::First);
-    assert_eq!(see(1, 4, 4), HeadChange::Same);
-    assert_eq!(see(1, 6, 6), HeadChange::Grown);
-    assert_eq!(see(1, 5, 5), HeadChange::Rewound { had: 6 });
-    assert_eq!(see(1, 5, 7), HeadChange::Rewound { had: 5 });
-    assert_eq!(see(2, 0, 0), HeadChange::NewEpoch);
 }
 
 #[test]

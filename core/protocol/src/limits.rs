@@ -36,6 +36,9 @@ pub const PARAM_TEXT_BYTES_MAX: usize = 4096;
 pub const EVIDENCE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most runs in one evidence bundle: more than any ticket has.
 pub const EVIDENCE_RUNS_MAX: usize = 1000;
+/// Most records of a chain that an evidence bundle carries from a run to a head that was seen: a
+/// quarter of a MiB, and as few of other tickets as may be.
+pub const EVIDENCE_LINKS_MAX: usize = 64;
 /// Largest plan, bytes.
 pub const PLAN_BYTES_MAX: usize = 64 * 1024;
 /// Plans an endpoint keeps for a bound fix.
@@ -101,6 +104,9 @@ pub const EXPIRED_ENDPOINT_DAYS: u64 = 180;
 pub const CLOCK_SKEW_SECONDS: u64 = 120;
 /// Life of a challenge that nobody used, seconds (monotonic).
 pub const CHALLENGE_SECONDS: u64 = 60;
+/// After this a hello that somebody looks at cannot be older than what another has seen, seconds: it
+/// lives as long as its challenge, and two people's clocks differ by the skew that is allowed.
+pub const HEAD_LATE_SECONDS: u64 = CHALLENGE_SECONDS + CLOCK_SKEW_SECONDS;
 /// Challenges of one console's session that live at once: the one in use and those asked for ahead.
 pub const CHALLENGES_MAX: usize = 4;
 /// The same for a desk's session, which has as many consoles behind it.

@@ -2,10 +2,12 @@
 
 use protocol::documents::{
     Approval, Card, Dispatch, EnrolAnswer, EnrolRequest, Hello, Invitation, JoinAnswer,
-    JoinRequest, Order, Recall, Record, SessionKey, TicketAttestation, Token,
+    JoinRequest, Order, Recall, Record, SeenHead, SessionKey, TicketAttestation, Token,
 };
 use protocol::facts::Facts;
-use protocol::{Envelope, Manifest, NamePatterns, PayloadType, Plan, PublicKey, Time, json};
+use protocol::{
+    Bytes, EndpointId, Envelope, Manifest, NamePatterns, PayloadType, Plan, PublicKey, Time, json,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trust::catalogue::{Catalogue, Files};
@@ -34,6 +36,7 @@ pub(crate) fn envelope(bytes: &[u8]) {
     open::<SessionKey>(&envelope);
     assert!(trust::open_by_person::<Order>(&envelope, &PublicKey([7; 32])).is_err());
     assert!(trust::open_by_person::<Recall>(&envelope, &PublicKey([7; 32])).is_err());
+    open::<SeenHead>(&envelope);
     let written = envelope.write().expect("written");
     assert_eq!(Envelope::read(&written).expect("reads"), envelope);
 }
@@ -45,6 +48,7 @@ pub(crate) fn documents(bytes: &[u8]) {
     again::<Card>(bytes);
     again::<Hello>(bytes);
     again::<Approval>(bytes);
+    again::<SeenHead>(bytes);
     again::<Recall>(bytes);
     again::<TicketAttestation>(bytes);
     again::<EnrolRequest>(bytes);
@@ -155,6 +159,16 @@ pub(crate) fn ssh_agent(bytes: &[u8]) {
     let Ok(listed) = desk::home::read_listing(bytes) else { return };
     assert!(listed.len() <= bytes.len());
     assert!(listed.iter().all(|one| !trust::is_weak(&one.key)));
+}
+
+/// Heads that were seen, and what a console remembers of them: no key that signed nothing proves one.
+pub(crate) fn heads(bytes: &[u8]) {
+    again::<desk::home::Remembered>(bytes);
+    let envelope = Bytes(bytes.to_vec());
+    let papers = evidence::HeadPapers { seen: envelope.clone(), hello: envelope };
+    let key = PublicKey([7; 32]);
+    assert!(papers.open(&EndpointId([1; 16]), &key, |_| Some(key)).is_err());
+    assert!(papers.claimed().is_none(), "one envelope is no two documents");
 }
 
 /// Order files: refused, or to the byte what is written of what was read.

@@ -36,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     ("catalogue", documents::catalogue),
     ("backup", documents::backup),
     ("evidence", documents::evidence),
+    ("heads", documents::heads),
     ("order file", documents::order_file),
     ("ssh-agent", documents::ssh_agent),
 ];

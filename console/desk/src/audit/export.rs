@@ -12,7 +12,7 @@ use crate::books::BookError;
 use crate::catalogue::{self, CatalogueTrouble};
 use crate::home::FileError;
 use crate::org::Desk;
-use crate::verify::papers_of;
+use crate::verify::{add_head, papers_of};
 
 /// A ticket's evidence, ready to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,8 @@ pub fn export(desk: &Desk, ticket: &TicketId, now: Time) -> Result<Exported, Exp
         match (papers, record) {
             // Looks at the machine change nothing; the record's own word, not the list's.
             (Some(_), Some((record, _))) if !record.predicate.mode.mutates() => {}
-            (Some(papers), _) => {
+            (Some(mut papers), _) => {
+                add_head(&desk.store, &mut papers)?;
                 let approvals = desk.store.approvals(row.order)?;
                 runs.push(RunPapers::public(papers, approvals));
             }

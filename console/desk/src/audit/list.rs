@@ -1,12 +1,14 @@
 //! Every order of some days, and whether all of them are here: each endpoint counts its records, and
 //! its latest hello says how many there are.
 
+use protocol::documents::Doubt;
 use protocol::{EndpointName, Risk, ScriptName, Time};
 use serde::Serialize;
 use store::{Chains, RunRow};
 
 use crate::books::BookError;
 use crate::catalogue::{self, CatalogueTrouble};
+use crate::heads::{self, HeadsError};
 use crate::org::Desk;
 
 /// One order on one endpoint.
@@ -39,6 +41,14 @@ pub enum Incomplete {
         endpoint: EndpointName,
         /// The place.
         at: u64,
+    },
+    /// Two heads that somebody saw do not fit.
+    Unfit {
+        /// Of which endpoint.
+        endpoint: EndpointName,
+        /// The two.
+        #[serde(flatten)]
+        doubt: Box<Doubt>,
     },
     /// The endpoint's ledger began anew: what came after the last record of the one before is not known.
     Anew {
@@ -73,6 +83,9 @@ pub enum ListError {
     /// The books.
     #[error(transparent)]
     Book(#[from] BookError),
+    /// What machines showed of their records.
+    #[error(transparent)]
+    Heads(#[from] HeadsError),
 }
 
 /// Lists every order of these days, of one class where one is named; an order whose class is not known
@@ -95,7 +108,12 @@ pub fn list(
     let wanted = |row: &Row| risk.is_none() || row.risk.is_none() || row.risk == risk;
     let rows = rows.filter(wanted).collect();
     let chains = desk.store.chains()?;
-    let incomplete = chains.iter().flat_map(|chains| missing(chains, from, to)).collect();
+    let mut incomplete: Vec<Incomplete> =
+        chains.iter().flat_map(|chains| missing(chains, from, to)).collect();
+    let doubts = heads::doubts(desk)?.into_iter();
+    incomplete.extend(
+        doubts.map(|row| Incomplete::Unfit { endpoint: row.name, doubt: Box::new(row.doubt) }),
+    );
     Ok(AuditList { from, to, rows, endpoints: chains.len(), incomplete })
 }
 

@@ -222,7 +222,7 @@ fn snapshot_and_timestamp_go_on_behind_what_endpoints_have_seen() {
     let see = |versions| {
         let epoch = protocol::Digest([9; 32]);
         let head = protocol::documents::Head { epoch, counter: 0, hash: epoch };
-        let seen = store::Seen { versions, head, daemon: "0" };
+        let seen = store::Seen { versions, head, daemon: "0", clock: NOW, at: NOW };
         store.endpoint_seen(&id, &seen, NOW).unwrap();
     };
     let (snapshot, timestamp) = (held.snapshot + 5, held.timestamp + 9);

@@ -51,7 +51,8 @@ fn may(store: &Store, peer: &Peer, ask: &BookAsk) -> Result<(), Sorry> {
             BookAsk::AssignTicket { by, .. }
             | BookAsk::AddRequest { by, .. }
             | BookAsk::AddApproval { by, .. }
-            | BookAsk::EndRequest { by, .. },
+            | BookAsk::EndRequest { by, .. }
+            | BookAsk::AddHead { by, .. },
         ) => *by == peer.name,
         (Who::Receiver | Who::Oneself, _) => false,
     };
@@ -83,6 +84,7 @@ fn within_limits(ask: &BookAsk) -> Result<(), Sorry> {
         | BookAsk::OutboxTodo { limit, .. }
         | BookAsk::RunsBetween { limit, .. }
         | BookAsk::Chains { limit, .. }
+        | BookAsk::Doubts { limit, .. }
         | BookAsk::Waiting { limit, .. }
         | BookAsk::Requests { limit, .. }
         | BookAsk::Search { limit, .. }

@@ -7,6 +7,7 @@
 mod answer;
 mod counter;
 mod error;
+mod heads;
 mod line;
 mod operations;
 mod peer;
@@ -22,9 +23,9 @@ mod transport;
 
 use protocol::{RunId, Time, limits};
 use store::{
-    AgentRow, AgentSeen, Chains, EndpointRow, EscrowRow, FileRow, ListFilter, Listed, NoteRow,
-    OutboxRow, RequestRow, RunFilter, RunRow, Standing, Store, Stray, TicketFilter, TicketRow,
-    TokenRow, WaitingRow,
+    AgentRow, AgentSeen, Chains, DoubtRow, EndpointRow, EscrowRow, FileRow, ListFilter, Listed,
+    NoteRow, OutboxRow, RequestRow, RunFilter, RunRow, Standing, Store, Stray, TicketFilter,
+    TicketRow, TokenRow, WaitingRow,
 };
 
 pub use answer::answer;
@@ -318,6 +319,14 @@ impl Books {
     pub fn requests(&self, now: Time) -> Result<Vec<RequestRow>, BookError> {
         let order = |row: &RequestRow| row.order;
         all(PAGE_OF_LONG, order, |after, limit| self.requests_page(after, limit, now))
+    }
+
+    /// Endpoints in use of which heads do not fit.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn doubts(&self) -> Result<Vec<DoubtRow>, BookError> {
+        all(PAGE, |row: &DoubtRow| row.endpoint, |after, limit| self.doubts_page(after, limit))
     }
 
     /// All agents by name.

@@ -7,14 +7,14 @@ use minicbor::{Decode, Encode};
 use protocol::documents::TicketState;
 use protocol::{AgentName, Bytes, Digest, EndpointId, EndpointName, NamePatterns, RunId, Time};
 use store::{
-    AgentRow, AgentSeen, AgentState, Chains, EndpointPlace, EndpointRow, EndpointState, Enrolment,
-    EscrowRow, FactsRow, FileRow, HeldRow, ListFilter, Listed, NewEndpoint, NewTicketRow, NoteRow,
-    OrderRow, OutboxRow, RequestPapers, RequestRow, RunFilter, RunRow, Standing, Store, Stray,
-    TicketFilter, TicketRow, TokenKind, TokenRow, WaitingRow,
+    AgentRow, AgentSeen, AgentState, Chains, DoubtRow, EndpointPlace, EndpointRow, EndpointState,
+    Enrolment, EscrowRow, FactsRow, FileRow, HeadRow, HeldRow, ListFilter, Listed, NewEndpoint,
+    NewTicketRow, NoteRow, OrderRow, OutboxRow, RequestPapers, RequestRow, RunFilter, RunRow,
+    Standing, Store, Stray, TicketFilter, TicketRow, TokenKind, TokenRow, WaitingRow,
 };
 
 use super::error::BookError;
-use super::{Books, requests, rules};
+use super::{Books, heads, requests, rules};
 use crate::inventory::find::{self, Typed};
 
 /// Who may ask for an operation.
@@ -326,6 +326,21 @@ operations! {
     /// The sealed answers of other people that an order was sent with.
     80 Approvals Agent fn approvals(0 order: Digest) -> Vec<Bytes>
         = |store| store.approvals(&order);
+    /// The heads of an endpoint's records that were seen: those that do not fit, then the newest; at
+    /// most 32.
+    120 Heads Agent fn heads(0 endpoint: EndpointId) -> Vec<HeadRow>
+        = |store| store.heads(&endpoint);
+    /// Keeps a head that one saw and countersigned, with the hello that shows it.
+    121 AddHead Oneself
+        fn add_head(0 endpoint: EndpointId, 1 seen: Bytes, 2 hello: Bytes, 3 by: AgentName) at now -> ()
+        = |store| heads::add(store, &endpoint, (seen, hello), &by, now);
+    /// The next head of a chain, at a place or behind it, that a person countersigned.
+    123 HeadAfter Agent
+        fn head_after(0 endpoint: EndpointId, 1 epoch: Digest, 2 counter: u64) -> Option<HeadRow>
+        = |store| store.head_after(&endpoint, &epoch, counter);
+    /// A page of the endpoints in use of which heads do not fit, by id.
+    122 Doubts Agent fn doubts_page(0 after: Option<EndpointId>, 1 limit: usize) -> Vec<DoubtRow>
+        = |store| store.doubts_page(after.as_ref(), limit);
     /// One order that waits, by its run.
     71 WaitingRun Agent fn waiting_run(0 run: RunId) -> Option<WaitingRow>
         = |store| store.waiting(&run);

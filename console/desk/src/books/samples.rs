@@ -1,7 +1,10 @@
 //! One of each operation, and a store on which each gives something: for tests and vectors.
 #![expect(clippy::unwrap_used, reason = "a sample that is none must stop its test")]
 
-use protocol::documents::{Approval, CatalogueVersions, Head, Order, ScriptRef, TicketState};
+use protocol::documents::{
+    Approval, Card, CatalogueVersions, Head, Hello, Order, ScriptRef, SealingKey, SeenHead,
+    TicketState,
+};
 use protocol::{
     AgentName, Bytes, Digest, EndpointId, EndpointName, Envelope, Mode, OrderId, Outcome, RunId,
     Time,
@@ -129,6 +132,8 @@ pub fn seed(store: &Store) {
         versions: CatalogueVersions { root: 1, ..CatalogueVersions::default() },
         head: Head { epoch: EPOCH, counter: 7, hash: Digest([3; 32]) },
         daemon: "0.1.0",
+        clock: NOW,
+        at: NOW,
     };
     store.endpoint_seen(&ENDPOINT, &seen, NOW).unwrap();
     let facts = FactsRow { run: run(), looked: NOW, bytes: Bytes(b"{}".to_vec()) };
@@ -204,7 +209,7 @@ pub fn asks() -> Vec<BookAsk> {
         BookAsk::Endpoints { after: Some(after), limit },
         BookAsk::SetAddress { id: ENDPOINT, address: "192.0.2.8:7433".into() },
         BookAsk::SetPerson { id: ENDPOINT, person: "m.kurz".into() },
-        BookAsk::AddEndpoint { new: machine(OTHER, "pc-1") },
+        BookAsk::AddEndpoint { new: carded() },
         BookAsk::SetEndpointState { id: OTHER, state: EndpointState::Withdrawn },
         BookAsk::NextCard {},
         BookAsk::Agents { after: None, limit },
@@ -249,7 +254,68 @@ pub fn asks() -> Vec<BookAsk> {
         BookAsk::RunsBetween { from: Time(0), to: NOW, after: None, limit },
         BookAsk::Chains { after: None, limit },
     ];
-    [first, enrolment(), waiting, approvals(), facts, evidence].concat()
+    [first, enrolment(), waiting, approvals(), facts, evidence, heads()].concat()
+}
+
+/// Signs the hellos of the machine that is added.
+fn record_key() -> SigningKey {
+    SigningKey::from_seed([33; 32])
+}
+
+/// A machine with a card that can be read.
+fn carded() -> NewEndpoint {
+    let card = Card {
+        endpoint: OTHER,
+        name: "pc-1".parse().unwrap(),
+        tls_key: Digest([1; 32]),
+        record_key: record_key().public_key(),
+        sealing_key: SealingKey { algorithm: "x".into(), key: Bytes(vec![5; 32]) },
+        labels: std::collections::BTreeMap::new(),
+        serial: 9,
+        issued: NOW,
+        not_after: NOW.plus(3600),
+    };
+    let card = trust::seal::seal(&card, &[&SigningKey::from_seed([34; 32])]).unwrap();
+    NewEndpoint { card: card.write().unwrap(), ..machine(OTHER, "pc-1") }
+}
+
+/// A head of the machine that is added, as the agent saw it: the agent's envelope, the hello's.
+///
+/// # Panics
+/// Never: they are written.
+#[must_use]
+pub fn seen_head() -> (Bytes, Bytes) {
+    let head = Head { epoch: EPOCH, counter: 3, hash: Digest([3; 32]) };
+    let hello = Hello {
+        card: Digest([2; 32]),
+        protocol_min: 1,
+        protocol_max: 1,
+        documents_max: 1,
+        catalogue: CatalogueVersions::default(),
+        head,
+        clock: NOW,
+        challenge: Digest([7; 32]),
+        version: "0.1.0".into(),
+    };
+    let hello = trust::seal::seal(&hello, &[&record_key()]).unwrap();
+    let (endpoint, person) = (OTHER, agent().name);
+    let seen = SeenHead { endpoint, head, hello: hello.digest(), person, seen: NOW };
+    let seen = trust::seal::seal(&seen, &[&SigningKey::from_seed([31; 32])]).unwrap();
+    (Bytes(seen.write().unwrap()), Bytes(hello.write().unwrap()))
+}
+
+/// The endpoint whose head that is.
+pub const SEEN: EndpointId = OTHER;
+
+/// Those of heads that were seen.
+fn heads() -> Vec<BookAsk> {
+    let ((seen, hello), by) = (seen_head(), agent().name);
+    vec![
+        BookAsk::AddHead { endpoint: OTHER, seen, hello, by },
+        BookAsk::Heads { endpoint: OTHER },
+        BookAsk::Doubts { after: None, limit: 5 },
+        BookAsk::HeadAfter { endpoint: OTHER, epoch: EPOCH, counter: 2 },
+    ]
 }
 
 /// The sealed order that asks, and the sealed answer to it.

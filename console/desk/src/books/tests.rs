@@ -242,7 +242,8 @@ fn who_may_do_what() {
         "void_token",
         "forget_held",
     ];
-    let own = ["open_escrow", "assign_ticket", "add_request", "add_approval", "end_request"];
+    let own =
+        ["open_escrow", "assign_ticket", "add_request", "add_approval", "end_request", "add_head"];
     let other = Peer { name: "c.other".parse().unwrap(), administrator: false };
     for one in samples::asks() {
         let only_administrators = administrators.contains(&one.name());

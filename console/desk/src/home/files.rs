@@ -101,6 +101,22 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     write_all().map_err(fail)
 }
 
+/// As [`write_secret`], without a wait for the disk: for what a power cut may take.
+pub(super) fn write_soon(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let fail = |source| FileError::Write { path: path.to_owned(), source };
+    if let Some(folder) = path.parent() {
+        create_folder(folder)?;
+    }
+    let draft = path.with_extension("new");
+    let write_all = || -> io::Result<()> {
+        let mut file = open_private(&draft)?;
+        file.set_len(0)?;
+        file.write_all(bytes)?;
+        fs::rename(&draft, path)
+    };
+    write_all().map_err(fail)
+}
+
 /// Removes a file; one that is not there is removed already.
 ///
 /// # Errors

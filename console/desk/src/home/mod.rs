@@ -3,6 +3,7 @@
 //! Never reads the environment; never writes a file that a crash could leave half written.
 
 mod files;
+mod heads;
 mod keys;
 mod machines;
 mod organisation;
@@ -18,6 +19,7 @@ use protocol::AgentName;
 pub use evidence::{Met, Stranger, recognise};
 pub(crate) use files::remove_folder;
 pub use files::{FileError, create_folder, read, read_text, remove, write_public, write_secret};
+pub use heads::{Heads, Known, Remembered};
 pub use keys::HomeError;
 pub(crate) use keys::is_there;
 pub use machines::{Machines, Unmet};

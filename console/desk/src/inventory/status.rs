@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use protocol::documents::{Card, CatalogueVersions};
 use protocol::{AgentName, EndpointName, Envelope, RunId, TicketId, Time};
 use serde::Serialize;
-use store::{OutboxKind, OutboxState, RunFilter, Standing};
+use store::{DoubtRow, OutboxKind, OutboxState, RunFilter, Standing};
 
 use crate::backup::Restored;
 use crate::books::BookError;
 use crate::catalogue::{self, CatalogueTrouble};
+use crate::heads::{self, HeadsError};
 use crate::home::{Held, Home, Online};
 use crate::org::Desk;
 
@@ -122,6 +123,8 @@ pub struct Status {
     pub restored: Option<Restored>,
     /// Orders of others that ask for approval and that this console's owner has not answered.
     pub asking: usize,
+    /// Those whose ledgers went back, split or began anew, by whoever saw it.
+    pub doubts: Vec<DoubtRow>,
     /// Those not seen for 30 days, or never.
     pub stale: Vec<EndpointName>,
     /// What tickets were not told yet.
@@ -149,6 +152,9 @@ pub enum StatusError {
     /// The store.
     #[error(transparent)]
     Store(#[from] BookError),
+    /// What machines showed of their records.
+    #[error(transparent)]
+    Heads(#[from] HeadsError),
 }
 
 /// Looks at a home.
@@ -187,6 +193,7 @@ pub fn status(desk: &Desk, now: Time) -> Result<Status, StatusError> {
         behind: Vec::new(),
         ahead: Vec::new(),
         restored: Restored::of(&desk.home),
+        doubts: Vec::new(),
         stale: Vec::new(),
         undelivered: Vec::new(),
         unanswered: Vec::new(),
@@ -199,6 +206,7 @@ pub fn status(desk: &Desk, now: Time) -> Result<Status, StatusError> {
     };
     endpoints(desk, now, &mut status)?;
     waiting(desk, now, &mut status)?;
+    status.doubts = heads::doubts(desk)?;
     status.endings.sort_by_key(|ending| ending.ends);
     status.needs_person = needs(&status, mine.is_some(), now);
     Ok(status)
@@ -408,6 +416,7 @@ fn needs(status: &Status, listed: bool, now: Time) -> Vec<String> {
     if !listed {
         needs.push(format!("{} is not in the policy: no order of yours will be taken", status.me));
     }
+    needs.extend(status.doubts.iter().map(|row| heads::words(&row.name, &row.doubt)));
     for ending in status.endings.iter().filter(|ending| ending.urgent) {
         let verb = if ending.ends <= now { "ended" } else { "ends" };
         needs.push(format!(

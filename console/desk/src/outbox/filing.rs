@@ -184,6 +184,8 @@ fn papers(
         card,
         before,
         after,
+        head: None,
+        links: Vec::new(),
     })
 }
 

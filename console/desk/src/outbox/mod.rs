@@ -16,7 +16,7 @@ pub use worker::{Delivery, deliver, deliver_all, deliver_builtin, sweep};
 
 use protocol::documents::Order;
 use protocol::{EndpointId, Envelope, RunId, Time};
-use store::{HeadChange, NewOrder, Seen, Store, StoreError};
+use store::{NewOrder, Seen, Store, StoreError};
 use tickets::{Key, KeyKind};
 
 use crate::notes::note_key;
@@ -58,7 +58,7 @@ pub fn promise_sent(
     dispatch: &Envelope,
     hello: (&EndpointId, &Seen<'_>),
     now: Time,
-) -> Result<HeadChange, PromiseError> {
+) -> Result<(), PromiseError> {
     let dispatch = dispatch.write()?;
     stored(order, sealed, support, |new| store.add_order_sent(new, &dispatch, hello, now))
 }

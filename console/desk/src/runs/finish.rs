@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::{RunError, Wish, attest, doubt, order, shared};
 use crate::books::BookError;
 use crate::facts;
+use crate::heads;
 use crate::org::Desk;
 use crate::outbox::{self, Arrived, Delivery, Filing};
 use crate::session::{Agent, Heard, Parcel, Returned, Session, SessionError};
@@ -93,14 +94,21 @@ pub(super) fn anchors(agent: &Agent, record: &[u8]) -> Anchors {
     Anchors::judging(&agent.policy, &agent.catalogue, &agent.files, record)
 }
 
-/// Files a verified hello in the address book; a rewound ledger is the caller's to tell.
-fn seen(desk: &Desk, session: &Session, now: Time) -> Result<store::HeadChange, RunError> {
-    Ok(desk.store.here()?.endpoint_seen(&session.card().endpoint, &shown(session), now)?)
+/// Files a verified hello in the address book; what it does not fit stays in the store.
+fn seen(desk: &Desk, session: &Session, now: Time) -> Result<(), RunError> {
+    desk.store.here()?.endpoint_seen(&session.card().endpoint, &shown(session), now)?;
+    Ok(())
 }
 
 fn shown(session: &Session) -> Seen<'_> {
     let hello = session.hello();
-    Seen { versions: hello.catalogue, head: hello.head, daemon: &hello.version }
+    Seen {
+        versions: hello.catalogue,
+        head: hello.head,
+        daemon: &hello.version,
+        clock: hello.clock,
+        at: session.met_at(),
+    }
 }
 
 /// Seals, stores, sends, follows, files. The clock is read as things happen.
@@ -267,7 +275,17 @@ fn take(
     };
     let filing =
         outbox::file(desk.store.here()?, &arrived, &anchors(agent, &returned.record), now)?;
-    ended((run, order), returned, filing)
+    let result = ended((run, order), returned, filing)?;
+    remember(agent, &result, now);
+    Ok(result)
+}
+
+/// What a record that verified shows of its machine's ledger.
+pub(super) fn remember(agent: &Agent, result: &RunResult, now: Time) {
+    let report = &result.filing.report;
+    if let Some(hash) = report.record.filter(|_| report.verified) {
+        heads::remember(agent, &result.record, hash, now);
+    }
 }
 
 /// A run with its verdict.

@@ -10,7 +10,7 @@ use protocol::{Digest, RunId, Time};
 use store::{EndpointRow, Filed};
 use tokio::time::timeout;
 
-use super::finish::{AFTER_DEADLINE, again, anchors, ended};
+use super::finish::{AFTER_DEADLINE, again, anchors, ended, remember};
 use super::{News, RunError, RunResult, Wish, order};
 use crate::books::Line;
 use crate::org::Desk;
@@ -54,7 +54,7 @@ pub(super) async fn run(
             let judge = |_: &RunId, papers: &Papers, anchors: &Anchors| {
                 verify::verify_record(papers, anchors)
             };
-            take(agent, (run, digest), papers, returned, judge)
+            take(agent, (run, digest), papers, returned, judge, now())
         }
         Err(SessionError::Desk(no)) if no.code != sorry::RUN_UNKNOWN => {
             let expires = trust::seal::peek::<Dispatch>(&parcel.dispatch);
@@ -94,9 +94,16 @@ pub(super) async fn resume(
         source => RunError::Unknown { run, ended_by: now(), by_desk: true, source },
     })?;
     let papers = verify::papers_of(&desk.store, &run)?.unwrap_or_default();
-    take(agent, (run, order), papers, returned, |run, papers, anchors| {
-        verify::verify_run(run, papers, &anchors.clone().knowing(met.clone()))
-    })
+    take(
+        agent,
+        (run, order),
+        papers,
+        returned,
+        |run, papers, anchors| {
+            verify::verify_run(run, papers, &anchors.clone().knowing(met.clone()))
+        },
+        now(),
+    )
 }
 
 /// Judges what came back, by our own policy.
@@ -106,6 +113,7 @@ fn take(
     papers: Papers,
     returned: Returned,
     judge: impl Fn(&RunId, &Papers, &Anchors) -> Report,
+    now: Time,
 ) -> Result<RunResult, RunError> {
     let papers = Papers {
         record: returned.record.clone(),
@@ -116,7 +124,9 @@ fn take(
     };
     let report = judge(&run, &papers, &anchors(agent, &papers.record));
     let filed = returned.filing.as_ref().map_or(Filed::New, filed);
-    ended((run, order), &returned, Filing { filed, report })
+    let result = ended((run, order), &returned, Filing { filed, report })?;
+    remember(agent, &result, now);
+    Ok(result)
 }
 
 const fn filed(summary: &FilingSummary) -> Filed {

@@ -18,6 +18,7 @@ use super::recover;
 use super::waiting;
 use crate::books::{BookError, Sorry};
 use crate::enrol::renewed_certificate;
+use crate::heads;
 use crate::session;
 
 /// How long a line that the desk dialled is kept without use, at least.
@@ -68,9 +69,10 @@ pub(super) async fn meet(
     };
     let seen = line.with_seen(|seen| Some(server.store().ok()?.endpoint_seen(&row.id, seen, now)));
     match seen.await {
-        Some(Ok(store::HeadChange::Rewound { had })) => {
-            server
-                .line(&format!("{}: its records went back; record {had} was seen here", row.name));
+        Some(Ok(doubts)) => {
+            if let Some(doubt) = doubts.first() {
+                server.line(&heads::words(&row.name, doubt));
+            }
         }
         Some(Err(error)) => server.line(&ErrorChain(&error).to_string()),
         _ => {}

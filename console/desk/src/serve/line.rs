@@ -45,6 +45,8 @@ pub(super) struct HeldLine {
     pub(super) since: Time,
     /// Runs that ended there and whose records nobody acknowledged, by the first hello.
     pub(super) unfiled: Vec<RunId>,
+    /// When the first hello came, for the time between it and the one in force.
+    opened: Instant,
     held: Mutex<Held>,
     /// The catalogue that it has, as far as known; held while it is brought a newer one.
     has: Mutex<CatalogueVersions>,
@@ -106,7 +108,8 @@ impl HeldLine {
         let has = Mutex::new(hello.catalogue);
         let held = Mutex::new(Held { stream, bytes, hello, number: 0, made });
         let uses = std::sync::Mutex::new(Uses { count: 0, last: made });
-        Ok(Self { connection, card, card_envelope, path, since: now, unfiled, held, has, uses })
+        let (since, opened) = (now, made);
+        Ok(Self { connection, card, card_envelope, path, since, unfiled, opened, held, has, uses })
     }
 
     /// In use until this is dropped.
@@ -178,7 +181,14 @@ impl HeldLine {
     pub(super) async fn with_seen<T>(&self, work: impl FnOnce(&Seen<'_>) -> T) -> T {
         let held = self.held.lock().await;
         let hello = &held.hello;
-        work(&Seen { versions: hello.catalogue, head: hello.head, daemon: &hello.version })
+        let at = self.since.plus(held.made.saturating_duration_since(self.opened).as_secs());
+        work(&Seen {
+            versions: hello.catalogue,
+            head: hello.head,
+            daemon: &hello.version,
+            clock: hello.clock,
+            at,
+        })
     }
 
     /// Tells the endpoint that a record is filed. Advice: what is lost is offered again.

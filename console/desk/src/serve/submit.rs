@@ -69,12 +69,11 @@ pub(super) async fn submit(server: &Arc<Server>, parcel: Parcel) -> Result<Follo
     let now = (server.now)();
     let stored = line.with_seen(|seen| {
         let sealed = (order.get(), &envelope, support.as_deref());
-        let run =
-            outbox::promise_sent(store, sealed, &sealed_dispatch, (&parcel.endpoint, seen), now)?;
+        outbox::promise_sent(store, sealed, &sealed_dispatch, (&parcel.endpoint, seen), now)?;
         if !parcel.approvals.is_empty() {
             store.keep_approvals(&order.digest(), &parcel.approvals)?;
         }
-        Ok(run)
+        Ok(())
     });
     match stored.await {
         Ok(_) => {}

@@ -6,7 +6,7 @@ use protocol::{AgentName, Time};
 use trust::catalogue::{Catalogue, Files, RepositoryError};
 
 use crate::catalogue::{self, CatalogueTrouble};
-use crate::home::{HomeError, Machines};
+use crate::home::{Heads, HomeError, Machines};
 use crate::org::{Desk, InitError, agent_certificate_by_desk, renew_certificates};
 use crate::session::Signing;
 
@@ -29,6 +29,8 @@ pub struct Agent {
     pub policy: Policy,
     /// The machines that this console has met.
     pub machines: Machines,
+    /// How many records each of them had.
+    pub heads: Heads,
 }
 
 /// Why an agent cannot work from this home.
@@ -99,6 +101,7 @@ impl Agent {
             catalogue,
             policy,
             machines: desk.home.machines(&name),
+            heads: desk.home.heads(&name),
             name,
         })
     }

@@ -61,6 +61,8 @@ pub(crate) struct Seen {
     kept: Option<(RunId, Vec<u8>)>,
     /// Its order, for those who lost it.
     order: Vec<u8>,
+    /// What it shows of its records, and its clock then.
+    pub(crate) shows: Option<(Head, Time)>,
 }
 
 pub(crate) struct Machine {
@@ -205,14 +207,17 @@ impl Machine {
         let anew =
             self.quirk == Quirk::StopsAndNewEpoch && !self.seen.lock().unwrap().orders.is_empty();
         let epoch = Digest([if anew { 4 } else { 3 }; 32]);
+        let counter = u64::from(self.lost().is_some());
+        let shows = self.seen.lock().unwrap().shows;
+        let (head, clock) = shows.unwrap_or((Head { epoch, counter, hash: epoch }, now()));
         let hello = Hello {
             card: digest,
             protocol_min: version,
             protocol_max: version,
             documents_max: 1,
             catalogue: self.versions,
-            head: Head { epoch, counter: u64::from(self.lost().is_some()), hash: epoch },
-            clock: now(),
+            head,
+            clock,
             challenge: Digest([0x55; 32]),
             version: "0.1.0".into(),
         };

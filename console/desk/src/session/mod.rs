@@ -94,6 +94,8 @@ pub struct Session {
     card: Verified<Card>,
     card_envelope: Vec<u8>,
     hello: Verified<Hello>,
+    hello_envelope: Vec<u8>,
+    met_at: Time,
     unfiled: Vec<RunId>,
 }
 
@@ -114,7 +116,7 @@ impl Session {
         stream.send(&Ask::Hello { min: VERSION, max: VERSION }).await?;
         let answer = stream.recv_within(Duration::from_secs(limits::HELLO_SECONDS_MAX)).await;
         // In TLS 1.3 a refused certificate shows here first.
-        let (hello, card, unfiled) = match answer? {
+        let (hello_bytes, card, unfiled) = match answer? {
             Some(Answer::Hello { hello, card, unfiled }) => (hello, card, unfiled),
             Some(Answer::Stop { code }) => return Err(SessionError::Stopped(code)),
             Some(_) => return Err(SessionError::Unexpected),
@@ -122,7 +124,7 @@ impl Session {
         };
         let key = connection.peer().map(|peer| peer.key);
         let (policy, floor) = (&agent.policy, agent.catalogue.floor());
-        let (card, hello) = meet::meet(policy, floor, to, &card.0, &hello.0, now)?;
+        let (card, hello) = meet::meet(policy, floor, to, &card.0, &hello_bytes.0, now)?;
         let (card, card_envelope) = card;
         if key != Some(card.tls_key) {
             return Err(BadPeer::Key.into());
@@ -133,7 +135,8 @@ impl Session {
         let theirs = hello.catalogue;
         bring_up_to_date(&connection, theirs, &agent.catalogue, &agent.files).await?;
         let way = Way::Own(connection, Box::new(Mutex::new(challenge)));
-        Ok(Self { way, card, card_envelope, hello, unfiled })
+        let hello_envelope = hello_bytes.0;
+        Ok(Self { way, card, card_envelope, hello, hello_envelope, met_at: now, unfiled })
     }
 
     /// The same through the shared desk, which keeps the endpoint up to date itself.
@@ -153,7 +156,8 @@ impl Session {
         seat.keep(&hello, met.number).await;
         let (card, card_envelope) = card;
         let way = Way::Desk(seat, Box::new(to.clone()));
-        Ok(Self { way, card, card_envelope, hello, unfiled: Vec::new() })
+        let (hello_envelope, unfiled) = (met.hello, Vec::new());
+        Ok(Self { way, card, card_envelope, hello, hello_envelope, met_at: now, unfiled })
     }
 
     /// Follows a run at the shared desk, which may have its record while the endpoint is away.
@@ -237,6 +241,16 @@ impl Session {
     #[must_use]
     pub fn hello(&self) -> &Verified<Hello> {
         &self.hello
+    }
+    /// The hello's envelope, byte for byte.
+    #[must_use]
+    pub fn hello_envelope(&self) -> &[u8] {
+        &self.hello_envelope
+    }
+    /// When it came.
+    #[must_use]
+    pub const fn met_at(&self) -> Time {
+        self.met_at
     }
     /// Runs that ended there and whose records nobody acknowledged.
     #[must_use]

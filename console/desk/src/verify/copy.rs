@@ -6,7 +6,7 @@ use trust::seal;
 
 use evidence::{About, Anchors, Papers, Report, verify_record};
 
-use super::{first_difference, papers_of};
+use super::{add_head, first_difference, papers_of};
 use crate::books::{BookError, Books};
 use crate::catalogue::{self, CatalogueTrouble};
 use crate::home::Home;
@@ -31,6 +31,9 @@ pub struct CopyReport {
     pub report: Report,
     /// Papers that came from our store because the copy had none.
     pub added: Vec<&'static str>,
+    /// What is wrong with the machine's ledger as a whole, in a sentence, where that was found; said
+    /// beside the verdict.
+    pub doubt: Option<String>,
     /// The first byte of the record that differs from the filed one, if it does.
     pub difference: Option<String>,
 }
@@ -71,8 +74,9 @@ pub fn verify_copy(
         fill(About::Plan.word(), &mut given.plan, filed.plan);
         fill("the record before", &mut given.before, filed.before);
         fill("the record after", &mut given.after, filed.after);
+        add_head(books, &mut given)?;
     }
-    Ok(CopyReport { report: verify_record(&given, anchors), added, difference })
+    Ok(CopyReport { report: verify_record(&given, anchors), added, difference, doubt: None })
 }
 
 /// Verifies a file of records, one envelope a line, as tickets carry it.

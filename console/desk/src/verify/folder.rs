@@ -130,6 +130,8 @@ pub fn read_folder(path: &Path) -> Result<Papers, FolderError> {
         card: optional("card.json")?,
         before: optional("before.json")?,
         after: optional("after.json")?,
+        head: None,
+        links: Vec::new(),
     })
 }
 

@@ -14,4 +14,4 @@ pub use evidence::{
     names_secret, peek_record, safe, verify_record, verify_run,
 };
 pub use folder::{FolderError, export, read_folder};
-pub use papers::papers_of;
+pub use papers::{add_head, papers_of};

@@ -1,7 +1,9 @@
 //! The papers of one run, byte for byte, from the books. Never rewritten on the way.
 
-use evidence::{Papers, peek_record};
-use protocol::RunId;
+use evidence::{HeadPapers, Papers, peek_record};
+use protocol::documents::Card;
+use protocol::limits::EVIDENCE_LINKS_MAX;
+use protocol::{Envelope, RunId};
 
 use crate::books::{BookError, Books, Paper};
 
@@ -33,5 +35,45 @@ pub fn papers_of(books: &Books, run: &RunId) -> Result<Option<Papers>, BookError
         card,
         before,
         after,
+        head: None,
+        links: Vec::new(),
     }))
+}
+
+/// Adds the next head behind the record that a person countersigned, with the records up to it; where
+/// those are more than an evidence bundle carries, the head alone.
+///
+/// # Errors
+/// The store's own.
+pub fn add_head(books: &Books, papers: &mut Papers) -> Result<(), BookError> {
+    let Some((record, _)) = peek_record(&papers.record) else { return Ok(()) };
+    let here = record.predicate;
+    let Some(row) = books.head_after(here.endpoint.id, here.epoch, here.counter)? else {
+        return Ok(());
+    };
+    let (Some(seen), Some(hello)) = (row.envelope, row.hello) else { return Ok(()) };
+    let head = HeadPapers { seen, hello };
+    let card = papers.card.as_ref().and_then(|card| Envelope::read(card).ok());
+    let card = card.and_then(|sealed| trust::seal::peek::<Card>(&sealed).ok());
+    // A desk's junk is no reason to doubt a record.
+    let shown = card.and_then(|card| head.shown(&here.endpoint.id, &card.record_key).ok());
+    let Some(shown) = shown else { return Ok(()) };
+    let way = shown.head.counter.saturating_sub(here.counter);
+    let mut links = Vec::new();
+    if way <= limit() {
+        // The one behind the record is here already.
+        for place in 2..=way {
+            let counter = here.counter.saturating_add(place).saturating_sub(1);
+            let (_, next) = books.neighbours(here.endpoint.id, here.epoch, counter)?;
+            let next = next.map(|run| books.run_record(run.id)).transpose()?.flatten();
+            let Some(next) = next else { break };
+            links.push(next);
+        }
+    }
+    (papers.head, papers.links) = (Some(head), links);
+    Ok(())
+}
+
+fn limit() -> u64 {
+    u64::try_from(EVIDENCE_LINKS_MAX).unwrap_or_default()
 }

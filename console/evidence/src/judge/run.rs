@@ -205,8 +205,17 @@ fn planned(papers: &Papers) -> Option<bool> {
 
 fn log(sheet: &mut Sheet<'_>, report: &Report) {
     if let Some(line) = report.lines.iter().find(|line| line.about == About::Chain) {
-        sheet.say("log", line.words.clone());
-        if line.standing == Standing::Absent {
+        let head = report.lines.iter().find(|line| line.about == About::Head);
+        let entry = sheet.record.predicate.counter;
+        match head {
+            Some(head) => sheet.say("log", format!("entry {entry}, {}", head.words)),
+            None => sheet.say(
+                "log",
+                format!("{}; no head that somebody countersigned since is here", line.words),
+            ),
+        }
+        let seen = head.is_some_and(|head| head.standing == Standing::Good);
+        if line.standing == Standing::Absent && !seen {
             sheet.open.push("that no record beside it was taken away".to_owned());
         }
     }

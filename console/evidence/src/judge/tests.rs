@@ -44,7 +44,7 @@ fn a_good_run_is_valid_and_what_is_not_proven_is_said() {
     assert_eq!(words("script"), "vetted by l.brandt and s.okafor, 2 of 2");
     assert_eq!(words("allowed"), "policy 1, rule fix-medium; approved by m.ruiz; medium risk");
     assert_eq!(words("did"), "succeeded: 2 actions, all in the plan; signed by lt-4411");
-    assert!(words("log").ends_with(", the first"), "{good:#?}");
+    assert!(words("log").contains(", the first; no head that somebody"), "{good:#?}");
 }
 
 #[test]
@@ -265,6 +265,46 @@ fn whoever_makes_the_digest_anew_turns_no_bit_of_what_was_signed() {
 }
 
 #[test]
+fn a_head_that_somebody_saw_later_shows_that_the_chain_went_on_unbroken() {
+    let (_folder, world) = world();
+    let seen = judged(&world, world.seen_run());
+    assert!(seen.valid, "{seen:#?}");
+    let words = "entry 1, head 3 seen by a.kaya on 2026-11-23, chain unbroken";
+    assert_eq!(line(&seen, "log"), words);
+    assert!(!seen.verdict.contains("taken away"), "{seen:#?}");
+
+    // A record on the way that is not there leaves it open; another one in its place does not.
+    let mut run = world.seen_run();
+    run.links.clear();
+    let open = judged(&world, run);
+    assert!(open.valid, "{open:#?}");
+    let words =
+        "entry 1, head 3 seen by a.kaya on 2026-11-23; record 3 on the way there is not here";
+    assert_eq!(line(&open, "log"), words);
+    let mut run = world.seen_run();
+    run.links[0] = run.record.clone();
+    assert!(!judged(&world, run).valid);
+    let mut run = world.seen_run();
+    run.links = vec![run.record.clone(); protocol::limits::EVIDENCE_LINKS_MAX + 1];
+    assert!(matches!(world.bundle(vec![run]).write(), Err(BadBundle::Links)));
+
+    // Somebody saw other records at that place: these were put in their stead.
+    let mut run = world.seen_run();
+    let head = run.head.as_ref().unwrap().claimed().unwrap().head;
+    let other = protocol::documents::Head { hash: Digest([1; 32]), ..head };
+    run.head = Some(world.f.seen_head(other, NOW.plus(DAY)));
+    let forked = judged(&world, run);
+    assert!(!forked.valid);
+    assert!(forked.verdict.contains("and that was of other records than these"), "{forked:#?}");
+
+    // Neither seal is believed for the other.
+    let mut run = world.seen_run();
+    let papers = run.head.as_mut().unwrap();
+    papers.hello = papers.seen.clone();
+    assert!(judged(&world, run).verdict.contains("the endpoint did not sign the hello"));
+}
+
+#[test]
 fn a_bundle_is_its_vector() {
     let (_folder, world) = world();
     let read = |name: &str| {
@@ -273,6 +313,8 @@ fn a_bundle_is_its_vector() {
     };
     let made = world.bundle(vec![world.run()]).write().unwrap();
     assert!(made == read("evidence.bundle"), "a bundle is written differently than its vector");
+    let made = world.bundle(vec![world.seen_run()]).write().unwrap();
+    assert!(made == read("evidence-seen.bundle"), "one with a head is written differently");
     assert_eq!(Digest::of(&world.root()), Digest::of(&read("evidence-root.json")));
     assert!(judge(&read("evidence.bundle"), &read("evidence-root.json")).unwrap().valid);
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Files the record at this place of the endpoint's chain, some seconds after [`NOW`].
-fn filed(store: &Store, counter: u64, verified: bool) -> RunId {
+pub(crate) fn filed(store: &Store, counter: u64, verified: bool) -> RunId {
     let n = u8::try_from(counter).unwrap();
     let at = NOW.plus(counter);
     store.add_order(&order(n, &[EndpointId([1; 16])], None), at).unwrap();
@@ -33,7 +33,7 @@ fn a_gap_in_a_chain_is_named_with_its_neighbours_times() {
     filed(&room.store, 3, false);
     let head = Head { counter: 5, hash: Digest([5; 32]), ..HEAD };
     let versions = CatalogueVersions::default();
-    let seen = Seen { versions, head, daemon: "0.1.0" };
+    let seen = Seen { versions, head, daemon: "0.1.0", clock: NOW, at: NOW };
     room.store.endpoint_seen(&EndpointId([1; 16]), &seen, NOW).unwrap();
     let page = room.store.chains_page(None, 1).unwrap();
     let [chains] = page.as_slice() else { panic!("{page:?}") };

@@ -5,7 +5,13 @@ use super::*;
 const SEED: [u8; 32] = *b"the seed of a key for one order.";
 
 fn seen() -> Seen<'static> {
-    Seen { versions: CatalogueVersions::default(), head: HEAD, daemon: "0.1.0" }
+    Seen {
+        versions: CatalogueVersions::default(),
+        head: HEAD,
+        daemon: "0.1.0",
+        clock: NOW,
+        at: NOW,
+    }
 }
 
 /// A room in which order 1 waits for endpoint 7 for an hour.

@@ -60,7 +60,8 @@ impl Documents {
 fn documents() -> Try<Vectors> {
     let mut out = Documents { files: Vectors::new(), listed: Vec::new() };
     let card = out.add("card", &sample::card()?, "enroller")?;
-    out.add("hello", &sample::hello(card.digest()), "record")?;
+    let hello = out.add("hello", &sample::hello(card.digest()), "record")?;
+    out.add("head", &sample::seen_head(hello.digest())?, "m.ruiz")?;
     let order = out.add("order", &sample::order()?, "a.kaya")?;
     out.add("approval", &sample::approval(order.digest())?, "m.ruiz")?;
     out.add("dispatch", &sample::dispatch(order.digest())?, "a.kaya")?;

@@ -8,7 +8,7 @@ use protocol::documents::{
     Approval, ByFunction, Card, CatalogueVersions, ConsentAnswer, ConsentStatement, Decision,
     Dispatch, Effects, EndpointRef, EnrolRequest, EventsDigest, Head, Hello, Identified,
     JoinRequest, Order, OutputDigest, PREDICATE_TYPE, Recall, RecallScope, Record, RecordPredicate,
-    RecordSubject, STATEMENT_TYPE, ScriptRef, SealedSecret, SessionKey, TicketAttestation,
+    RecordSubject, STATEMENT_TYPE, ScriptRef, SealedSecret, SeenHead, SessionKey, TicketAttestation,
     TicketState,
 };
 use protocol::{
@@ -88,6 +88,11 @@ pub(crate) fn hello(card: Digest) -> Hello {
         challenge: Digest::of(b"challenge"),
         version: "0.1.0".to_owned(),
     }
+}
+
+pub(crate) fn seen_head(hello: Digest) -> Try<SeenHead> {
+    let (endpoint, person) = (ENDPOINT, "m.ruiz".parse()?);
+    Ok(SeenHead { endpoint, head: head(), hello, person, seen: NOW.plus(1) })
 }
 
 pub(crate) fn order() -> Try<Order> {

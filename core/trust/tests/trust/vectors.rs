@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use protocol::documents::{
     Approval, Card, Dispatch, EnrolRequest, Hello, JoinRequest, Order, Recall, Record, Sealed,
-    SealingKey, SessionKey, TicketAttestation,
+    SealingKey, SeenHead, SessionKey, TicketAttestation,
 };
 use protocol::{AgentName, Digest, EndpointId, Envelope, PayloadType, PublicKey};
 use serde::Deserialize;
@@ -44,6 +44,7 @@ const OTHERS: [&str; 10] = [
     "metrics.txt",
     "facts.json",
     "evidence.bundle",
+    "evidence-seen.bundle",
     "evidence-root.json",
     "order.salve",
     "order-back.salve",
@@ -88,10 +89,13 @@ fn opened<T: PayloadType>(listed: &Listed) -> Verified<T> {
 fn every_document_opens_and_equals() {
     let list: Vec<Listed> = serde_json::from_slice(&read("documents.json")).unwrap();
     let list: BTreeMap<String, Listed> = list.into_iter().map(|l| (l.name.clone(), l)).collect();
-    assert_eq!(list.len(), 13);
+    assert_eq!(list.len(), 14);
     let card: Verified<Card> = opened(&list["card"]);
     assert_eq!(*card, sample::card().unwrap());
-    assert_eq!(*opened::<Hello>(&list["hello"]), sample::hello(card.digest()));
+    let hello = opened::<Hello>(&list["hello"]);
+    assert_eq!(*hello, sample::hello(card.digest()));
+    let head = opened::<SeenHead>(&list["head"]);
+    assert_eq!(*head, sample::seen_head(hello.digest()).unwrap());
     let order: Verified<Order> = opened(&list["order"]);
     assert_eq!(*order, sample::order().unwrap());
     let digest = order.digest();

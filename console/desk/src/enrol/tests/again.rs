@@ -47,7 +47,7 @@ fn who_was_seen_or_withdrawn_is_not_answered_again() {
     let head =
         protocol::documents::Head { epoch: Digest([1; 32]), counter: 0, hash: Digest([1; 32]) };
     let versions = protocol::documents::CatalogueVersions::default();
-    let seen = store::Seen { versions, head, daemon: "0.1.0" };
+    let seen = store::Seen { versions, head, daemon: "0.1.0", clock: NOW, at: NOW };
     desk.store.here().unwrap().endpoint_seen(&row.id, &seen, NOW).unwrap();
     assert_eq!(asked(&desk, &request, 1, NOW).unwrap_err(), Stop::Held, "it was here");
 

@@ -194,7 +194,11 @@ fn endpoints_behind_and_away_and_notes_not_delivered_are_listed() {
         desk.store
             .here()
             .unwrap()
-            .endpoint_seen(&ENDPOINT, &Seen { versions, head, daemon: "0.1.0" }, NOW)
+            .endpoint_seen(
+                &ENDPOINT,
+                &Seen { versions, head, daemon: "0.1.0", clock: NOW, at: NOW },
+                NOW,
+            )
             .unwrap();
     };
     see(ours);
