@@ -36,6 +36,8 @@ pub const PARAM_TEXT_BYTES_MAX: usize = 4096;
 pub const EVIDENCE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most runs in one evidence bundle: more than any ticket has.
 pub const EVIDENCE_RUNS_MAX: usize = 1000;
+/// Most generations of the catalogue in one question to the desk: their lists fit in one catalogue.
+pub const PAST_GENERATIONS_MAX: usize = 16;
 /// Most records of a chain that an evidence bundle carries from a run to a head that was seen: a
 /// quarter of a MiB, and as few of other tickets as may be.
 pub const EVIDENCE_LINKS_MAX: usize = 64;

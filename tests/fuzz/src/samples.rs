@@ -143,6 +143,7 @@ pub fn desk_asks() -> Vec<DeskAsk> {
         DeskAsk::Recall { endpoint: ENDPOINT, recall: bytes("recall") },
         DeskAsk::Wait { endpoint: ENDPOINT, order: bytes("order"), seed: Bytes(vec![7; 32]) },
         DeskAsk::Carry { run: RUN },
+        DeskAsk::Past { generations: vec![versions()] },
         DeskAsk::Bring { part: bytes("salve order 1 "), last: false },
         DeskAsk::Renew,
     ]

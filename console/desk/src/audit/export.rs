@@ -100,8 +100,14 @@ pub fn export(desk: &Desk, ticket: &TicketId, now: Time) -> Result<Exported, Exp
     }
     let open = catalogue::open(&desk.home, now)?;
     let policy = catalogue::policy_of(&open)?;
-    let all = catalogue::files_with_past(&desk.home)?;
+    let mut all = catalogue::files_with_past(&desk.home)?;
     let first = desk.home.first_root()?;
+    if let Some(line) = desk.store.line() {
+        let there = |used: &CatalogueVersions| Catalogue::then(&all, &first, used).is_some();
+        let mut lost = Bundle::generations(&runs);
+        lost.retain(|used| !there(used));
+        catalogue::bring_past(line, &lost, &first, &mut all)?;
+    }
     // Nobody could judge it: better said here than to an auditor.
     let lost = |used: &CatalogueVersions| Catalogue::then(&all, &first, used).is_none();
     if let Some(used) = Bundle::generations(&runs).into_iter().find(lost) {

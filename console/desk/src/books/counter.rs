@@ -97,6 +97,26 @@ impl Counter<'_> {
     }
 }
 
+/// What judging by these generations takes, of a desk that has `all` and where `now` is in force.
+///
+/// # Errors
+/// [`Sorry`] where that is more than one answer gives.
+pub fn past(
+    all: &Files,
+    generations: &[CatalogueVersions],
+    now: CatalogueVersions,
+) -> Result<Vec<DeskAnswer>, Sorry> {
+    let most = limits::PAST_GENERATIONS_MAX;
+    let kept = Catalogue::evidence(all, generations);
+    if generations.len() > most || kept.bytes() > limits::CATALOGUE_BYTES_MAX {
+        let words = format!("the lists of {most} generations at most are given at once");
+        return Err(Sorry::new(sorry::LIMIT, words));
+    }
+    let file = |(name, part, last)| DeskAnswer::CatalogueFile { name, part, last };
+    let end = DeskAnswer::CatalogueEnd { versions: now };
+    Ok(in_parts(&kept).map(file).chain([end]).collect())
+}
+
 /// An operation's answer in frames.
 fn book(bytes: &[u8]) -> Vec<DeskAnswer> {
     let parts: Vec<&[u8]> = bytes.chunks(limits::DESK_PART_BYTES_MAX).collect();

@@ -29,7 +29,7 @@ use store::{
 };
 
 pub use answer::answer;
-pub use counter::{Counter, Publication, in_parts};
+pub use counter::{Counter, Publication, in_parts, past};
 pub use error::{BookError, LineFault, Sorry};
 pub use line::{Ask, Line};
 pub use operations::{BookAsk, Paper, Who};

@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
 use link::{Connection, Listener, Trust};
+use protocol::documents::CatalogueVersions;
 use protocol::frames::{DeskAnswer, DeskAsk, sorry};
 use protocol::{Digest, Time, limits};
 use store::{Store, TicketFilter};
+use trust::catalogue::{Catalogue, Files};
 
 use super::*;
 use crate::catalogue::tests::a_script;
@@ -94,6 +96,9 @@ fn answers(home: &Home, store: &Store, who: &link::Peer, asks: Vec<DeskAsk>) -> 
             DeskAsk::Publish { base } => std::mem::take(&mut publication)
                 .end(home, *base, now())
                 .map(|new| vec![DeskAnswer::Published { versions: new.versions() }]),
+            DeskAsk::Past { generations } => {
+                super::past(&catalogue::files_with_past(home).unwrap(), generations, versions)
+            }
             other => counter.answer(&peer, other, now()).unwrap(),
         };
         all.extend(answered.unwrap_or_else(|no| vec![no.into()]));
@@ -268,4 +273,45 @@ fn a_home_without_a_desk_has_no_line_and_a_damaged_setting_is_not_none() {
     Desk::open(home.clone()).unwrap_err();
     assert!(SharedDesk::unset(&home).unwrap() && !SharedDesk::unset(&home).unwrap());
     assert!(Desk::open(home).unwrap().store.here().is_ok());
+}
+
+#[test]
+fn lists_of_then_that_a_home_never_had_come_from_the_desk_and_are_verified() {
+    let desk = served();
+    let first = desk.home.first_root().unwrap();
+    let old = catalogue::open(&desk.home, now()).unwrap().versions();
+    let me = crate::home::Organisation::read(&desk.home).unwrap().me;
+    let admin = desk.home.held_key(Held::Admin, &me, PASSPHRASE).unwrap();
+    for number in 1..=10 {
+        let mut file = catalogue::policy(&desk.home, now()).unwrap().file().clone();
+        file.limits.orders_a_minute = 60 + number;
+        let text = catalogue::policy_text(&file).unwrap();
+        let admins = std::slice::from_ref(&admin);
+        catalogue::publish_policy(&desk.home, &text, admins, now()).unwrap();
+    }
+    let (late, _dir) = console(&desk);
+    std::fs::remove_dir_all(late.home.repository().join("past")).unwrap();
+    let mine = || catalogue::files_with_past(&late.home).unwrap();
+    let known = |files: &Files| Catalogue::then(files, &first, &old).is_some();
+    assert!(!known(&mine()));
+    let line = late.store.line().unwrap();
+    let mut all = mine();
+    catalogue::bring_past(line, &[old], &first, &mut all).unwrap();
+    assert!(known(&all));
+    // What nobody ever published, and what does not verify by the root that is known here, is not taken.
+    let never = CatalogueVersions { policy: 99, ..old };
+    let mut all = mine();
+    catalogue::bring_past(line, &[never], &first, &mut all).unwrap();
+    assert_eq!(all, mine());
+    catalogue::bring_past(line, &[old], b"{}", &mut all).unwrap();
+    assert_eq!(all, mine());
+    // A desk whose kept list was changed gives nothing.
+    let list = desk.home.repository().join("past").join(format!("{}.policy.json", old.policy));
+    let text = String::from_utf8(crate::home::read(&list).unwrap()).unwrap();
+    crate::home::write_public(&list, text.replace("policy.toml", "policy.tomm").as_bytes())
+        .unwrap();
+    catalogue::bring_past(line, &[old], &first, &mut all).unwrap();
+    assert_eq!(all, mine());
+    let too_many = catalogue::bring_past(line, &vec![old; 40], &first, &mut all);
+    assert!(too_many.is_ok(), "asked for in parts");
 }

@@ -25,7 +25,7 @@ pub use scripts::{
 };
 pub(crate) use scripts::{publish_locked, sign_locked};
 pub use search::{Hit, search};
-pub use shared::{Refreshed, change, refresh};
+pub use shared::{Refreshed, bring_past, change, refresh};
 pub use trouble::CatalogueTrouble;
 
 pub(crate) fn repository(home: &Home) -> Result<Repository, CatalogueTrouble> {

@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use protocol::documents::CatalogueVersions;
 use protocol::frames::{DeskAnswer, DeskAsk};
 use protocol::{Time, limits};
-use trust::catalogue::{Files, delta};
+use trust::catalogue::{Catalogue, Files, delta};
 
 use super::{CatalogueTrouble, adopt, files, open};
 use crate::books::{BookError, Line, in_parts};
@@ -65,12 +65,43 @@ pub fn refresh(desk: &Desk, now: Time) -> Result<Refreshed, CatalogueTrouble> {
     Ok(refreshed)
 }
 
+/// Brings lists and policies of generations that this home lacks from the shared desk, which keeps all
+/// of them. Each is verified by the chain of roots from `first` on and is added to `all`; one that the
+/// desk does not have, or that does not verify, is not.
+///
+/// # Errors
+/// [`BookError`].
+pub fn bring_past(
+    line: &Line,
+    wanted: &[CatalogueVersions],
+    first: &[u8],
+    all: &mut Files,
+) -> Result<(), BookError> {
+    for some in wanted.chunks(limits::PAST_GENERATIONS_MAX) {
+        let (brought, _) = files_of(line, DeskAsk::Past { generations: some.to_vec() })?;
+        // What is here already stays what it is.
+        let mut both = brought;
+        both.0.extend(all.clone().0);
+        for generation in some {
+            if Catalogue::then(&both, first, generation).is_some() {
+                let kept = Catalogue::evidence(&both, &[*generation]);
+                all.0.extend(kept.0);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The files that the desk has beyond these versions, and what it has.
 fn fetch(line: &Line, have: CatalogueVersions) -> Result<(Files, CatalogueVersions), BookError> {
+    files_of(line, DeskAsk::Catalogue { have })
+}
+
+fn files_of(line: &Line, ask: DeskAsk) -> Result<(Files, CatalogueVersions), BookError> {
     let mut new = Files::new();
     let mut open: Option<(String, Vec<u8>)> = None;
     let mut ended = None;
-    for answer in line.ask(vec![DeskAsk::Catalogue { have }])? {
+    for answer in line.ask(vec![ask])? {
         match answer {
             DeskAnswer::CatalogueFile { name, part, last } if ended.is_none() => {
                 let (held, mut bytes) = open.take().unwrap_or_else(|| (name.clone(), Vec::new()));

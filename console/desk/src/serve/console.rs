@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use link::{Connection, LinkError, Receiving, Sending};
+use protocol::documents::CatalogueVersions;
 use protocol::error_chain::ErrorChain;
 use protocol::frames::{Answer, Ask, DeskAnswer, DeskAsk, Stop, decode, sorry};
 use protocol::{AgentName, Bytes, EndpointId, RunId, limits};
@@ -13,7 +14,8 @@ use tokio::time::timeout;
 use super::known::Known;
 use super::live::Follower;
 use super::{Server, drive, file, guest, submit, waiting};
-use crate::books::{Counter, Peer, Publication, Sorry};
+use crate::books::{self, Counter, Peer, Publication, Sorry};
+use crate::catalogue;
 use crate::enrol::{EnrolError, renewed_agent};
 
 /// From a stream's beginning to the end of its question.
@@ -145,18 +147,8 @@ async fn answer(
         DeskAsk::PublishFile { .. } | DeskAsk::Publish { .. } => {
             publish(server, peer, ask, sending, receiving).await
         }
-        plain => {
-            let answers = counter(server, peer, plain).await;
-            match answers {
-                Ok(answers) => {
-                    for answer in &answers {
-                        sending.send(answer).await?;
-                    }
-                    Ok(Ok(()))
-                }
-                Err(no) => Ok(Err(no)),
-            }
-        }
+        DeskAsk::Past { generations } => all(past(server, generations).await, sending).await,
+        plain => all(counter(server, peer, plain).await, sending).await,
     }
 }
 
@@ -182,6 +174,31 @@ fn renewed(
         }
         Err(error) => Err(Sorry { fault: Some(ErrorChain(&error).to_string()), ..broken() }),
     }
+}
+
+async fn all(answers: Result<Vec<DeskAnswer>, Sorry>, sending: &mut Sending) -> Answered {
+    match answers {
+        Ok(answers) => {
+            for answer in &answers {
+                sending.send(answer).await?;
+            }
+            Ok(Ok(()))
+        }
+        Err(no) => Ok(Err(no)),
+    }
+}
+
+/// Lists and policies of then, off the thread that carries everybody's lines.
+async fn past(
+    server: &Arc<Server>,
+    generations: Vec<CatalogueVersions>,
+) -> Result<Vec<DeskAnswer>, Sorry> {
+    let server = Arc::clone(server);
+    let answered = tokio::task::spawn_blocking(move || {
+        let all = catalogue::files_with_past(&server.desk.home).map_err(|_| broken())?;
+        books::past(&all, &generations, server.known().catalogue.versions())
+    });
+    answered.await.unwrap_or_else(|_| Err(broken()))
 }
 
 fn broken() -> Sorry {

@@ -124,6 +124,14 @@ pub enum DeskAsk {
         #[n(0)]
         run: RunId,
     },
+    /// What judging by these generations of the catalogue takes, lists and policies among it that nobody
+    /// is handed any more; answered as [`DeskAsk::Catalogue`] is.
+    #[n(34)]
+    Past {
+        /// At most [`crate::limits::PAST_GENERATIONS_MAX`].
+        #[n(0)]
+        generations: Vec<CatalogueVersions>,
+    },
     /// One part of an order file that came back with its record: the desk verifies and files that.
     #[n(33)]
     Bring {
