@@ -89,6 +89,9 @@ def check_run(run, files, roots):
     here = record["predicate"]
     print(f"record    of {card['name']}, number {here['counter']}, {here['outcome']}: {here['summary']}")
     people = {one["name"]: one.get("signing_key") for one in policy["people"]}
+    if "order" not in run:
+        print(f"order     erased by {run['erased']['by']} on {run['erased']['at']}; by {here['agent']}, as the record says")
+        return
     order_payload = opened(run["order"], [signer(run["order"], people[here["agent"]])])
     order = json.loads(order_payload)
     subjects = {one["name"]: one["digest"]["sha256"] for one in record["subject"]}

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::documents::{CatalogueVersions, Dispatch};
 use protocol::limits::{EVIDENCE_BYTES_MAX, EVIDENCE_LINKS_MAX, EVIDENCE_RUNS_MAX};
-use protocol::{Bytes, Digest, Envelope, RunId, TicketId, Time, headed, json};
+use protocol::{Bytes, Digest, Envelope, Erased, RunId, TicketId, Time, headed, json};
 use serde::{Deserialize, Serialize};
 use trust::catalogue::{Catalogue, Files, is_plain};
 
@@ -73,6 +73,9 @@ pub struct RunPapers {
     /// The records behind `after` up to that head, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Bytes>,
+    /// When and why what is missing was erased, by the word of the desk that kept it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased: Option<Erased>,
 }
 
 /// Why a file is no evidence bundle.
@@ -137,6 +140,7 @@ impl RunPapers {
             after: papers.after.map(Bytes),
             head: papers.head,
             links: papers.links.into_iter().map(Bytes).collect(),
+            erased: papers.erased,
         }
     }
 
@@ -154,6 +158,7 @@ impl RunPapers {
             after: bytes(&self.after),
             head: self.head.clone(),
             links: self.links.iter().map(|link| link.0.clone()).collect(),
+            erased: self.erased,
         }
     }
 }

@@ -24,6 +24,10 @@ fn absent(about: About, words: impl Into<String>) -> Line {
     Line { about, standing: Standing::Absent, words: words.into() }
 }
 
+fn erased(about: About, words: impl Into<String>) -> Line {
+    Line { about, standing: Standing::Erased, words: words.into() }
+}
+
 fn envelope(about: About, bytes: &[u8]) -> Result<Envelope, Line> {
     Envelope::read(bytes).map_err(|e| bad(about, ErrorChain(&e).to_string()))
 }
@@ -180,7 +184,7 @@ fn record(sealed: &Envelope, card: &Card) -> Result<Verified<Record>, Line> {
 }
 
 /// A subject's SHA-256.
-fn subject(record: &Record, name: &str) -> Option<Digest> {
+pub(crate) fn subject(record: &Record, name: &str) -> Option<Digest> {
     let mut named = record.subject.iter().filter(|s| s.name == name);
     named.next().and_then(|s| s.digest.get("sha256")).copied()
 }
@@ -189,6 +193,10 @@ fn order(papers: &Papers, view: &View<'_>) -> Line {
     let (claimed, then) = (view.claimed, view.then);
     let here = &claimed.predicate;
     let Some(bytes) = &papers.order else {
+        if let Some(gone) = papers.erased {
+            let words = format!("{gone}; that {} ordered this is the record's word", here.agent);
+            return erased(About::Order, words);
+        }
         let words = "the order is not here, so who ordered this is not proven; the record names \
                      its digest only";
         return absent(About::Order, words);
@@ -299,6 +307,9 @@ fn effects(papers: &Papers, claimed: &Record) -> Line {
     }
     let Some(bytes) = &papers.effects else {
         let none = here.lines == 0 && here.digest == Digest::of(b"");
+        if let Some(gone) = papers.erased.filter(|_| !none) {
+            return erased(about, format!("{} lines, {gone}", here.lines));
+        }
         return if none {
             good(about, "none")
         } else {

@@ -1,7 +1,7 @@
 //! The papers of one run, byte for byte as they came. Never rewritten.
 
 use protocol::documents::Record;
-use protocol::{Digest, Envelope, Time};
+use protocol::{Digest, Envelope, Erased, Time};
 
 use crate::heads::HeadPapers;
 
@@ -30,6 +30,8 @@ pub struct Papers {
     pub head: Option<HeadPapers>,
     /// The records behind `after` up to that head, in order.
     pub links: Vec<Vec<u8>>,
+    /// When and why what is missing was erased, by the word of the desk that kept it.
+    pub erased: Option<Erased>,
 }
 
 /// A record without checking who signed it: only to find out which run and endpoint it names.

@@ -59,6 +59,8 @@ pub enum Standing {
     Good,
     /// Not checked: the paper is not here. Nothing contradicts.
     Absent,
+    /// Not checked: the paper was erased after its time, or on request. Nothing contradicts.
+    Erased,
     /// Checked and wrong.
     Bad,
 }
@@ -94,7 +96,7 @@ impl Report {
     /// one of those: without it the record's own word is all that says who ordered the run.
     pub(crate) fn of(run: Option<RunId>, record: Option<Digest>, lines: Vec<Line>) -> Self {
         let must = |line: &&Line| match line.standing {
-            Standing::Good => false,
+            Standing::Good | Standing::Erased => false,
             Standing::Bad => true,
             Standing::Absent => matches!(line.about, About::Record | About::Card | About::Order),
         };
@@ -108,7 +110,11 @@ impl Report {
     /// The last line for people.
     #[must_use]
     pub fn verdict(&self) -> String {
-        let Some(fault) = &self.fault else { return "VERIFIED.".to_owned() };
+        let Some(fault) = &self.fault else {
+            let erased = self.lines.iter().any(|line| line.standing == Standing::Erased);
+            let but = if erased { ", but for what was erased" } else { "" };
+            return format!("VERIFIED{but}.");
+        };
         let others = self.lines.iter().filter(|l| l.standing == Standing::Bad).count();
         let missing = self.lines.iter().any(|l| l.standing == Standing::Absent);
         match (others, missing) {

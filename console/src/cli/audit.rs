@@ -33,6 +33,12 @@ enum What {
     Export(ExportArgs),
     /// Who could order, vet and administer what on a day, by the policies in force then
     Access(AccessArgs),
+    /// How long bodies are kept (effects, plans, reasons, notes, sealed secrets); records stay
+    ///
+    /// What is older goes within a day: at the shared desk by itself, else with the next command.
+    Retention(RetentionArgs),
+    /// Erase the bodies of one ticket's runs and its texts now, as a person asks for it
+    Erase(EraseArgs),
     /// Every order of some days with its outcome, and whether that is all
     ///
     /// Exit code: 0 complete, 1 something is missing, which is named.
@@ -44,6 +50,23 @@ struct AccessArgs {
     /// The day, as in 2026-07-01 (UTC)
     #[arg(long, value_name = "DATE", value_parser = typed::day)]
     on: Time,
+}
+
+#[derive(Debug, Args)]
+struct RetentionArgs {
+    /// Keep them so many days, 30 to 14600
+    #[arg(long, value_name = "N")]
+    days: Option<u32>,
+    /// Those of scripts of high risk so many days; at least as many
+    #[arg(long, value_name = "N")]
+    keep_high: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+struct EraseArgs {
+    /// The ticket, as its orders name it
+    #[arg(long)]
+    ticket: TicketId,
 }
 
 #[derive(Debug, Args)]
@@ -81,7 +104,45 @@ pub fn run(ctx: &Ctx, args: AuditArgs) -> Result<Exit, Failure> {
         What::Export(which) => export(ctx, &desk, &which),
         What::Access(which) => access(ctx, &desk, which.on),
         What::List(which) => list(ctx, &desk, &which),
+        What::Retention(wanted) => retention(ctx, &desk, &wanted),
+        What::Erase(which) => erase(ctx, &desk, &which),
     }
+}
+
+fn retention(ctx: &Ctx, desk: &Desk, wanted: &RetentionArgs) -> Result<Exit, Failure> {
+    let mut rule = desk.store.retention()?;
+    if wanted.days.is_some() || wanted.keep_high.is_some() {
+        rule.days = wanted.days.unwrap_or(rule.days);
+        rule.high_days = wanted.keep_high.unwrap_or(rule.high_days.max(rule.days));
+        if !rule.is_sound() {
+            let (least, most) = (audit::Retention::DAYS_MIN, audit::Retention::DAYS_MAX);
+            return Err(Failure::usage(format!(
+                "bodies are kept {least} to {most} days, those of high risk no shorter"
+            ))
+            .next("salve audit retention --days 400 --keep-high 800"));
+        }
+        desk.store.set_retention(rule)?;
+    }
+    ctx.show(&rule, |rule| {
+        format!(
+            "Bodies are kept {} days, those of high risk {}. Records and digests stay.",
+            rule.days, rule.high_days
+        )
+    })?;
+    Ok(Exit::Fine)
+}
+
+fn erase(ctx: &Ctx, desk: &Desk, which: &EraseArgs) -> Result<Exit, Failure> {
+    let done = desk.store.erase_ticket(which.ticket.clone(), ctx.now())?;
+    ctx.show(&done, |done| {
+        let (runs, notes) = (count(done.runs, "run"), count(done.notes, "note"));
+        format!(
+            "Erased: the bodies of {runs}, {notes} and the ticket's own words. Records and digests \
+             stay; runs that go on were left.\nBackups of the desk hold them still, and another \
+             ticket system its own notes."
+        )
+    })?;
+    Ok(Exit::Fine)
 }
 
 #[derive(Debug, Serialize)]

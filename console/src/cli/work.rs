@@ -1,6 +1,7 @@
 //! What `run`, `plan`, `check`, `cancel` and `runs follow` share: what was meant, who is reached,
 //! and every failure with its next step. Never prints a result.
 
+use desk::audit;
 use desk::books::{BookError, Sorry};
 use desk::heads;
 use desk::home::{Home, OwnKey, Stranger};
@@ -60,6 +61,13 @@ impl Work {
                 Failure::broken(format!("could not take up the keys of {agent}")).because(source)
             }
         })?;
+        // Where a shared desk keeps the store, it does this by itself.
+        if let Err(error) = audit::retain(&desk, ctx.now()) {
+            ctx.note(format!(
+                "note: nothing was erased: {}",
+                safe(&ErrorChain(&error).to_string())
+            ));
+        }
         Ok(Self { desk, agent })
     }
 

@@ -12,6 +12,7 @@ pub fn verdict(copy: &CopyReport) -> String {
         let mark = match line.standing {
             Standing::Good => "good",
             Standing::Absent => "-",
+            Standing::Erased => "gone",
             Standing::Bad => "BAD",
         };
         out.push_str(&format!("  {:<10}{mark:<6}{}\n", line.about.word(), safe(&line.words)));

@@ -12,6 +12,7 @@ use store::*;
 
 mod audit;
 mod heads;
+mod retention;
 mod tokens;
 mod waiting;
 

@@ -8,6 +8,7 @@ mod digest;
 pub mod documents;
 mod effects;
 mod envelope;
+mod erased;
 pub mod error_chain;
 pub mod facts;
 pub mod frames;
@@ -25,6 +26,7 @@ mod time;
 pub use digest::{Bytes, Digest, PublicKey};
 pub use effects::{EffectLine, EffectState, EffectTally};
 pub use envelope::{Envelope, EnvelopeError, PayloadType, Signature};
+pub use erased::{Erased, ErasedBy, Retention};
 pub use id::{EndpointId, OrderId, RunId};
 pub use manifest::{
     Choices, Consent, Manifest, ParamKind, ParamSpec, ParamValue, Params, Risk, RunsOn,

@@ -4,6 +4,7 @@
 mod access;
 mod export;
 mod list;
+mod retain;
 #[cfg(test)]
 mod tests;
 
@@ -11,3 +12,4 @@ pub use access::{Access, access};
 pub use evidence::{BadBundle, Bundle, RunPapers};
 pub use export::{ExportError, Exported, export};
 pub use list::{AuditList, Incomplete, ListError, Row, list};
+pub use retain::{Erasure, RetainError, Retention, retain};

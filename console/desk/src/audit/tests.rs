@@ -65,6 +65,35 @@ async fn a_tickets_evidence_stands_for_itself_years_later() {
 }
 
 #[tokio::test]
+async fn what_the_rule_erased_is_said_and_the_record_stays_valid() {
+    const DAY: u64 = 86_400;
+    let (house, machine) = house(Quirk::None);
+    let wish = fix_for(&house, Mode::Fix, ticket());
+    let run = go(&house, machine, wish).await.0.unwrap().run;
+    let desk = &house.desk;
+    assert_eq!(retain(desk, now()).unwrap(), Erasure::default(), "nothing is old");
+    let unsound = Retention { days: 400, high_days: 30 };
+    assert!(desk.store.set_retention(unsound).is_err(), "high risk no shorter");
+    desk.store.set_retention(Retention { days: 30, high_days: 30 }).unwrap();
+    let later = now().plus(31 * DAY);
+    assert_eq!(retain(desk, later).unwrap().runs, 1);
+    assert_eq!(retain(desk, later).unwrap(), Erasure::default(), "once a day");
+    assert!(desk.store.erased(run).unwrap().is_some());
+
+    let papers = crate::verify::papers_of(&desk.store, &run).unwrap().unwrap();
+    assert!(papers.order.is_none() && papers.erased.is_some());
+    let anchors = crate::verify::own_anchors(&desk.home, now()).unwrap();
+    let report = crate::verify::verify_record(&papers, &anchors);
+    assert!(report.verified, "{report:#?}");
+    assert_eq!(report.verdict(), "VERIFIED, but for what was erased.");
+    let bundle = export(desk, &ticket(), now()).unwrap();
+    let good = judged(&house, &bundle.file);
+    assert!(good.valid, "{good:#?}");
+    let said = |line: &evidence::Said| line.words.contains("erased by rule on ");
+    assert!(good.runs[0].lines.iter().any(said), "{good:#?}");
+}
+
+#[tokio::test]
 async fn looks_are_no_changes() {
     let (house, machine) = house(Quirk::None);
     let wish = fix_for(&house, Mode::Check, ticket());

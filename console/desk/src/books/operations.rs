@@ -5,12 +5,15 @@
 
 use minicbor::{Decode, Encode};
 use protocol::documents::TicketState;
-use protocol::{AgentName, Bytes, Digest, EndpointId, EndpointName, NamePatterns, RunId, Time};
+use protocol::{
+    AgentName, Bytes, Digest, EndpointId, EndpointName, Erased, NamePatterns, Retention, RunId,
+    TicketId, Time,
+};
 use store::{
     AgentRow, AgentSeen, AgentState, Chains, DoubtRow, EndpointPlace, EndpointRow, EndpointState,
-    Enrolment, EscrowRow, FactsRow, FileRow, HeadRow, HeldRow, ListFilter, Listed, NewEndpoint,
-    NewTicketRow, NoteRow, OrderRow, OutboxRow, RequestPapers, RequestRow, RunFilter, RunRow,
-    Standing, Store, Stray, TicketFilter, TicketRow, TokenKind, TokenRow, WaitingRow,
+    Enrolment, Erasure, EscrowRow, FactsRow, FileRow, HeadRow, HeldRow, ListFilter, Listed,
+    NewEndpoint, NewTicketRow, NoteRow, OrderRow, OutboxRow, RequestPapers, RequestRow, RunFilter,
+    RunRow, Standing, Store, Stray, TicketFilter, TicketRow, TokenKind, TokenRow, WaitingRow,
 };
 
 use super::error::BookError;
@@ -341,6 +344,16 @@ operations! {
     /// A page of the endpoints in use of which heads do not fit, by id.
     122 Doubts Agent fn doubts_page(0 after: Option<EndpointId>, 1 limit: usize) -> Vec<DoubtRow>
         = |store| store.doubts_page(after.as_ref(), limit);
+    /// How long bodies are kept.
+    124 Retention Agent fn retention() -> Retention = |store| store.retention();
+    /// Sets how long bodies are kept.
+    125 SetRetention Administrator fn set_retention(0 rule: Retention) -> ()
+        = |store| rules::set_retention(store, rule);
+    /// Erases the bodies of one ticket at once, as a person asks for it.
+    126 EraseTicket Administrator fn erase_ticket(0 ticket: TicketId) at now -> Erasure
+        = |store| store.erase_ticket(ticket.as_str(), now);
+    /// When and why the bodies of a run were erased.
+    127 ErasedOf Agent fn erased(0 run: RunId) -> Option<Erased> = |store| store.erased(&run);
     /// One order that waits, by its run.
     71 WaitingRun Agent fn waiting_run(0 run: RunId) -> Option<WaitingRow>
         = |store| store.waiting(&run);

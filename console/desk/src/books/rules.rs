@@ -2,7 +2,7 @@
 //! them too.
 
 use protocol::documents::TicketState;
-use protocol::{Digest, NamePatterns, TicketId, Time, limits};
+use protocol::{Digest, NamePatterns, Retention, TicketId, Time, limits};
 use store::{Enrolment, NewTicketRow, Store, TicketRow};
 use tickets::{Key, KeyKind, TicketError, TicketKind, TicketSystem as _};
 
@@ -71,6 +71,13 @@ pub(super) fn add_enrolment(
         return Err(BookError::Beyond { field });
     }
     Ok(store.add_enrolment(secret, names.as_str(), enrolment, now, expires)?)
+}
+
+pub(super) fn set_retention(store: &Store, rule: Retention) -> Result<(), BookError> {
+    if !rule.is_sound() {
+        return Err(BookError::Beyond { field: "days" });
+    }
+    Ok(store.set_retention(rule)?)
 }
 
 pub(super) fn set_ticket_state(

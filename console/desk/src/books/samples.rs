@@ -6,8 +6,8 @@ use protocol::documents::{
     TicketState,
 };
 use protocol::{
-    AgentName, Bytes, Digest, EndpointId, EndpointName, Envelope, Mode, OrderId, Outcome, RunId,
-    Time,
+    AgentName, Bytes, Digest, EndpointId, EndpointName, Envelope, Mode, OrderId, Outcome,
+    Retention, RunId, Time,
 };
 use store::{
     AgentState, EndpointPlace, EndpointState, Enrolment, FactsRow, Health, HeldRow, Level,
@@ -315,6 +315,10 @@ fn heads() -> Vec<BookAsk> {
         BookAsk::Heads { endpoint: OTHER },
         BookAsk::Doubts { after: None, limit: 5 },
         BookAsk::HeadAfter { endpoint: OTHER, epoch: EPOCH, counter: 2 },
+        BookAsk::SetRetention { rule: Retention { days: 200, high_days: 400 } },
+        BookAsk::Retention {},
+        BookAsk::EraseTicket { ticket: "1".parse().unwrap() },
+        BookAsk::ErasedOf { run: run() },
     ]
 }
 

@@ -241,6 +241,8 @@ fn who_may_do_what() {
         "add_enrolment",
         "void_token",
         "forget_held",
+        "set_retention",
+        "erase_ticket",
     ];
     let own =
         ["open_escrow", "assign_ticket", "add_request", "add_approval", "end_request", "add_head"];

@@ -186,6 +186,7 @@ fn papers(
         after,
         head: None,
         links: Vec::new(),
+        erased: None,
     })
 }
 

@@ -35,6 +35,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::audit;
 use crate::books::BookError;
 use crate::catalogue::{self, CatalogueTrouble};
 use crate::home::HomeError;
@@ -224,6 +225,14 @@ impl Server {
                 .and_then(|_| catalogue::renew_if_old(&server.desk.home, now));
             if let Err(error) = fresh {
                 server.line(&ErrorChain(&error).to_string());
+            }
+            match audit::retain(&server.desk, now) {
+                Ok(done) if done.runs > 0 || done.notes > 0 => server.line(&format!(
+                    "erased by rule: the bodies of {} runs and {} notes",
+                    done.runs, done.notes
+                )),
+                Ok(_) => {}
+                Err(error) => server.line(&ErrorChain(&error).to_string()),
             }
             waiting::expire(&server, now);
             server.deliver_due(now);

@@ -132,6 +132,7 @@ pub fn read_folder(path: &Path) -> Result<Papers, FolderError> {
         after: optional("after.json")?,
         head: None,
         links: Vec::new(),
+        erased: None,
     })
 }
 

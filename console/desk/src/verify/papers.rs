@@ -25,10 +25,17 @@ pub fn papers_of(books: &Books, run: &RunId) -> Result<Option<Papers>, BookError
         before = b.map(|run| books.run_record(run.id)).transpose()?.flatten();
         after = a.map(|run| books.run_record(run.id)).transpose()?.flatten();
     }
+    let order = books.order(row.order)?.map(|order| order.envelope);
+    let order = order.filter(|envelope| !envelope.is_empty());
+    let effects = books.bytes_of(*run, Paper::Effects)?;
+    // Only what is missing may have been erased.
+    let missing = order.is_none() || effects.is_none();
+    let erased = if missing { books.erased(*run)? } else { None };
     Ok(Some(Papers {
-        order: books.order(row.order)?.map(|order| order.envelope),
+        order,
         dispatch: books.bytes_of(*run, Paper::Dispatch)?,
-        effects: books.bytes_of(*run, Paper::Effects)?,
+        effects,
+        erased,
         plan: books.bytes_of(*run, Paper::Plan)?,
         escrow: books.escrow(*run)?.map(|row| (row.sealed, row.not_after)),
         record,

@@ -11,6 +11,7 @@ use trust::seal;
 
 use super::run::Sheet;
 use crate::bundle::RunPapers;
+use crate::checks::subject;
 
 pub(super) fn judge(sheet: &mut Sheet<'_>, given: &RunPapers, policy: &Policy, then: &Then) {
     let approved = approvals(sheet, given, policy);
@@ -28,6 +29,11 @@ pub(super) fn judge(sheet: &mut Sheet<'_>, given: &RunPapers, policy: &Policy, t
             let words = format!("no, by policy {}: {}", here.catalogue.policy, refusal.sentence());
             sheet.say("allowed", words);
         }
+        (Decision::Permit { reasons }, Some(_)) if given.order.is_none() => {
+            let (number, by) = (here.catalogue.policy, reasons.join("; "));
+            let words = format!("policy {number}, {by}, by the endpoint's word: no order is here");
+            sheet.say("allowed", words);
+        }
         (Decision::Permit { reasons }, Some(entry)) => {
             rule(sheet, reasons, (&entry.manifest, policy), approved);
         }
@@ -40,8 +46,13 @@ fn approvals(sheet: &mut Sheet<'_>, given: &RunPapers, policy: &Policy) -> BTree
     let mut yes = BTreeSet::new();
     let here = &sheet.record.predicate;
     let order = given.order.as_ref().and_then(|bytes| Envelope::read(&bytes.0).ok());
-    let (digest, plan) =
+    let (mut digest, mut plan) =
         (order.map(|order| order.digest()), sheet.order.as_ref().and_then(|order| order.plan));
+    if given.order.is_none() && given.erased.is_some() {
+        // The record names both, and the endpoint signed that.
+        digest = subject(sheet.record, "order");
+        plan = here.plan;
+    }
     for bytes in &given.approvals {
         let opened = Envelope::read(&bytes.0).ok().and_then(|sealed| {
             let claim = seal::peek::<Approval>(&sealed).ok()?;

@@ -116,6 +116,11 @@ fn faults_of(sheet: &mut Sheet<'_>, report: &Report, given: &RunPapers, papers: 
             (about, None) => sheet.fault(&format!("the {}", about.word()), &line.words),
         }
     }
+    for line in report.lines.iter().filter(|line| line.standing == Standing::Erased) {
+        let run = sheet.record.predicate.run.short();
+        sheet.say("erased", format!("{}: {}", line.about.word(), line.words));
+        sheet.open.push(format!("what the {} of run {run} said: it was erased", line.about.word()));
+    }
     let lost = report.lines.iter().find(|l| l.about == About::Effects);
     if lost.is_some_and(|line| line.standing == Standing::Absent) {
         let run = sheet.record.predicate.run.short();

@@ -305,6 +305,45 @@ fn a_head_that_somebody_saw_later_shows_that_the_chain_went_on_unbroken() {
 }
 
 #[test]
+fn what_was_erased_is_said_and_is_no_fault() {
+    let (_folder, world) = world();
+    let at = NOW.plus(400 * DAY);
+    let erased = |by| {
+        let mut run = world.run();
+        (run.order, run.dispatch, run.effects, run.plan) = (None, None, None, None);
+        run.effect_lines.clear();
+        run.erased = Some(protocol::Erased { at, by });
+        run
+    };
+    let rule = judged(&world, erased(protocol::ErasedBy::Rule));
+    assert!(rule.valid, "{rule:#?}");
+    let words = line(&rule, "erased");
+    let order =
+        "order: erased by rule on 2027-12-27; that a.kaya ordered this is the record's word";
+    assert_eq!(words, order);
+    assert!(
+        rule.runs[0]
+            .lines
+            .iter()
+            .any(|l| l.words == "effects: 4 lines, erased by rule on 2027-12-27")
+    );
+    assert!(line(&rule, "approved").starts_with("m.ruiz: another person"), "{rule:#?}");
+    assert!(
+        line(&rule, "allowed").ends_with("by the endpoint's word: no order is here"),
+        "{rule:#?}"
+    );
+    assert!(rule.verdict.contains("what the order of run"), "{rule:#?}");
+    let asked = judged(&world, erased(protocol::ErasedBy::Request));
+    assert!(line(&asked, "erased").contains("erased on request on 2027-12-27"), "{asked:#?}");
+    // Without that word they are missing, and what is there is judged as ever.
+    let run = crate::RunPapers { erased: None, ..erased(protocol::ErasedBy::Rule) };
+    assert!(!judged(&world, run).valid);
+    let mut run = erased(protocol::ErasedBy::Rule);
+    run.effects = Some(Bytes(b"{}".to_vec()));
+    assert!(!judged(&world, run).valid);
+}
+
+#[test]
 fn a_bundle_is_its_vector() {
     let (_folder, world) = world();
     let read = |name: &str| {
