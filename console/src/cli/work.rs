@@ -4,7 +4,7 @@
 use desk::audit;
 use desk::books::{BookError, Sorry};
 use desk::heads;
-use desk::home::{Home, OwnKey, Stranger};
+use desk::home::{OwnKey, Stranger};
 use desk::inventory::{find_endpoint, find_ticket};
 use desk::org::Desk;
 use desk::runs::{EndpointRow, RunError, RunRow, ScriptEntry, TicketRow, Wish, wants_own_key};

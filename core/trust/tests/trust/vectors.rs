@@ -37,7 +37,7 @@ struct Listed {
 /// Made and checked elsewhere: frames in `tests/fuzz`; operations on the desk's store, its copies and
 /// its numbers in `desk`; facts in `protocol`; bundles in `evidence`.
 /// Order files in `desk`. The last one is other people's: `tests/vectors/README.md`.
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 11] = [
     "frames.json",
     "books.json",
     "backup.txt",
