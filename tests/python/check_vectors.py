@@ -126,9 +126,32 @@ def check_statement(checks, name, payload):
     predicate = json.loads(payload)["predicate"]
     effects = predicate["effects"]["digest"]
     checks.that(subjects["effects"] == {"sha256": effects}, f"{name}: the effects' digest")
+    if "identity_checked" in predicate:
+        check_identity(checks, name, predicate)
     for secret in predicate.get("secrets", []):
         named = set(secret) == {"handle", "sealed", "not_after"} and len(bytes.fromhex(secret["sealed"])) == 32
         checks.that(named, f"{name}: a secret by the sha256 of its sealed bytes")
+
+
+def check_identity(checks, name, predicate):
+    """The desk's word stands beside the agent's statement, for this agent and script, before the run, masked."""
+    said = predicate["identity_checked"]
+    fields = {"by", "contact", "masked", "on_file_since", "person", "agent", "script", "at"}
+    checks.that(set(said) == fields and said["by"] == "code", f"{name}: what the desk checked")
+    checks.that(predicate["identified"] == {"by": "code"}, f"{name}: the agent states the same way")
+    own = said["agent"] == predicate["agent"] and said["script"] == predicate["script"]["name"]
+    checks.that(own, f"{name}: the check is of this agent and script")
+    checks.that(said["at"] <= predicate["accepted"], f"{name}: it was checked before")
+    checks.that("…" in said["masked"], f"{name}: the contact is masked")
+
+
+def check_attestation(checks, documents):
+    """The record says of the check what the desk's attestation says, word for word."""
+    payload = {name: json.loads(base64.b64decode(text["payload"])) for name, text in documents.items()}
+    said = payload["ticket-attestation-checked"]["identity_checked"]
+    checks.that(said == payload["record-checked"]["predicate"]["identity_checked"], "attestation: copied to the record")
+    checks.that("identity_checked" not in payload["ticket-attestation"], "attestation: nothing where none was checked")
+    checks.that(payload["ticket-attestation-checked"]["ticket"] == payload["order-by-code"]["ticket"], "attestation: of its ticket")
 
 
 def check_bundle(checks):
@@ -188,6 +211,7 @@ def main():
     check_metrics(checks)
     check_documents(checks, keys)
     check_session(checks, keys)
+    check_attestation(checks, {listed["name"]: load(listed["file"]) for listed in load("documents.json")})
     check_bundle(checks)
     differ = check_odd_envelopes(checks, keys)
     unlike = check_odd_signatures(checks)

@@ -59,6 +59,7 @@ fn attestation(world: &World) -> TicketAttestation {
         state: TicketState::Open,
         issued,
         not_after: issued.plus(600),
+        identity_checked: None,
     }
 }
 

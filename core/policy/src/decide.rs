@@ -30,6 +30,8 @@ pub struct Facts {
     pub attested: bool,
     /// The order says how the person was identified.
     pub identified: bool,
+    /// A good attestation says that the desk checked it, for this agent, ticket and script.
+    pub identity_checked: bool,
     /// What the agent states that the person answered, where the question was the script's own.
     pub answer: Option<ConsentAnswer>,
     /// What came of asking the person at the machine about the plan that binds this fix.
@@ -206,6 +208,9 @@ fn missing(
     }
     if let Some(refusal) = bounds(rule, facts) {
         return Some(refusal);
+    }
+    if rule.identity_checked && !facts.identity_checked {
+        return Some(Refusal::IdentityCheckRequired);
     }
     let person = facts.mode.mutates() && facts.consent == Consent::Identity;
     if (rule.identity || person) && !facts.identified {

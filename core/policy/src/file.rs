@@ -246,6 +246,9 @@ pub struct Rule {
     /// The order must say how the person was identified.
     #[serde(default, skip_serializing_if = "is_false")]
     pub identity: bool,
+    /// The desk must have checked it with a code, and attest that.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub identity_checked: bool,
     /// About the script's question.
     #[serde(default, skip_serializing_if = "is_default")]
     pub consent: ConsentRule,

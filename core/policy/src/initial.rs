@@ -48,6 +48,7 @@ fn rule(id: &str, risk: &[Risk], modes: &[Mode]) -> Rule {
         ticket_required: false,
         attestation_required: false,
         identity: false,
+        identity_checked: false,
         consent: ConsentRule::default(),
         plan_bound: false,
         approvals: 0,

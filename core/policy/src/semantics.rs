@@ -175,8 +175,13 @@ fn rules(file: &PolicyFile, reader: &mut Reader<'_>) {
             let why = "beside own_key it says nothing".to_owned();
             bad("session_key", why, "leave one of the two out");
         }
-        if rule.attestation_required && !rule.ticket_required {
-            bad("attestation_required", "without a ticket".into(), "add ticket_required = true");
+        for (wants, field) in [
+            (rule.attestation_required, "attestation_required"),
+            (rule.identity_checked, "identity_checked"),
+        ] {
+            if wants && !rule.ticket_required {
+                bad(field, "without a ticket".into(), "add ticket_required = true");
+            }
         }
     }
 }

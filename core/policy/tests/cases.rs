@@ -71,6 +71,8 @@ mod tables {
         #[serde(default)]
         identified: bool,
         #[serde(default)]
+        identity_checked: bool,
+        #[serde(default)]
         planned: bool,
         #[serde(default)]
         approved_by: Vec<String>,
@@ -99,6 +101,7 @@ mod tables {
             ticket: case.ticket.unwrap_or(true),
             attested: case.attested,
             identified: case.identified,
+            identity_checked: case.identity_checked,
             answer: case.answer,
             asked: case.asked.map(|heard| Asked::nobody(heard, None, protocol::Time(0))),
             planned: case.planned,

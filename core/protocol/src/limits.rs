@@ -128,6 +128,23 @@ pub const SESSION_KEY_SECONDS_MAX: u64 = 12 * 3600;
 pub const SESSION_KEY_BYTES_MAX: usize = 1024;
 /// Life of a ticket attestation, seconds.
 pub const ATTESTATION_SECONDS: u64 = 600;
+/// From a code that was right to the beginning of the last order that may rest on it, seconds: time to read a
+/// plan and to find somebody who approves.
+pub const IDENTITY_CHECK_SECONDS: u64 = 3600;
+/// Digits of an identity code: short enough to be read aloud.
+pub const CODE_DIGITS: u32 = 6;
+/// Life of an identity code, seconds: mail takes a minute or two.
+pub const CODE_SECONDS: u64 = 600;
+/// Tries of one code: a digit misheard twice.
+pub const CODE_TRIES: u32 = 3;
+/// Codes that one person gets in an hour; with [`CODE_TRIES`] a guess is right once in 66,000 hours.
+pub const CODES_AN_HOUR: u32 = 5;
+/// A contact younger than this is said loudly, seconds: a week.
+pub const CONTACT_YOUNG_SECONDS: u64 = 7 * 86_400;
+/// Longest name of a person as tickets have it, characters.
+pub const PERSON_CHARS_MAX: usize = 200;
+/// Longest masked contact, characters: a character, the mark and a domain of 253.
+pub const MASKED_CHARS_MAX: usize = 260;
 /// Orders waiting behind a mutating run.
 pub const QUEUE_MAX: usize = 8;
 /// Runs in modes check and plan at once.
@@ -222,6 +239,8 @@ const _: () = assert!(REDIAL_SPREAD_SECONDS < REDIAL_SECONDS_MAX);
 const _: () = assert!(DISPATCH_SECONDS_MAX < ORDER_SECONDS_MAX);
 const _: () = assert!(DISPATCH_SECONDS_MAX < SESSION_KEY_SECONDS_MAX);
 const _: () = assert!(SESSION_KEY_BYTES_MAX * 8 < ORDER_BYTES_MAX);
+const _: () = assert!(CODE_SECONDS < IDENTITY_CHECK_SECONDS);
+const _: () = assert!(IDENTITY_CHECK_SECONDS < CONTACT_YOUNG_SECONDS);
 const _: () = assert!(EFFECTS_BYTES_MAX as u64 <= SCRATCH_BYTES);
 const _: () = assert!(FILES_MAX * 300 < PEER_BYTES_MAX);
 const _: () = assert!((PEER_BYTES_MAX as u64) * 8 < INTERPRETER_MEMORY_BYTES);

@@ -153,6 +153,8 @@ refusals! {
     TicketClosed { /** The ticket. */ ticket: TicketId } = "ticket-closed",
     /// Policy wants an identity statement.
     IdentityRequired = "identity-required",
+    /// Policy wants the desk's word that it checked who is calling.
+    IdentityCheckRequired = "identity-check-required",
     /// The person has to say yes first.
     ConsentRequired = "consent-required",
     /// The person said no.
@@ -232,6 +234,9 @@ impl Refusal {
             Self::TicketAttestation { because } => format!("the ticket's attestation: {because}"),
             Self::TicketClosed { ticket } => format!("ticket {ticket} is closed"),
             Self::IdentityRequired => "high risk needs an identity check".into(),
+            Self::IdentityCheckRequired => {
+                "policy wants the caller identified by a code that the desk checked".into()
+            }
             Self::ConsentRequired => "the person at the machine has to say yes first".into(),
             Self::ConsentRefused => "the person at the machine said no".into(),
             Self::ApprovalRequired { count } => format!("policy wants {count} more approval(s)"),
@@ -303,6 +308,7 @@ impl Refusal {
             Self::TicketAttestation { .. } => "compare the ticket: `salve tickets show NUMBER`",
             Self::TicketClosed { .. } => "reopen the ticket or open a new one",
             Self::IdentityRequired => "add --identified code | callback | manager:NAME | id-card",
+            Self::IdentityCheckRequired => "add --identified code",
             Self::ConsentRequired => "ask the person and answer y, or add --spoken",
             Self::ConsentRefused => "talk to the person first",
             Self::ApprovalRequired { .. } => "ask a colleague to approve the order",

@@ -27,6 +27,7 @@ mod tests {
             at: NOW,
             own_key: true,
             asked: None,
+            identity_checked: None,
         }))
     }
     fn record(n: u8, counter: u64) -> Entry {

@@ -24,6 +24,9 @@ mod behind;
 #[path = "../../../tests/sim/chaos.rs"]
 mod chaos;
 #[cfg(test)]
+#[path = "../../../tests/sim/identity.rs"]
+mod identity;
+#[cfg(test)]
 #[path = "../../../tests/sim/kill_points.rs"]
 mod kill_points;
 #[cfg(test)]

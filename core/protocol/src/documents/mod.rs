@@ -17,7 +17,7 @@ mod session_key;
 
 pub use approval::Approval;
 pub use asked::{Asked, Heard};
-pub use attestation::{TicketAttestation, TicketState};
+pub use attestation::{CheckedBy, ContactKind, IdentityCheck, TicketAttestation, TicketState};
 pub use card::{Card, SealingKey};
 pub use dispatch::{Dispatch, Sealed};
 pub use enrolment::{EnrolAnswer, EnrolRequest, Invitation, JoinAnswer, JoinRequest, Token};

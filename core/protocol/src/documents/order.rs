@@ -22,7 +22,8 @@ pub struct ScriptRef {
     pub digest: Digest,
 }
 
-/// How the agent says the person was identified. Stated by the agent; salve checks none of them yet.
+/// How the agent says the person was identified. Stated by the agent; of a code the desk's word may come
+/// beside it, as [`super::IdentityCheck`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Identified {

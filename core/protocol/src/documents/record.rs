@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Asked, CatalogueVersions, ConsentStatement, Identified, ScriptRef};
+use super::{Asked, CatalogueVersions, ConsentStatement, Identified, IdentityCheck, ScriptRef};
 use crate::{
     AgentName, Digest, EndpointId, EndpointName, Mode, OrderId, Outcome, PayloadType, Refusal,
     RunId, TicketId, Time, limits,
@@ -176,6 +176,9 @@ pub struct RecordPredicate {
     /// As the order stated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identified: Option<Identified>,
+    /// The desk's word on it, where an attestation came that says so: checked, not only stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_checked: Option<IdentityCheck>,
     /// As the order stated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consent: Option<ConsentStatement>,

@@ -72,9 +72,13 @@ fn documents() -> Try<Vectors> {
     let first = sample::record(order.digest(), card.digest(), 1, sample::head().hash)?;
     let first = out.add("record", &first, "record")?;
     let second = sample::refused(order.digest(), card.digest(), 2, first.digest())?;
-    out.add("record-refused", &second, "record")?;
+    let second = out.add("record-refused", &second, "record")?;
     let paper = out.add("session-key", &sample::session_key()?, "a.kaya")?;
     out.add("session-order", &sample::session_order(paper)?, "session")?;
+    let by_code = out.add("order-by-code", &sample::order_by_code()?, "a.kaya")?;
+    out.add("ticket-attestation-checked", &sample::attestation_checked()?, "ticket")?;
+    let third = sample::record_checked(by_code.digest(), card.digest(), 3, second.digest())?;
+    out.add("record-checked", &third, "record")?;
     out.files.insert("documents.json".to_owned(), pretty(&json!(out.listed))?);
     Ok(out.files)
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use protocol::documents::{
-    Approval, ByFunction, Card, CatalogueVersions, ConsentAnswer, ConsentStatement, Decision,
-    Dispatch, Effects, EndpointRef, EnrolRequest, EventsDigest, Head, Hello, Identified,
-    JoinRequest, Order, OutputDigest, PREDICATE_TYPE, Recall, RecallScope, Record, RecordPredicate,
-    RecordSubject, STATEMENT_TYPE, ScriptRef, SealedSecret, SeenHead, SessionKey, TicketAttestation,
-    TicketState,
+    Approval, ByFunction, Card, CatalogueVersions, CheckedBy, ConsentAnswer, ConsentStatement,
+    ContactKind, Decision, Dispatch, Effects, EndpointRef, EnrolRequest, EventsDigest, Head, Hello,
+    Identified, IdentityCheck, JoinRequest, Order, OutputDigest, PREDICATE_TYPE, Recall,
+    RecallScope, Record, RecordPredicate, RecordSubject, STATEMENT_TYPE, ScriptRef, SealedSecret,
+    SeenHead, SessionKey, TicketAttestation, TicketState,
 };
 use protocol::{
     Bytes, Digest, EndpointId, Envelope, Manifest, Mode, OrderId, Outcome, ParamValue, Refusal,
@@ -38,6 +38,7 @@ pub(crate) fn sealing(name: &str) -> SealingSecret {
 
 pub(crate) const ENDPOINT: EndpointId = EndpointId(*b"endpoint lt-4411");
 pub(crate) const ORDER_ID: OrderId = OrderId(*b"order of vectors");
+pub(crate) const CODE_ORDER_ID: OrderId = OrderId([5; 16]);
 pub(crate) const SOURCE: &[u8] = b"const ABOUT = #{ name: \"cache.clear\" };\nfn detect() { }\n";
 
 pub(crate) fn versions() -> CatalogueVersions {
@@ -187,7 +188,44 @@ pub(crate) fn attestation() -> Try<TicketAttestation> {
         state: TicketState::Open,
         issued: NOW,
         not_after: NOW.plus(600),
+        identity_checked: None,
     })
+}
+
+/// The desk checked who is calling, for [`order_by_code`].
+pub(crate) fn checked() -> Try<IdentityCheck> {
+    Ok(IdentityCheck {
+        by: CheckedBy::Code,
+        contact: ContactKind::Mail,
+        masked: "j…@example.com".to_owned(),
+        on_file_since: NOW.minus(200 * 86_400),
+        person: "jo.meyer".to_owned(),
+        agent: "a.kaya".parse()?,
+        script: "cache.clear".parse()?,
+        at: NOW.minus(60),
+    })
+}
+
+pub(crate) fn order_by_code() -> Try<Order> {
+    Ok(Order { id: CODE_ORDER_ID, identified: Some(Identified::Code), ..order()? })
+}
+
+pub(crate) fn attestation_checked() -> Try<TicketAttestation> {
+    Ok(TicketAttestation { identity_checked: Some(checked()?), ..attestation()? })
+}
+
+/// A record of [`order_by_code`].
+pub(crate) fn record_checked(
+    order: Digest,
+    card: Digest,
+    counter: u64,
+    previous: Digest,
+) -> Try<Record> {
+    let mut record = record(order, card, counter, previous)?;
+    record.predicate.order = CODE_ORDER_ID;
+    record.predicate.identified = Some(Identified::Code);
+    record.predicate.identity_checked = Some(checked()?);
+    Ok(record)
 }
 
 pub(crate) fn enrol_request() -> Try<EnrolRequest> {
@@ -239,6 +277,7 @@ pub(crate) fn record(order: Digest, card: Digest, counter: u64, previous: Digest
             mode: Mode::Fix,
             ticket: Some("RT#20117".parse()?),
             identified: None,
+            identity_checked: None,
             consent: None,
             asked: None,
             decision: Decision::Permit { reasons: vec!["rule low-risk".to_owned()] },

@@ -89,7 +89,7 @@ fn opened<T: PayloadType>(listed: &Listed) -> Verified<T> {
 fn every_document_opens_and_equals() {
     let list: Vec<Listed> = serde_json::from_slice(&read("documents.json")).unwrap();
     let list: BTreeMap<String, Listed> = list.into_iter().map(|l| (l.name.clone(), l)).collect();
-    assert_eq!(list.len(), 14);
+    assert_eq!(list.len(), 17);
     let card: Verified<Card> = opened(&list["card"]);
     assert_eq!(*card, sample::card().unwrap());
     let hello = opened::<Hello>(&list["hello"]);
@@ -112,9 +112,14 @@ fn every_document_opens_and_equals() {
     let paper = Envelope::read(&read("documents/session-key.json")).unwrap();
     let lent = opened::<Order>(&list["session-order"]);
     assert_eq!(*lent, sample::session_order(paper).unwrap());
-    let records = [opened::<Record>(&list["record"]), opened::<Record>(&list["record-refused"])];
+    let attestation = opened::<TicketAttestation>(&list["ticket-attestation-checked"]);
+    assert_eq!(*attestation, sample::attestation_checked().unwrap());
+    assert_eq!(*opened::<Order>(&list["order-by-code"]), sample::order_by_code().unwrap());
+    let records =
+        ["record", "record-refused", "record-checked"].map(|name| opened::<Record>(&list[name]));
     let head = chain::follow_all(&chain::start(sample::head().epoch), &records).unwrap();
-    assert_eq!((head.counter, head.hash), (2, records[1].digest()));
+    assert_eq!((head.counter, head.hash), (3, records[2].digest()));
+    assert_eq!(records[2].predicate.identity_checked, attestation.identity_checked);
 }
 
 #[test]

@@ -32,7 +32,7 @@ mod seals;
 mod support;
 
 use policy::{Decision, Facts, Permit, Policy, check_session_life, decide};
-use protocol::documents::{Asked, Card, Dispatch, Order, SessionKey};
+use protocol::documents::{Asked, Card, Dispatch, IdentityCheck, Order, SessionKey};
 use protocol::{BusyWith, Envelope, Manifest, Mode, Params, Plan, PlanLine, Refusal, Time, limits};
 use std::collections::BTreeMap;
 use trust::Verified;
@@ -109,6 +109,8 @@ pub struct Permitted {
     pub plan: Option<Vec<PlanLine>>,
     /// What the person at the machine had said to that plan.
     pub asked: Option<Asked>,
+    /// The desk's word that it checked who is calling.
+    pub identity_checked: Option<IdentityCheck>,
 }
 
 /// What `authorize` says.
@@ -149,18 +151,21 @@ pub fn authorize(submission: &Submission, state: &State<'_>) -> Verdict {
         .and_then(|found| {
             let plan = plan(&order, state)?;
             let over = (plan, &found.parameters);
-            let sealed = (&order, session);
-            let facts = facts(submission, sealed, &dispatch, &found.manifest, over, state)?;
+            let attested = support::attested(submission.attestation.as_ref(), &order, state)?;
+            let (sent, sealed) = ((submission, &attested), (&order, session));
+            let facts = facts(sent, sealed, &dispatch, &found.manifest, over, state)?;
             match decide(&facts, state.policy) {
                 Decision::Refuse(refusal) => Err(refusal),
-                Decision::Permit(permit) => room(&order, state).map(|()| (found, plan, permit)),
+                Decision::Permit(permit) => {
+                    room(&order, state).map(|()| (found, plan, permit, attested.identity))
+                }
             }
         });
     match decided {
         Err(refusal) => {
             Verdict::Refused { order: Box::new(order), dispatch: Box::new(dispatch), refusal }
         }
-        Ok((found, plan, permit)) => Verdict::Permitted(Box::new(Permitted {
+        Ok((found, plan, permit, identity_checked)) => Verdict::Permitted(Box::new(Permitted {
             order,
             dispatch,
             permit,
@@ -170,6 +175,7 @@ pub fn authorize(submission: &Submission, state: &State<'_>) -> Verdict {
             grants: found.grants,
             plan: plan.map(|plan| plan.lines.clone()),
             asked: plan.and_then(|plan| plan.asked.clone()),
+            identity_checked,
         })),
     }
 }
@@ -252,16 +258,15 @@ fn plan<'a>(order: &Order, state: &State<'a>) -> Result<Option<&'a Plan>, Refusa
     if same { Ok(Some(plan)) } else { Err(Refusal::PlanMismatch) }
 }
 
-/// Checks 11 and what 12 wants to know.
+/// What check 12 wants to know.
 fn facts(
-    submission: &Submission,
+    (submission, attested): (&Submission, &support::Attested),
     (order, session): (&Verified<Order>, Option<&SessionKey>),
     dispatch: &Dispatch,
     manifest: &Manifest,
     (plan, parameters): (Option<&Plan>, &Params),
     state: &State<'_>,
 ) -> Result<Facts, Refusal> {
-    let attested = support::attested(submission.attestation.as_ref(), order, state)?;
     let approved_by = support::approved_by(&submission.approvals, order, state)?;
     let person = state.policy.person(&order.agent);
     let own = person.is_some_and(|person| person.signing_key == Some(order.dispatch_key));
@@ -273,8 +278,9 @@ fn facts(
         consent: manifest.consent,
         labels: state.card.labels.clone(),
         ticket: order.ticket.is_some(),
-        attested,
+        attested: attested.vouches,
         identified: order.identified.is_some(),
+        identity_checked: attested.identity.is_some(),
         answer: support::answer(order, manifest),
         asked: plan.and_then(|plan| plan.asked.clone()),
         planned: plan.is_some(),

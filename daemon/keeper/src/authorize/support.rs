@@ -3,20 +3,30 @@
 
 use std::collections::BTreeSet;
 
-use protocol::documents::{Approval, ConsentAnswer, Order, TicketAttestation, TicketState};
+use protocol::documents::{
+    Approval, ConsentAnswer, Identified, IdentityCheck, Order, TicketAttestation, TicketState,
+};
 use protocol::{AgentName, Envelope, Manifest, Refusal, limits};
 use trust::{Verified, seal};
 
 use super::State;
 
-/// Whether an attestation came that vouches for this agent and endpoint. One that does not fit is a
-/// refusal, whatever the rules want.
+/// What an attestation came to.
+#[derive(Debug, Default)]
+pub(super) struct Attested {
+    /// It vouches for this agent and endpoint.
+    pub(super) vouches: bool,
+    /// It says that the desk checked who is calling.
+    pub(super) identity: Option<IdentityCheck>,
+}
+
+/// What the attestation says, if one came. One that does not fit is a refusal, whatever the rules want.
 pub(super) fn attested(
     envelope: Option<&Envelope>,
     order: &Order,
     state: &State<'_>,
-) -> Result<bool, Refusal> {
-    let Some(envelope) = envelope else { return Ok(false) };
+) -> Result<Attested, Refusal> {
+    let Some(envelope) = envelope else { return Ok(Attested::default()) };
     let bad = |because: &str| Refusal::TicketAttestation { because: because.to_owned() };
     let keys = state.policy.ticket_keys();
     let opened =
@@ -44,8 +54,36 @@ pub(super) fn attested(
     if !said.endpoints.is_empty() && !here {
         return Err(bad("the ticket names another endpoint"));
     }
+    let said = said.get();
+    let checked = said.identity_checked.as_ref().map(|check| checked(check, said, order));
+    let identity = checked.transpose().map_err(bad)?;
     // One that names nobody or nothing narrows nothing, and vouches for nothing either.
-    Ok(mine && here)
+    Ok(Attested { vouches: mine && here, identity })
+}
+
+/// A check of who is calling counts for the order that it was made for: another one is a refusal, as with
+/// all that an attestation says.
+fn checked(
+    check: &IdentityCheck,
+    said: &TicketAttestation,
+    order: &Order,
+) -> Result<IdentityCheck, &'static str> {
+    if order.identified != Some(Identified::Code) {
+        return Err("it says that a code was checked, and the order does not");
+    }
+    if check.agent != order.agent {
+        return Err("its identity check was made for another agent");
+    }
+    if check.script != order.script.name {
+        return Err("its identity check was made for another script");
+    }
+    if !check.supports(order.not_before) || check.at > said.issued {
+        return Err("its identity check is not of the hour before the order");
+    }
+    if !check.is_bounded() {
+        return Err("its identity check has too many words");
+    }
+    Ok(check.clone())
 }
 
 /// People whose approval of this very order and plan holds; that they are others than the agent is

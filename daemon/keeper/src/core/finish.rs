@@ -208,6 +208,7 @@ impl Core {
             card: &self.id.card,
             card_digest: self.id.card_digest,
             decision: &decision,
+            identity_checked: accepted.identity_checked.as_ref(),
             classes: &accepted.classes,
             weaknesses: &accepted.weaknesses,
             catalogue: accepted.catalogue,

@@ -134,6 +134,7 @@ impl Core {
             card: &self.id.card,
             card_digest: self.id.card_digest,
             decision: &Decision::Refuse { refusal },
+            identity_checked: None,
             classes: &[],
             weaknesses: &trusted.weaknesses,
             catalogue: trusted.catalogue.versions(),
@@ -187,6 +188,7 @@ impl Core {
             at: self.trusted_time(now),
             own_key: person.is_some_and(|p| p.signing_key == Some(order.dispatch_key)),
             asked: permitted.asked.clone(),
+            identity_checked: permitted.identity_checked.clone(),
         };
         let question = ask::question(&order, &permitted.manifest);
         let sealing_key = person.and_then(|person| person.sealing_key.clone());

@@ -1,7 +1,7 @@
 //! Ledger entries: what must outlive a crash. CBOR; field numbers are never reused.
 
 use minicbor::{Decode, Encode};
-use protocol::documents::{Asked, CatalogueVersions};
+use protocol::documents::{Asked, CatalogueVersions, IdentityCheck};
 use protocol::{AgentName, Bytes, Digest, OrderId, RunId, Time};
 
 /// An order that was accepted: all that its record needs if nobody comes back from the run.
@@ -40,6 +40,9 @@ pub struct Accepted {
     /// What the person at the machine had said to the plan that binds it.
     #[n(10)]
     pub asked: Option<Asked>,
+    /// The desk's word that it checked who is calling, as the attestation said it.
+    #[n(11)]
+    pub identity_checked: Option<IdentityCheck>,
 }
 
 /// A record, whole: the ledger is where records live.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use protocol::documents::{
-    Asked, Card, CatalogueVersions, Decision, Effects, EndpointRef, EventsDigest, Head, InFlight,
-    Order, OutputDigest, PREDICATE_TYPE, Record, RecordPredicate, RecordSubject, STATEMENT_TYPE,
-    SealedSecret,
+    Asked, Card, CatalogueVersions, Decision, Effects, EndpointRef, EventsDigest, Head,
+    IdentityCheck, InFlight, Order, OutputDigest, PREDICATE_TYPE, Record, RecordPredicate,
+    RecordSubject, STATEMENT_TYPE, SealedSecret,
 };
 use protocol::{Bytes, Digest, Outcome, RunId, Time, json};
 use trust::{Signer, seal};
@@ -99,6 +99,8 @@ pub struct Basis<'a> {
     pub card_digest: Digest,
     /// What was decided.
     pub decision: &'a Decision,
+    /// The desk's word that it checked who is calling.
+    pub identity_checked: Option<&'a IdentityCheck>,
     /// Profile classes.
     pub classes: &'a [String],
     /// What is weak by configuration.
@@ -158,6 +160,7 @@ pub fn record(basis: &Basis<'_>, account: Account) -> Record {
             mode: order.mode,
             ticket: order.ticket.clone(),
             identified: order.identified.clone(),
+            identity_checked: basis.identity_checked.cloned(),
             consent: order.consent.clone(),
             asked: account.asked,
             decision: basis.decision.clone(),
