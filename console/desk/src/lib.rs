@@ -14,6 +14,7 @@ pub mod enrol;
 pub mod facts;
 pub mod heads;
 pub mod home;
+pub mod identity;
 pub mod inventory;
 pub mod notes;
 pub mod order_file;

@@ -2,7 +2,8 @@
 
 use policy::check_session_life;
 use protocol::documents::{
-    Card, Decision, Dispatch, Head, Order, PREDICATE_TYPE, Record, STATEMENT_TYPE,
+    Card, Decision, Dispatch, Head, Identified, IdentityCheck, Order, PREDICATE_TYPE, Record,
+    STATEMENT_TYPE,
 };
 use protocol::error_chain::ErrorChain;
 use protocol::{AgentName, Digest, Envelope, PublicKey, RunId};
@@ -189,6 +190,14 @@ pub(crate) fn subject(record: &Record, name: &str) -> Option<Digest> {
     named.next().and_then(|s| s.digest.get("sha256")).copied()
 }
 
+/// Whether a check of who was calling is of this order: an endpoint takes no other.
+fn of(check: &IdentityCheck, order: &Order) -> bool {
+    order.identified == Some(Identified::Code)
+        && check.agent == order.agent
+        && check.script == order.script.name
+        && check.supports(order.not_before)
+}
+
 fn order(papers: &Papers, view: &View<'_>) -> Line {
     let (claimed, then) = (view.claimed, view.then);
     let here = &claimed.predicate;
@@ -228,6 +237,7 @@ fn order(papers: &Papers, view: &View<'_>) -> Line {
         ("mode", order.mode == here.mode),
         ("ticket", order.ticket == here.ticket),
         ("identity statement", order.identified == here.identified),
+        ("identity check", here.identity_checked.as_ref().is_none_or(|check| of(check, &order))),
         ("consent", order.consent == here.consent),
         ("endpoint", order.targets.contains(&here.endpoint.id)),
         ("run id", here.run_fits(&digest)),

@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use protocol::documents::{
-    ByFunction, Card, CatalogueVersions, ConsentAnswer, ConsentStatement, Decision, Dispatch,
-    Effects, EndpointRef, EventsDigest, Head, Hello, Identified, Order, OutputDigest,
-    PREDICATE_TYPE, Record, RecordPredicate, RecordSubject, STATEMENT_TYPE, ScriptRef, SealingKey,
-    SeenHead,
+    ByFunction, Card, CatalogueVersions, CheckedBy, ConsentAnswer, ConsentStatement, ContactKind,
+    Decision, Dispatch, Effects, EndpointRef, EventsDigest, Head, Hello, Identified, IdentityCheck,
+    Order, OutputDigest, PREDICATE_TYPE, Record, RecordPredicate, RecordSubject, STATEMENT_TYPE,
+    ScriptRef, SealingKey, SeenHead,
 };
 use protocol::{
     Bytes, Digest, EndpointId, Envelope, Mode, OrderId, Outcome, PayloadType, RunId, Time,
@@ -197,6 +197,7 @@ impl Fixture {
                 mode: order.mode,
                 ticket: order.ticket.clone(),
                 identified: order.identified.clone(),
+                identity_checked: None,
                 consent: order.consent.clone(),
                 asked: None,
                 decision: Decision::Permit { reasons: vec!["rule low: any agent".to_owned()] },
@@ -265,5 +266,23 @@ pub fn papers(f: &Fixture) -> Papers {
         effects: Some(EFFECTS.to_vec()),
         card: Some(bytes(&sealed(&f.card(), &f.enroller))),
         ..Papers::default()
+    }
+}
+
+/// A check of who is calling, as a desk attests it for an order of [`Fixture`] that says "by a code".
+///
+/// # Panics
+/// Never: its names are names.
+#[must_use]
+pub fn checked() -> IdentityCheck {
+    IdentityCheck {
+        by: CheckedBy::Code,
+        contact: ContactKind::Mail,
+        masked: "j…@example.com".to_owned(),
+        on_file_since: NOW.minus(200 * 86_400),
+        person: "jo.meyer".to_owned(),
+        agent: "a.kaya".parse().expect("a name"),
+        script: "cache.clear".parse().expect("a name"),
+        at: NOW.minus(90),
     }
 }

@@ -290,7 +290,8 @@ fn without_its_order_it_is_not_proven_who_ordered_a_run() {
 fn a_record_that_says_other_things_than_its_order_is_bad() {
     let f = Fixture::default();
     type Change = fn(&mut Record);
-    let changes: [(&str, Change); 4] = [
+    let changes: [(&str, Change); 5] = [
+        ("identity check", |r| r.predicate.identity_checked = Some(crate::fixture::checked())),
         ("ticket", |r| r.predicate.ticket = None),
         ("mode", |r| r.predicate.mode = protocol::Mode::Check),
         ("consent", |r| r.predicate.consent = None),

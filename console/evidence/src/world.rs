@@ -248,14 +248,19 @@ impl World {
     /// The papers of the run, `change`d before the endpoint signed its record.
     #[must_use]
     pub fn run_with(&self, change: impl FnOnce(&mut Record)) -> RunPapers {
-        let order = self.order();
-        let digest = sealed(&order, &self.f.agent).digest();
-        let mut record = self.record(&order);
+        self.run_of(&self.order(), change)
+    }
+
+    /// The papers of a run of this order, with a record that says something else.
+    #[must_use]
+    pub fn run_of(&self, order: &Order, change: impl FnOnce(&mut Record)) -> RunPapers {
+        let digest = sealed(order, &self.f.agent).digest();
+        let mut record = self.record(order);
         change(&mut record);
         let papers = Papers {
             record: bytes(&sealed(&record, &self.f.endpoint)),
             dispatch: Some(bytes(&self.f.dispatch(&digest))),
-            order: Some(bytes(&sealed(&order, &self.f.agent))),
+            order: Some(bytes(&sealed(order, &self.f.agent))),
             effects: Some(effects()),
             plan: Some(plan()),
             card: Some(bytes(&sealed(&self.f.card(), &self.f.enroller))),

@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+mod codes;
+mod contacts;
 mod copy;
 mod endpoints;
 mod error;
@@ -28,6 +30,8 @@ mod tokens;
 mod waiting;
 
 pub use audit::{Chains, Epoch, Gap};
+pub use codes::{CodeFor, CodeTry, NewCode, TooManyCodes};
+pub use contacts::ContactRow;
 pub use endpoints::{EndpointPlace, EndpointRow, EndpointState, NewEndpoint, Seen};
 pub use error::StoreError;
 pub use escrow::EscrowRow;

@@ -7,13 +7,20 @@ use store::Store;
 use super::error::{BookError, Sorry};
 use super::operations::{BookAsk, Who};
 use super::peer::Peer;
+use crate::identity::Checks;
 
 /// Answers one question: CBOR in, CBOR out.
 ///
 /// # Errors
 /// [`Sorry`]: not a known operation, not for this peer, beyond a limit, or the store's no. Nothing
 /// was changed then.
-pub fn answer(store: &Store, peer: &Peer, ask: &[u8], now: Time) -> Result<Vec<u8>, Sorry> {
+pub fn answer(
+    store: &Store,
+    peer: &Peer,
+    ask: &[u8],
+    now: Time,
+    checks: &dyn Checks,
+) -> Result<Vec<u8>, Sorry> {
     if ask.len() > limits::DESK_PART_BYTES_MAX {
         return Err(Sorry::new(sorry::LIMIT, "the question is too long"));
     }
@@ -24,7 +31,7 @@ pub fn answer(store: &Store, peer: &Peer, ask: &[u8], now: Time) -> Result<Vec<u
     let ask: BookAsk = decode(ask).map_err(unknown)?;
     may(store, peer, &ask)?;
     within_limits(&ask)?;
-    let bytes = ask.run(store, now).map_err(BookError::said)?;
+    let bytes = ask.run(store, now, checks).map_err(BookError::said)?;
     if bytes.len() > limits::DESK_ANSWER_BYTES_MAX {
         return Err(Sorry::new(sorry::LIMIT, "the answer is too long for one; ask for fewer rows"));
     }
@@ -34,6 +41,9 @@ pub fn answer(store: &Store, peer: &Peer, ask: &[u8], now: Time) -> Result<Vec<u
 fn may(store: &Store, peer: &Peer, ask: &BookAsk) -> Result<(), Sorry> {
     let allowed = match (ask.who(), ask) {
         (Who::Agent, _) => true,
+        (Who::Administrator, BookAsk::SetContact { by, .. }) => {
+            peer.administrator && *by == peer.name
+        }
         (Who::Administrator, _) => peer.administrator,
         (Who::Receiver, BookAsk::OpenEscrow { run }) => {
             let error = |error| BookError::from(error).said();
@@ -52,7 +62,9 @@ fn may(store: &Store, peer: &Peer, ask: &BookAsk) -> Result<(), Sorry> {
             | BookAsk::AddRequest { by, .. }
             | BookAsk::AddApproval { by, .. }
             | BookAsk::EndRequest { by, .. }
-            | BookAsk::AddHead { by, .. },
+            | BookAsk::AddHead { by, .. }
+            | BookAsk::AskCode { by, .. }
+            | BookAsk::SayCode { by, .. },
         ) => *by == peer.name,
         (Who::Receiver | Who::Oneself, _) => false,
     };
@@ -88,6 +100,7 @@ fn within_limits(ask: &BookAsk) -> Result<(), Sorry> {
         | BookAsk::Waiting { limit, .. }
         | BookAsk::Requests { limit, .. }
         | BookAsk::Search { limit, .. }
+        | BookAsk::Contacts { limit, .. }
         | BookAsk::AgentsSeen { limit, .. } => Some(*limit),
         // Short rows, of which a list shows all.
         BookAsk::Listed { filter } if filter.limit <= LISTED_MAX => Some(filter.limit.min(1)),
@@ -108,6 +121,11 @@ fn within_limits(ask: &BookAsk) -> Result<(), Sorry> {
         BookAsk::Listed { filter } => filter.prefix.as_ref().map(String::len),
         BookAsk::EndpointTyped { typed } => Some(typed.len()),
         BookAsk::Search { words, .. } => Some(words.len()),
+        BookAsk::Contacts { after, .. } => after.as_ref().map(String::len),
+        BookAsk::SetContact { person, contact, .. } => {
+            Some(person.len().max(contact.address.len()))
+        }
+        BookAsk::RemoveContact { person } => Some(person.len()),
         _ => None,
     };
     if text.is_some_and(|bytes| bytes > WORD_BYTES_MAX) {

@@ -13,6 +13,7 @@ use super::error::Sorry;
 use super::peer::Peer;
 use crate::catalogue::{self, CatalogueTrouble};
 use crate::home::Home;
+use crate::identity::Checks;
 
 /// What the desk answers from. The server keeps catalogue and files read and reads them again when
 /// [`Publication::end`] gave a new one.
@@ -26,6 +27,8 @@ pub struct Counter<'a> {
     pub versions: CatalogueVersions,
     /// All of its files.
     pub files: &'a Files,
+    /// What the desk checks callers with.
+    pub checks: &'a dyn Checks,
 }
 
 impl From<Sorry> for DeskAnswer {
@@ -67,7 +70,7 @@ impl Counter<'_> {
         Some(match ask {
             DeskAsk::Hello { min, max } => self.hello(*min, *max).map(|hello| vec![hello]),
             DeskAsk::Book { ask } => {
-                answer(self.store, peer, &ask.0, now).map(|bytes| book(&bytes))
+                answer(self.store, peer, &ask.0, now, self.checks).map(|bytes| book(&bytes))
             }
             DeskAsk::Catalogue { have } => Ok(self.catalogue(*have)),
             _ => return None,

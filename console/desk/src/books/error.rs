@@ -5,6 +5,8 @@ use protocol::limits;
 use store::StoreError;
 use tickets::TicketError;
 
+use crate::identity::CodeError;
+
 /// The desk's no.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{sentence}")]
@@ -121,6 +123,9 @@ pub enum BookError {
         /// What is wrong.
         why: &'static str,
     },
+    /// A contact that was not set, or a caller who could not be asked for a code.
+    #[error(transparent)]
+    Code(#[from] CodeError),
     /// A result that could not be written; not seen in practice.
     #[error("could not write the answer")]
     NoAnswer,
@@ -181,6 +186,12 @@ impl BookError {
                 let fault = Some(whole);
                 let busy = Sorry::new(sorry::BUSY, "the desk's store is busy; nothing was changed");
                 return Sorry { fault, ..busy.next("run the command again") };
+            }
+            Self::Code(error) => {
+                let sorry = Sorry::new(error.code(), self.to_string()).next(error.next());
+                // What lies beneath is for whoever runs the desk.
+                let beneath = std::error::Error::source(error).is_some();
+                return Sorry { fault: beneath.then_some(whole), ..sorry };
             }
             Self::Store(_)
             | Self::Ticket(_)

@@ -28,6 +28,8 @@ use store::{
     TicketRow, TokenRow, WaitingRow,
 };
 
+use crate::identity::Contacts;
+
 pub use answer::answer;
 pub use counter::{Counter, Publication, in_parts, past};
 pub use error::{BookError, LineFault, Sorry};
@@ -310,6 +312,15 @@ impl Books {
                 |after, limit| self.standings_page(after, limit),
             ),
         }
+    }
+
+    /// Contacts on file, masked.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn contacts(&self) -> Result<Vec<Contacts>, BookError> {
+        let person = |row: &Contacts| row.person.clone();
+        all(PAGE, person, |after, limit| self.contacts_page(after, limit))
     }
 
     /// Orders that ask other people.

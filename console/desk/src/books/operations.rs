@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode};
 use protocol::documents::TicketState;
 use protocol::{
     AgentName, Bytes, Digest, EndpointId, EndpointName, Erased, NamePatterns, Retention, RunId,
-    TicketId, Time,
+    ScriptName, TicketId, Time,
 };
 use store::{
     AgentRow, AgentSeen, AgentState, Chains, DoubtRow, EndpointPlace, EndpointRow, EndpointState,
@@ -18,6 +18,7 @@ use store::{
 
 use super::error::BookError;
 use super::{Books, heads, requests, rules};
+use crate::identity::{self, Checks, CodeAsked, CodeSaid, Contact, Contacts, SpokenCode};
 use crate::inventory::find::{self, Typed};
 
 /// Who may ask for an operation.
@@ -75,7 +76,8 @@ macro_rules! operations {
     ($(
         $(#[$doc:meta])*
         $n:literal $op:ident $who:ident
-        fn $name:ident($($an:literal $arg:ident: $ty:ty),* $(,)?) $(at $now:ident)? -> $ret:ty
+        fn $name:ident($($an:literal $arg:ident: $ty:ty),* $(,)?)
+            $(at $now:ident)? $(with $checks:ident)? -> $ret:ty
         = |$store:ident| $body:expr;
     )+) => {
         /// One operation on the desk's store, as a console asks for it.
@@ -105,11 +107,17 @@ macro_rules! operations {
             }
 
             /// Does it and gives the CBOR of its result.
-            pub(super) fn run(self, store: &Store, now: Time) -> Result<Vec<u8>, BookError> {
+            pub(super) fn run(
+                self,
+                store: &Store,
+                now: Time,
+                checks: &dyn Checks,
+            ) -> Result<Vec<u8>, BookError> {
                 match self {
                     $( Self::$op { $($arg),* } => {
                         let $store = store;
                         $( let $now = now; )?
+                        $( let $checks = checks; )?
                         let value: $ret = $body?;
                         minicbor::to_vec(&value).map_err(|_| BookError::NoAnswer)
                     } ),+
@@ -127,12 +135,15 @@ macro_rules! operations {
                     &self,
                     $( $arg: $ty, )*
                     $( $now: Time, )?
+                    $( $checks: &dyn Checks, )?
                 ) -> Result<$ret, BookError> {
                     match self {
                         Self::Here($store) => Ok($body?),
                         Self::There(line) => {
                             // The desk has a clock of its own.
                             $( let _ = $now; )?
+                            // And a sender and a key of its own.
+                            $( let _ = $checks; )?
                             line.book(&BookAsk::$op { $($arg),* })
                         }
                     }
@@ -357,6 +368,26 @@ operations! {
     /// One order that waits, by its run.
     71 WaitingRun Agent fn waiting_run(0 run: RunId) -> Option<WaitingRow>
         = |store| store.waiting(&run);
+    /// A page of the contacts on file by person, masked.
+    130 Contacts Agent fn contacts_page(0 after: Option<String>, 1 limit: usize) -> Vec<Contacts>
+        = |store| identity::page(store, after.as_deref(), limit);
+    /// Sets a person's contact, in an administrator's own name.
+    131 SetContact Administrator
+        fn set_contact(0 person: String, 1 contact: Contact, 2 by: AgentName) at now -> ()
+        = |store| identity::set(store, &person, &contact, &by, now);
+    /// Removes a person's contact; says whether there was one.
+    132 RemoveContact Administrator fn remove_contact(0 person: String) -> bool
+        = |store| identity::remove(store, &person);
+    /// Sends a code to whoever a ticket is for: one's own, for one script.
+    133 AskCode Oneself
+        fn ask_code(0 ticket: u64, 1 script: ScriptName, 2 by: AgentName) at now with checks
+            -> CodeAsked
+        = |store| identity::ask(store, (ticket, &script), &by, now, checks);
+    /// Hands in what the caller said.
+    134 SayCode Oneself
+        fn say_code(0 ticket: u64, 1 script: ScriptName, 2 said: SpokenCode, 3 by: AgentName)
+            at now with checks -> CodeSaid
+        = |store| identity::say(store, (ticket, &script), &said, &by, now, checks);
 }
 
 fn bytes(given: &Option<Bytes>) -> Option<&[u8]> {

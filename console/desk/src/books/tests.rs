@@ -37,8 +37,13 @@ impl Ask for Memory {
         let [ask] = asks.as_slice() else { panic!("one frame a question") };
         let organisation = "demo".parse().unwrap();
         let (versions, files) = (CatalogueVersions::default(), Files::new());
-        let counter =
-            Counter { store: &self.store, organisation: &organisation, versions, files: &files };
+        let counter = Counter {
+            store: &self.store,
+            organisation: &organisation,
+            versions,
+            files: &files,
+            checks: &samples::Fixed,
+        };
         let answered = counter.answer(&self.peer, &over_the_wire(ask), NOW).unwrap();
         let answers = answered.unwrap_or_else(|no| vec![no.into()]);
         Ok(answers.iter().map(over_the_wire).collect())
@@ -222,7 +227,7 @@ fn seeded() -> (Store, tempfile::TempDir) {
 }
 
 fn ask(store: &Store, peer: &Peer, ask: &BookAsk) -> Result<Vec<u8>, Sorry> {
-    answer(store, peer, &minicbor::to_vec(ask).unwrap(), NOW)
+    answer(store, peer, &minicbor::to_vec(ask).unwrap(), NOW, &samples::Fixed)
 }
 
 /// Every operation against every role. A new operation is in the samples or this fails.
@@ -243,9 +248,19 @@ fn who_may_do_what() {
         "forget_held",
         "set_retention",
         "erase_ticket",
+        "set_contact",
+        "remove_contact",
     ];
-    let own =
-        ["open_escrow", "assign_ticket", "add_request", "add_approval", "end_request", "add_head"];
+    let own = [
+        "open_escrow",
+        "assign_ticket",
+        "add_request",
+        "add_approval",
+        "end_request",
+        "add_head",
+        "ask_code",
+        "say_code",
+    ];
     let other = Peer { name: "c.other".parse().unwrap(), administrator: false };
     for one in samples::asks() {
         let only_administrators = administrators.contains(&one.name());
@@ -272,7 +287,9 @@ fn who_may_do_what() {
 #[test]
 fn what_is_no_question_is_not_answered() {
     let (store, _folder) = seeded();
-    let code = |bytes: &[u8]| answer(&store, &administrator(), bytes, NOW).unwrap_err().code;
+    let code = |bytes: &[u8]| {
+        answer(&store, &administrator(), bytes, NOW, &samples::Fixed).unwrap_err().code
+    };
     let mut unknown = Vec::new();
     Encoder::new(&mut unknown).array(2).unwrap().u32(9999).unwrap().array(0).unwrap();
     let mut trailing = minicbor::to_vec(BookAsk::LastTicket {}).unwrap();
@@ -312,7 +329,7 @@ fn unknown_fields_are_passed_over_and_name_nobody() {
     e.array(2).unwrap().u32(28).unwrap().array(4).unwrap();
     e.u64(1).unwrap().encode(TicketState::Closed).unwrap();
     e.str("b.chef").unwrap().array(1).unwrap().str("more").unwrap();
-    answer(&store, &agent(), &bytes, NOW).unwrap();
+    answer(&store, &agent(), &bytes, NOW, &samples::Fixed).unwrap();
     assert_eq!(store.ticket(1).unwrap().state, TicketState::Closed);
     // And an opened secret is the peer's, whoever the frame names.
     let other = Peer { name: "c.other".parse().unwrap(), administrator: false };
@@ -320,7 +337,10 @@ fn unknown_fields_are_passed_over_and_name_nobody() {
     let mut e = Encoder::new(&mut bytes);
     e.array(2).unwrap().u32(9).unwrap().array(2).unwrap();
     e.encode(samples::run()).unwrap().encode(agent().name).unwrap();
-    assert_eq!(answer(&store, &other, &bytes, NOW).unwrap_err().code, sorry::FORBIDDEN);
+    assert_eq!(
+        answer(&store, &other, &bytes, NOW, &samples::Fixed).unwrap_err().code,
+        sorry::FORBIDDEN
+    );
 }
 
 /// What a taken desk may send instead of an answer.
@@ -405,7 +425,9 @@ fn the_counter_greets_only_who_speaks_its_version() {
     let (store, _folder) = seeded();
     let organisation = "demo".parse().unwrap();
     let (versions, files) = (CatalogueVersions::default(), Files::new());
-    let counter = Counter { store: &store, organisation: &organisation, versions, files: &files };
+    let checks = &samples::Fixed;
+    let counter =
+        Counter { store: &store, organisation: &organisation, versions, files: &files, checks };
     let hello = |min, max| counter.answer(&agent(), &DeskAsk::Hello { min, max }, NOW).unwrap();
     assert!(matches!(hello(1, 3).unwrap()[..], [DeskAnswer::Hello { min: 1, max: 1, .. }]));
     assert_eq!(hello(2, 3).unwrap_err().code, sorry::STATE);

@@ -73,13 +73,16 @@ fn who(sheet: &mut Sheet, order: &Order, here: &RecordPredicate) {
     if !order.reason.trim().is_empty() {
         sheet.may(format!("        reason: {}", inert(&order.reason, 120)));
     }
-    let person = here.identified.as_ref().map_or_else(
-        || "person not identified".to_owned(),
-        |how| {
-            // The words before a manager's name, and 64 characters of it.
+    let person = match (&here.identity_checked, &here.identified) {
+        (Some(check), _) => {
+            format!("{} identified {}", inert(&check.person, 64), inert(&check.to_string(), 160))
+        }
+        // The words before a manager's name, and 64 characters of it.
+        (None, Some(how)) => {
             format!("person identified {}, as {} states", inert(&how.to_string(), 79), here.agent)
-        },
-    );
+        }
+        (None, None) => "person not identified".to_owned(),
+    };
     sheet.must(format!("        {person}"));
     sheet.must(format!("        {}", consent(here.consent.as_ref(), here)));
     if let Decision::Permit { reasons } = &here.decision {

@@ -140,6 +140,7 @@ pub fn foresee(agent: &Agent, opened: &Opened, now: Time) -> Option<Refusal> {
         ticket: order.ticket.is_some(),
         attested: false,
         identified: order.identified.is_some(),
+        identity_checked: false,
         answer: order.consent.as_ref().map(|consent| consent.answer),
         asked: None,
         planned: order.plan.is_some(),

@@ -39,6 +39,9 @@ pub struct Case {
     /// It says how the person was identified.
     #[serde(default)]
     pub identified: bool,
+    /// The desk checked it with a code.
+    #[serde(default)]
+    pub identity_checked: bool,
     /// What the person answered.
     #[serde(default)]
     pub consent: Option<ConsentAnswer>,
@@ -157,7 +160,8 @@ impl Case {
             labels: self.labels.clone(),
             ticket: self.ticket,
             attested: self.ticket,
-            identified: self.identified,
+            identified: self.identified || self.identity_checked,
+            identity_checked: self.identity_checked,
             answer: self.consent,
             asked: self.asked.map(|heard| Asked::nobody(heard, None, self.at.unwrap_or(WEDNESDAY))),
             planned: self.planned,

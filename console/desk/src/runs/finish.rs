@@ -129,7 +129,7 @@ pub async fn run(
     let store = desk.store.here()?;
     let (order, envelope, approvals) = order::order(agent, wish, now())?;
     let digest = envelope.digest();
-    let attestation = attest(desk, wish, now())?;
+    let attestation = attest(desk, wish, Some(&order), now())?;
     let support = attestation.as_ref().map(Envelope::write).transpose()?;
     let endpoint = wish.endpoint.id;
     let run = RunId::of(&digest, &endpoint, 0);

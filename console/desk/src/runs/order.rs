@@ -11,7 +11,7 @@ use protocol::{
     AgentName, Digest, EndpointId, Envelope, Manifest, Mode, OrderId, ParamKind, ParamValue,
     Params, PublicKey, Refusal, Risk, TicketId, Time, limits,
 };
-use store::{EndpointRow, TicketRow};
+use store::{CodeFor, EndpointRow, TicketRow};
 use trust::catalogue::ScriptEntry;
 use trust::{Signer as _, SigningKey, Verified};
 use zeroize::Zeroizing;
@@ -130,6 +130,8 @@ pub(crate) fn facts(agent: &Agent, wish: &Wish, attested: bool, now: Time) -> Fa
         ticket: wish.ticket.is_some(),
         attested,
         identified: wish.identified.is_some(),
+        // A code is asked for before anything is sent, and an attestation says so.
+        identity_checked: attested && wish.identified == Some(Identified::Code),
         answer: wish.consent.as_ref().map(|consent| consent.answer),
         asked: wish.asked.clone(),
         planned: wish.plan.is_some(),
@@ -281,31 +283,45 @@ fn sealed(
     Ok((order, envelope))
 }
 
-/// The desk's word for a ticket of the built-in system; none where this home cannot give it.
+/// The desk's word for a ticket of the built-in system, and for who is calling where an order rests on it;
+/// none where this home cannot give it.
 ///
 /// # Errors
 /// [`RunError::Attest`] where the key is there and cannot be used.
-pub fn attest(desk: &Desk, wish: &Wish, now: Time) -> Result<Option<Envelope>, RunError> {
+pub fn attest(
+    desk: &Desk,
+    wish: &Wish,
+    order: Option<&Order>,
+    now: Time,
+) -> Result<Option<Envelope>, RunError> {
     let (Some(ticket), Some(row)) = (&wish.ticket, &wish.ticket_row) else { return Ok(None) };
     // The wish may be older than the ticket: somebody may have closed it while a plan was read.
     let fresh = crate::inventory::find_ticket(&desk.store, ticket.as_str()).ok();
-    attest_ticket(desk, ticket, fresh.as_ref().map_or(row, |(_, row)| row), now)
+    attest_ticket(desk, (ticket, fresh.as_ref().map_or(row, |(_, row)| row)), order, now)
 }
 
-/// What a ticket is now, under the desk's ticket key; none where the key is not here.
+/// What a ticket is now, under the desk's ticket key, and whether who is calling was checked for this order;
+/// none where the key is not here.
 ///
 /// # Errors
-/// [`RunError::Attest`] where the key is there and cannot be used.
+/// [`RunError::Attest`] where the key is there and cannot be used; the store's own.
 pub fn attest_ticket(
     desk: &Desk,
-    ticket: &TicketId,
-    row: &TicketRow,
+    (ticket, row): (&TicketId, &TicketRow),
+    order: Option<&Order>,
     now: Time,
 ) -> Result<Option<Envelope>, RunError> {
     let key = match desk.home.online_key(Online::Ticket) {
         Ok(key) => key,
         Err(error) if error.is_missing() => return Ok(None),
         Err(error) => return Err(RunError::Attest(error)),
+    };
+    let identity_checked = match order.filter(|order| order.identified == Some(Identified::Code)) {
+        Some(Order { agent, script, not_before, .. }) => {
+            let of = CodeFor { ticket, agent, script: &script.name };
+            desk.store.here()?.identity_check(of, *not_before)?
+        }
+        None => None,
     };
     let attestation = TicketAttestation {
         ticket: ticket.clone(),
@@ -314,6 +330,7 @@ pub fn attest_ticket(
         state: row.state,
         issued: now,
         not_after: now.plus(limits::ATTESTATION_SECONDS),
+        identity_checked,
     };
     Ok(Some(trust::seal::seal(&attestation, &[&key])?))
 }

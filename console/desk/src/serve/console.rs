@@ -220,6 +220,7 @@ async fn counter(
             organisation: &server.desk.organisation.id,
             versions: known.catalogue.versions(),
             files: &known.files,
+            checks: &server.desk.home,
         };
         let unknown = || Err(Sorry::new(sorry::STATE, "this question has no place there"));
         counter.answer(&peer, &ask, (server.now)()).unwrap_or_else(unknown)

@@ -104,11 +104,11 @@ pub(super) async fn submit(server: &Arc<Server>, parcel: Parcel) -> Result<Follo
 /// The ticket's attestation, where the order names one and the desk has the ticket key.
 pub(super) async fn support(server: &Arc<Server>, order: &Order) -> Result<Option<Vec<u8>>, Sorry> {
     let Some(ticket) = order.ticket.clone() else { return Ok(None) };
-    let at = Arc::clone(server);
+    let (at, order) = (Arc::clone(server), order.clone());
     let made = tokio::task::spawn_blocking(move || {
         let row = crate::inventory::find_ticket(&at.desk.store, ticket.as_str());
         let (id, row) = row.map_err(|_| not_sent("the desk has no such ticket"))?;
-        let sealed = crate::runs::attest_ticket(&at.desk, &id, &row, (at.now)());
+        let sealed = crate::runs::attest_ticket(&at.desk, (&id, &row), Some(&order), (at.now)());
         let fault = |error: &dyn std::error::Error| Sorry {
             fault: Some(ErrorChain(error).to_string()),
             ..not_sent("the desk could not attest the ticket")

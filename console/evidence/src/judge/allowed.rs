@@ -133,6 +133,8 @@ fn rule(
         // Attestations live for minutes and are not kept: the endpoint saw one, or the rule asks none.
         attested: true,
         identified: order.identified.is_some(),
+        // The endpoint's word for what the attestation said.
+        identity_checked: here.identity_checked.is_some(),
         answer,
         asked: here.asked.clone(),
         planned: order.plan.is_some(),

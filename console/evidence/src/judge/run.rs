@@ -149,9 +149,19 @@ fn person(sheet: &mut Sheet<'_>) {
     let Some(how) = &here.identified else {
         return sheet.say("person", "not identified");
     };
-    let words = format!("identified {how}; stated by {}", here.agent);
+    let (words, open) = match &here.identity_checked {
+        Some(check) => {
+            let (who, by, at) = (&check.person, &here.agent, moment(check.at));
+            let words = format!("{who}, identified {check} {at}; handed in by {by}");
+            (words, format!("that whoever read that {} was {who}", check.contact.word()))
+        }
+        None => {
+            let words = format!("identified {how}; stated by {}", here.agent);
+            (words, "that the person was who they said".to_owned())
+        }
+    };
     sheet.say("person", words);
-    sheet.open.push("that the person was who they said".to_owned());
+    sheet.open.push(open);
 }
 
 fn ordered(sheet: &mut Sheet<'_>) {

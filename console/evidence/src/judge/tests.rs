@@ -1,4 +1,4 @@
-use protocol::documents::Decision;
+use protocol::documents::{Decision, Identified};
 use protocol::{Bytes, Digest, Envelope, Outcome};
 
 use super::*;
@@ -45,6 +45,24 @@ fn a_good_run_is_valid_and_what_is_not_proven_is_said() {
     assert_eq!(words("allowed"), "policy 1, rule fix-medium; approved by m.ruiz; medium risk");
     assert_eq!(words("did"), "succeeded: 2 actions, all in the plan; signed by lt-4411");
     assert!(words("log").contains(", the first; no head that somebody"), "{good:#?}");
+}
+
+#[test]
+fn a_check_of_who_is_calling_is_the_desks_word_and_said_as_that() {
+    let (_folder, world) = world();
+    let mut order = world.order();
+    order.identified = Some(Identified::Code);
+    let run = world.run_of(&order, |record| {
+        record.predicate.identity_checked = Some(crate::fixture::checked());
+    });
+    let good = judged(&world, run);
+    assert!(good.valid, "{good:#?}");
+    assert_eq!(
+        line(&good, "person"),
+        "jo.meyer, identified by a code to the mail on file (j…@example.com), checked by the desk \
+         2026-11-22 10:40:37Z; handed in by a.kaya"
+    );
+    assert!(good.verdict.contains("that whoever read that mail was jo.meyer"), "{good:#?}");
 }
 
 #[test]
