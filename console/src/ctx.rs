@@ -20,7 +20,7 @@ use crate::exit::Failure;
 use crate::view::safe;
 
 /// Longest passphrase or answer that is read, bytes.
-const ANSWER_BYTES_MAX: u64 = 4096;
+pub(crate) const ANSWER_BYTES_MAX: u64 = 4096;
 
 /// Passphrases that were given to this command: a pipe can be read only once, and a person with two
 /// keys is asked once.
@@ -243,7 +243,11 @@ impl Ctx {
     }
 }
 
-fn open_terminal() -> std::io::Result<File> {
+/// The terminal of whoever sits here, whatever the command's streams are.
+///
+/// # Errors
+/// There is none.
+pub(crate) fn open_terminal() -> std::io::Result<File> {
     File::options().read(true).write(true).open("/dev/tty")
 }
 

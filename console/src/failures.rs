@@ -171,6 +171,10 @@ impl From<BookError> for Failure {
                 .next("salve endpoints enroll --help"),
             BookError::Papers { why } => first(Exit::Broken, BookError::Papers { why })
                 .next("compare versions: `salve --version` here and at the desk"),
+            BookError::Code(error) => {
+                let next = error.next();
+                first(exit_of(error.code()), error).next(next)
+            }
             BookError::NoAnswer => first(Exit::Broken, BookError::NoAnswer),
         }
     }
@@ -178,15 +182,7 @@ impl From<BookError> for Failure {
 
 /// The shared desk's no; a failure's words are escaped when they are shown.
 fn of_desk(no: Sorry) -> Failure {
-    let exit = match no.code.as_str() {
-        sorry::FORBIDDEN | sorry::TICKET_STATE | sorry::NOT_TAKEN => Exit::Refused,
-        sorry::NOT_FOUND | sorry::DUPLICATE | sorry::TOKEN | sorry::LIMIT => Exit::Usage,
-        sorry::BUSY | sorry::NOT_SENT => Exit::Unreachable,
-        sorry::OPENED | sorry::MOVED => Exit::NeedsPerson,
-        sorry::CATALOGUE => Exit::NotVerified,
-        _ => Exit::Broken,
-    };
-    let failure = Failure::new(exit, format!("the desk says: {}", no.sentence));
+    let failure = Failure::new(exit_of(&no.code), format!("the desk says: {}", no.sentence));
     match no.next {
         // Its advice too: a taken desk could have people type what it likes.
         Some(next) => {
@@ -194,6 +190,18 @@ fn of_desk(no: Sorry) -> Failure {
             failure.next(format!("the desk's advice:  {}", safe(&next)))
         }
         None => failure,
+    }
+}
+
+/// The exit code of a desk's no, here or over a line.
+fn exit_of(code: &str) -> Exit {
+    match code {
+        sorry::FORBIDDEN | sorry::TICKET_STATE | sorry::NOT_TAKEN => Exit::Refused,
+        sorry::NOT_FOUND | sorry::DUPLICATE | sorry::TOKEN | sorry::LIMIT => Exit::Usage,
+        sorry::BUSY | sorry::NOT_SENT => Exit::Unreachable,
+        sorry::OPENED | sorry::MOVED => Exit::NeedsPerson,
+        sorry::CATALOGUE => Exit::NotVerified,
+        _ => Exit::Broken,
     }
 }
 

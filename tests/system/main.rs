@@ -15,6 +15,7 @@ mod facts;
 mod full_disk;
 mod held_line;
 mod high_risk;
+mod identity;
 mod interrupted;
 mod order_file;
 mod p1;

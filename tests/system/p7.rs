@@ -33,7 +33,7 @@ fn sign_in(password: &str) -> (bool, String) {
 }
 
 /// Every file below, whole.
-fn gather(folder: &Path, into: &mut Vec<(String, Vec<u8>)>) {
+pub(crate) fn gather(folder: &Path, into: &mut Vec<(String, Vec<u8>)>) {
     for entry in fs::read_dir(folder).expect("listed").flatten() {
         let kind = entry.file_type().expect("a kind");
         if kind.is_dir() {
@@ -48,7 +48,7 @@ fn gather(folder: &Path, into: &mut Vec<(String, Vec<u8>)>) {
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// Base64 of what lies inside `bytes` behind `skip` bytes of something else: whole groups only.
-fn base64(bytes: &[u8], skip: usize) -> String {
+pub(crate) fn base64(bytes: &[u8], skip: usize) -> String {
     let inner = bytes.get((3 - skip) % 3..).unwrap_or_default();
     let mut out = String::new();
     for group in inner.chunks_exact(3) {

@@ -153,7 +153,7 @@ pub fn foresee(ctx: &Ctx, work: &Work, wish: &Wish) -> Result<(), Failure> {
 
 /// As [`foresee`], as if these people had approved it.
 fn foresee_as(ctx: &Ctx, work: &Work, wish: &Wish, people: &[AgentName]) -> Result<(), Failure> {
-    let attested = attest(&work.desk, wish, ctx.now())
+    let attested = attest(&work.desk, wish, None, ctx.now())
         .map_err(|e| Failure::broken("could not attest the ticket").because(e))?
         .is_some()
         // At the shared desk the desk attests.

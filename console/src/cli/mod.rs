@@ -9,11 +9,13 @@ pub mod audit;
 pub mod backup;
 pub mod cancel;
 pub mod check;
+pub mod contacts;
 pub mod desk;
 pub mod endpoints;
 pub mod enroll;
 pub mod facts;
 pub mod follow;
+pub mod identify;
 pub mod init;
 pub mod join;
 pub mod keys;
@@ -109,6 +111,8 @@ pub enum Command {
     Runs(runs::RunsArgs),
     /// Tickets: open, list, show, close, reopen
     Tickets(tickets::TicketsArgs),
+    /// Where people are reached, for codes that find out who is calling
+    Contacts(contacts::ContactsArgs),
     /// Evidence of a ticket, for somebody who was not there
     Audit(audit::AuditArgs),
     /// One-time secrets: open one
@@ -143,6 +147,7 @@ pub async fn run(ctx: &Ctx, command: Option<Command>) -> Result<Exit, Failure> {
         Some(Command::Orders(args)) => orders::run(ctx, args).await,
         Some(Command::Runs(args)) => runs::run(ctx, args).await,
         Some(Command::Tickets(args)) => tickets::run(ctx, args),
+        Some(Command::Contacts(args)) => contacts::run(ctx, args),
         Some(Command::Audit(args)) => audit::run(ctx, args),
         Some(Command::Secrets(args)) => secrets::run(ctx, args),
         Some(Command::Desk(args)) => desk::run(ctx, &args),

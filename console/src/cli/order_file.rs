@@ -13,8 +13,9 @@ use desk::order_file::{
 };
 use desk::runs::{RunError, RunResult, RunRow, Wish, attest_ticket, carried_back, send_carried};
 use desk::session::{Session, SessionError};
+use protocol::documents::Order;
 use protocol::limits::ORDER_FILE_BYTES_MAX;
-use protocol::{Refusal, RunId, TicketId, Time};
+use protocol::{Refusal, RunId, Time};
 use serde::Serialize;
 
 use crate::cli::look::{exit_of, not_sent};
@@ -235,7 +236,7 @@ async fn run(ctx: &Ctx, work: &Work, opened: Opened, path: &Path) -> Result<Exit
     let session = Session::open(&work.agent, to, ctx.now()).await;
     let session = session.map_err(|error| of_session(error, to, ctx))?;
     work.compare(ctx, &session);
-    let attested = attested(ctx, work, opened.order.ticket.as_ref())?;
+    let attested = attested(ctx, work, &opened.order)?;
     let watch = Watch::default();
     let mut tell = |news: desk::runs::News<'_>| watch.tell(ctx, &news);
     let mut answer = None;
@@ -289,15 +290,11 @@ fn busy(result: &RunResult) -> bool {
     )
 }
 
-/// The desk's word on the ticket, where this home is the desk.
-fn attested(
-    ctx: &Ctx,
-    work: &Work,
-    ticket: Option<&TicketId>,
-) -> Result<Option<protocol::Envelope>, Failure> {
-    let (Some(ticket), None) = (ticket, work.desk.store.line()) else { return Ok(None) };
+/// The desk's word on the ticket and on who was calling, where this home is the desk.
+fn attested(ctx: &Ctx, work: &Work, order: &Order) -> Result<Option<protocol::Envelope>, Failure> {
+    let (Some(ticket), None) = (&order.ticket, work.desk.store.line()) else { return Ok(None) };
     let Ok((id, row)) = find_ticket(&work.desk.store, ticket.as_str()) else { return Ok(None) };
-    attest_ticket(&work.desk, &id, &row, ctx.now())
+    attest_ticket(&work.desk, (&id, &row), Some(order), ctx.now())
         .map_err(|error| Failure::broken("could not attest the ticket").because(error))
 }
 

@@ -76,6 +76,9 @@ struct ExplainArgs {
     /// The caller was identified
     #[arg(long)]
     identified: bool,
+    /// The desk checked it with a code
+    #[arg(long)]
+    identity_checked: bool,
     /// What the person at the machine answered
     #[arg(long, value_enum)]
     consent: Option<ConsentArg>,
@@ -290,6 +293,7 @@ fn explained(ctx: &Ctx, args: ExplainArgs) -> Result<Exit, Failure> {
             .map_or_else(|| args.labels.into_iter().collect(), |row| row.labels.clone()),
         ticket: !args.no_ticket,
         identified: args.identified,
+        identity_checked: args.identity_checked,
         consent: match args.consent {
             Some(ConsentArg::Spoken) => Some(ConsentAnswer::Spoken),
             Some(ConsentArg::Waived) => Some(ConsentAnswer::Waived),

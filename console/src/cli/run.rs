@@ -8,6 +8,7 @@ use desk::session::Session;
 use protocol::documents::{Asked, ConsentAnswer, ConsentStatement, Heard, Identified};
 use protocol::{Digest, Mode, Outcome, TicketId};
 
+use crate::cli::identify::identify;
 use crate::cli::look::{Job, Named, catch_up, exit_of, foresee, foresee_approved, go};
 use crate::cli::watch::{Watched, confirm, left};
 use crate::cli::work::{Work, of_run};
@@ -22,9 +23,13 @@ pub struct RunArgs {
     /// What runs, where, and for which ticket.
     #[command(flatten)]
     pub named: Named,
-    /// How the person was identified: code, callback, manager:NAME or id-card
+    /// How the person was identified: code (one goes to the contact on file, and the caller says it),
+    /// callback, manager:NAME or id-card
     #[arg(long, value_name = "HOW", value_parser = identified)]
     pub identified: Option<Identified>,
+    /// Read what the caller says from this descriptor instead of the terminal, a line a try
+    #[arg(long, value_name = "N")]
+    pub code_fd: Option<u32>,
     /// The script's question was read aloud and the person said yes
     #[arg(long)]
     pub spoken: bool,
@@ -85,6 +90,7 @@ async fn unseen(ctx: &Ctx, work: &Work, job: &Job, args: &RunArgs) -> Result<Exi
         "  {} is away, so no plan was seen: it may do all that {} declares.   salve scripts show {}",
         job.endpoint.name, args.named.script, args.named.script
     ));
+    identify(ctx, work, job, (args.identified.as_ref(), args.code_fd)).await?;
     let Some(consent) = agree(ctx, job, args, question).await? else {
         return Ok(Exit::NeedsPerson);
     };
@@ -104,6 +110,7 @@ async fn over(
     if !ctx.json {
         ctx.say(Heading::of(&job.script, &name, by).words());
     }
+    identify(ctx, work, job, (args.identified.as_ref(), args.code_fd)).await?;
     let question = asks(job, args).then(|| statement(job, ConsentAnswer::Ask)).flatten();
     let wish = job.wish(Mode::Plan, args.identified.clone(), question, None);
     let planned = match go(ctx, work, session, &wish).await? {

@@ -102,7 +102,7 @@ pub async fn meet(
 /// # Errors
 /// The refusal that the endpoint would give.
 pub fn foresee(ctx: &Ctx, work: &Work, wish: &Wish, named: &Named) -> Result<(), Failure> {
-    let attested = attest(&work.desk, wish, ctx.now())
+    let attested = attest(&work.desk, wish, None, ctx.now())
         .map_err(|e| Failure::broken("could not attest the ticket").because(e))?
         .is_some()
         // At the shared desk the desk attests.

@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub mod audit;
+pub mod contacts;
 pub mod endpoints;
 pub mod facts;
 mod outcome;

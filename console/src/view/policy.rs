@@ -25,7 +25,9 @@ fn wants(rule: &Rule) -> String {
     } else if rule.ticket_required {
         wants.push("a ticket".to_owned());
     }
-    if rule.identity {
+    if rule.identity_checked {
+        wants.push("the caller identified by a code that the desk checked".to_owned());
+    } else if rule.identity {
         wants.push("the caller identified".to_owned());
     }
     if rule.plan_bound {

@@ -144,12 +144,16 @@ pub fn page(page: &RunPage) -> String {
 
 fn people(out: &mut String, record: &Record) {
     let here = &record.predicate;
-    match &here.identified {
-        Some(how) => {
+    match (&here.identity_checked, &here.identified) {
+        (Some(check), _) => {
+            let (who, how) = (safe(&check.person), safe(&check.to_string()));
+            out.push_str(&format!("  Person   {who} identified {how}\n"));
+        }
+        (None, Some(how)) => {
             let how = safe(&how.to_string());
             out.push_str(&format!("  Person   identified {how}; stated by {}\n", here.agent));
         }
-        None => out.push_str("  Person   not identified\n"),
+        (None, None) => out.push_str("  Person   not identified\n"),
     }
     if let Some(consent) = &here.consent {
         let answer = match consent.answer {
