@@ -45,14 +45,14 @@ impl Given {
     }
 
     /// The next line of the descriptor; read whole at the first call.
-    fn next_line(&self, fd: u32, person: &AgentName) -> Result<Zeroizing<String>, Failure> {
+    fn next_line(&self, fd: u32, whose: &dyn fmt::Display) -> Result<Zeroizing<String>, Failure> {
         let mut known = self.known();
         let lines = match &mut known.lines {
             Some(lines) => lines,
             none => none.insert(from_descriptor(fd)?),
         };
         lines.pop_front().ok_or_else(|| {
-            Failure::usage(format!("descriptor {fd} holds no passphrase of {person}"))
+            Failure::usage(format!("descriptor {fd} holds no passphrase of {whose}"))
                 .next("give one line a person, in the order in which they are named")
         })
     }
@@ -162,12 +162,24 @@ impl Ctx {
     /// # Errors
     /// No descriptor, no terminal, or nothing was typed.
     pub fn passphrase(&self, person: &AgentName, what: &str) -> Result<Zeroizing<String>, Failure> {
-        let given = match self.passphrase_fd {
-            Some(fd) => self.given.next_line(fd, person)?,
-            None => hidden(&format!("{what}: "))?,
-        };
+        let given = self.passphrase_of(person, what)?;
         self.given.known().people.insert(person.clone(), given.clone());
         Ok(given)
+    }
+
+    /// As [`Ctx::passphrase`], of a key that is nobody's own; not remembered.
+    ///
+    /// # Errors
+    /// As [`Ctx::passphrase`].
+    pub fn passphrase_of(
+        &self,
+        whose: &dyn fmt::Display,
+        what: &str,
+    ) -> Result<Zeroizing<String>, Failure> {
+        match self.passphrase_fd {
+            Some(fd) => self.given.next_line(fd, whose),
+            None => hidden(&format!("{what}: ")),
+        }
     }
 
     /// Where a key that a person holds lies: in this home or in a folder of `--keys`.
@@ -218,10 +230,24 @@ impl Ctx {
         person: &AgentName,
         what: &str,
     ) -> Result<Zeroizing<String>, Failure> {
-        let first = self.passphrase(person, what)?;
+        let first = self.new_passphrase_of(person, what)?;
+        self.given.known().people.insert(person.clone(), first.clone());
+        Ok(first)
+    }
+
+    /// As [`Ctx::new_passphrase`], of a key that is nobody's own; not remembered.
+    ///
+    /// # Errors
+    /// As [`Ctx::new_passphrase`].
+    pub fn new_passphrase_of(
+        &self,
+        whose: &dyn fmt::Display,
+        what: &str,
+    ) -> Result<Zeroizing<String>, Failure> {
+        let first = self.passphrase_of(whose, what)?;
         if first.chars().count() < 8 {
             return Err(Failure::usage(format!(
-                "the passphrase of {person} is shorter than 8 characters"
+                "the passphrase of {whose} is shorter than 8 characters"
             ))
             .next("run the command again and choose four words or more"));
         }

@@ -33,6 +33,7 @@ fn wish(script: &ScriptEntry, endpoint: &EndpointRow) -> Wish {
         consent: None,
         plan: None,
         asked: None,
+        break_glass: None,
         approved: None,
     }
 }

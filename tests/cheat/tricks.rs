@@ -73,6 +73,7 @@ pub(crate) fn order(
         reason: "trust me".into(),
         identified: None,
         consent: None,
+        break_glass: None,
         plan: None,
         catalogue: session.hello.catalogue,
         not_before: cheat.now.minus(5),

@@ -12,7 +12,7 @@ use crate::kill_points::update;
 use crate::world::World;
 
 /// A world whose catalogue has this policy.
-fn world(change: impl FnOnce(&mut PolicyFile)) -> World {
+pub(crate) fn world(change: impl FnOnce(&mut PolicyFile)) -> World {
     let mut world = World::new();
     world.wait(20_000);
     let now = world.time();
@@ -182,7 +182,7 @@ fn only_another_person_with_the_role_approves_this_order_and_plan() {
 }
 
 /// A plan of `cache.clear` that this endpoint made and keeps.
-fn planned(world: &mut World) -> Digest {
+pub(crate) fn planned(world: &mut World) -> Digest {
     let (session, challenge) = world.session();
     let now = world.time();
     let look = sealed(&world.desk.order("cache.clear", Mode::Plan, now), "a.kaya");

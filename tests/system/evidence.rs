@@ -12,13 +12,13 @@ use crate::bench::{self, COUNTER};
 use crate::shared_desk::begun_with;
 
 /// `salve-verify` in a network of its own, which is none.
-fn judged(file: &Path, root: &Path, more: &[&str]) -> Done {
+pub(crate) fn judged(file: &Path, root: &Path, more: &[&str]) -> Done {
     let mut command = Command::new("/usr/bin/unshare");
     command.arg("--net").arg(programs().join("salve-verify")).arg(file).arg("--root").arg(root);
     run(command.args(more).env_clear(), b"")
 }
 
-fn exported(lab: &Lab, ticket: &str, name: &str) -> std::path::PathBuf {
+pub(crate) fn exported(lab: &Lab, ticket: &str, name: &str) -> std::path::PathBuf {
     let file = lab.folder().join(name);
     let out = file.to_str().expect("UTF-8");
     lab.salve(&["audit", "export", ticket, "--out", out]).expect(0).says("no secrets");

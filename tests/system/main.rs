@@ -13,6 +13,7 @@ mod enrol_desk;
 mod evidence;
 mod facts;
 mod full_disk;
+mod glass;
 mod held_line;
 mod high_risk;
 mod identity;

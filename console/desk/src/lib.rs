@@ -12,6 +12,7 @@ pub mod chance;
 pub mod duties;
 pub mod enrol;
 pub mod facts;
+pub mod glass;
 pub mod heads;
 pub mod home;
 pub mod identity;

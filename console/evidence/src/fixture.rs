@@ -121,6 +121,7 @@ impl Fixture {
                 answer: ConsentAnswer::Spoken,
                 question: "May I delete caches? Your own files stay.".to_owned(),
             }),
+            break_glass: None,
             plan: None,
             catalogue: versions(),
             not_before: NOW.minus(60),

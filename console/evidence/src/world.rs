@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use policy::{Initial, Person, PolicyFile, Profile};
-use protocol::documents::{Approval, Head, Order, Record, RecordSubject};
+use protocol::documents::{Approval, BreakGlass, Head, Order, Record, RecordSubject};
 use protocol::{
     Bytes, Digest, EffectLine, EffectState, Manifest, Plan, PlanLine, PlanReach, PublicKey, Risk,
     RunId, Time, json,
@@ -49,6 +49,8 @@ const ROOTS: [u8; 3] = [21, 22, 23];
 const ADMINS: [u8; 2] = [31, 32];
 const VETTERS: [u8; 2] = [41, 42];
 const ONLINE: u8 = 51;
+/// The break-glass key.
+pub const SAFE: u8 = 77;
 const LEAD: u8 = 61;
 const EVERYBODY: [u8; 8] = [21, 22, 23, 31, 32, 41, 42, 51];
 
@@ -254,6 +256,38 @@ impl World {
     /// The papers of a run of this order, with a record that says something else.
     #[must_use]
     pub fn run_of(&self, order: &Order, change: impl FnOnce(&mut Record)) -> RunPapers {
+        let approval = Approval {
+            order: sealed(order, &self.f.agent).digest(),
+            plan: Digest::of(&plan()),
+            person: "m.ruiz".parse().expect("a name"),
+            yes: true,
+            not_after: NOW.plus(3600),
+        };
+        self.run_approved(order, Bytes(bytes(&sealed(&approval, &key(LEAD)))), change)
+    }
+
+    /// The papers of a run that the key in the safe let run, in a world whose policy lets it; `change`
+    /// alters its paper.
+    #[must_use]
+    pub fn broken(&self, change: impl FnOnce(&mut BreakGlass), by: u8) -> RunPapers {
+        let name: protocol::Label = "safe-1".parse().expect("a name");
+        let order = Order { break_glass: Some(name.clone()), ..self.order() };
+        let mut paper = BreakGlass {
+            order: sealed(&order, &self.f.agent).digest(),
+            plan: Digest::of(&plan()),
+            key: name,
+            not_after: NOW.plus(3600),
+        };
+        change(&mut paper);
+        self.run_approved(&order, Bytes(bytes(&sealed(&paper, &key(by)))), |_| {})
+    }
+
+    fn run_approved(
+        &self,
+        order: &Order,
+        approval: Bytes,
+        change: impl FnOnce(&mut Record),
+    ) -> RunPapers {
         let digest = sealed(order, &self.f.agent).digest();
         let mut record = self.record(order);
         change(&mut record);
@@ -266,14 +300,7 @@ impl World {
             card: Some(bytes(&sealed(&self.f.card(), &self.f.enroller))),
             ..Papers::default()
         };
-        let approval = Approval {
-            order: digest,
-            plan: Digest::of(&plan()),
-            person: "m.ruiz".parse().expect("a name"),
-            yes: true,
-            not_after: NOW.plus(3600),
-        };
-        RunPapers::public(papers, vec![Bytes(bytes(&sealed(&approval, &key(LEAD))))])
+        RunPapers::public(papers, vec![approval])
     }
 
     /// The papers of the run.

@@ -1,15 +1,18 @@
 //! `salve keys`: who holds which key of the catalogue, a new one for somebody, thresholds.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 use desk::duties::{self, Duty, DutyChange, DutyError, Role};
 use desk::home::{Held, Home};
 use desk::org::Desk;
-use protocol::{AgentName, PublicKey, Risk};
+use protocol::{AgentName, Label, PublicKey, Risk, Time};
 use serde::Serialize;
 use trust::{Signer as _, SigningKey};
 
 use crate::cli::own_key::{self, PassphraseArgs, SshAgentArgs};
 use crate::cli::signers::Signers;
+use crate::cli::{glass, typed};
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::failures::first;
@@ -31,14 +34,18 @@ enum Kind {
     Admin,
     /// Signs scripts
     Vetter,
+    /// Stands in for approvals, from a safe; nobody's own
+    BreakGlass,
 }
 
 impl Kind {
-    const fn held(self) -> Held {
+    /// As people hold it; none of a key that nobody holds.
+    const fn held(self) -> Option<Held> {
         match self {
-            Self::Root => Held::Root,
-            Self::Admin => Held::Admin,
-            Self::Vetter => Held::Vetter,
+            Self::Root => Some(Held::Root),
+            Self::Admin => Some(Held::Admin),
+            Self::Vetter => Some(Held::Vetter),
+            Self::BreakGlass => None,
         }
     }
 }
@@ -66,16 +73,29 @@ enum What {
     Make {
         /// Which kind
         kind: Kind,
+        /// What a break-glass key is called
+        #[arg(
+            value_name = "NAME",
+            required_if_eq("kind", "break-glass"),
+            conflicts_with = "person"
+        )]
+        name: Option<Label>,
         /// For whom [you]
         #[arg(long = "for", value_name = "NAME")]
         person: Option<AgentName>,
+        /// The new file of a break-glass key, as on a stick [NAME.pem]
+        #[arg(long, value_name = "FILE", requires = "name")]
+        to: Option<PathBuf>,
     },
     /// Give somebody a key, in place of the one before; that one counts for nothing any more
     Give {
         /// Which kind
         kind: Kind,
-        /// To whom
+        /// To whom, or what a break-glass key is called
         person: AgentName,
+        /// After this day a break-glass key counts no more, as in 2027-01-01 (UTC)
+        #[arg(long, value_name = "DATE", value_parser = typed::day)]
+        until: Option<Time>,
         /// The key, where it was made elsewhere (`salve keys make` prints it) [the one made here]
         #[arg(long, value_name = "KEY")]
         key: Option<PublicKey>,
@@ -86,7 +106,7 @@ enum What {
     Take {
         /// Which kind
         kind: Kind,
-        /// From whom
+        /// From whom, or what a break-glass key is called
         person: AgentName,
         /// The key, where this home does not know whose it is
         #[arg(long, value_name = "KEY")]
@@ -123,13 +143,28 @@ pub fn run(ctx: &Ctx, args: KeysArgs) -> Result<Exit, Failure> {
         What::Passphrase(args) => return own_key::passphrase(ctx, &args),
         What::SshAgent(args) => return own_key::ssh_agent(ctx, &args),
         What::List => return list(ctx, &ctx.desk()?),
-        What::Make { kind, person } => return make(ctx, &ctx.desk()?, kind, person),
-        What::Give { kind, person, key, signers } => {
-            return give(ctx, &ctx.desk()?, (kind, person, key), &signers);
+        What::Make { kind, name, person, to } => {
+            return match (kind.held(), name) {
+                (Some(held), None) => make(ctx, &ctx.desk()?, held, person),
+                (None, Some(name)) => glass::make(ctx, &name, to),
+                _ => Err(Failure::usage("only a break-glass key has a name of its own")
+                    .next("for a person:  --for NAME")),
+            };
         }
-        What::Take { kind, person, key, signers } => {
-            (DutyChange::Take { kind: kind.held(), person, key }, signers)
+        What::Give { kind, person, until, key, signers } => {
+            return match kind.held() {
+                Some(_) if until.is_some() => {
+                    Err(Failure::usage("only a break-glass key ends on a day")
+                        .next("a person's own end:  valid_until in the policy"))
+                }
+                Some(held) => give(ctx, &ctx.desk()?, (held, person, key), &signers),
+                None => glass::give(ctx, &ctx.desk()?, (&person, key, until), &signers),
+            };
         }
+        What::Take { kind, person, key, signers } => match kind.held() {
+            Some(kind) => (DutyChange::Take { kind, person, key }, signers),
+            None => return glass::take(ctx, &ctx.desk()?, &person, &signers),
+        },
         What::Threshold { of, number, signers } => {
             let duty = match of {
                 Of::Root => Duty::Root,
@@ -180,9 +215,9 @@ struct Made {
     key: PublicKey,
 }
 
-fn make(ctx: &Ctx, desk: &Desk, kind: Kind, person: Option<AgentName>) -> Result<Exit, Failure> {
+fn make(ctx: &Ctx, desk: &Desk, held: Held, person: Option<AgentName>) -> Result<Exit, Failure> {
     let person = person.unwrap_or_else(|| desk.organisation.me.clone());
-    let (held, word) = (kind.held(), kind.held().word());
+    let word = held.word();
     let passphrase =
         ctx.new_passphrase(&person, &format!("New passphrase of {person}'s {word} key"))?;
     let key = duties::make(&desk.home, held, &person, &passphrase)?;
@@ -201,10 +236,9 @@ fn make(ctx: &Ctx, desk: &Desk, kind: Kind, person: Option<AgentName>) -> Result
 fn give(
     ctx: &Ctx,
     desk: &Desk,
-    (kind, person, key): (Kind, AgentName, Option<PublicKey>),
+    (held, person, key): (Held, AgentName, Option<PublicKey>),
     signers: &Signers,
 ) -> Result<Exit, Failure> {
-    let held = kind.held();
     let (key, new) = match key {
         Some(key) => (key, None),
         None => {

@@ -138,6 +138,7 @@ impl Job {
             consent,
             plan,
             asked: None,
+            break_glass: None,
             approved: None,
         }
     }

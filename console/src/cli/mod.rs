@@ -15,6 +15,7 @@ pub mod endpoints;
 pub mod enroll;
 pub mod facts;
 pub mod follow;
+pub mod glass;
 pub mod identify;
 pub mod init;
 pub mod join;

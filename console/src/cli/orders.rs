@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::cli::approve::{decided, of_approval, own};
 use crate::cli::cancel::{self, CancelArgs};
+use crate::cli::glass;
 use crate::cli::look::Job;
 use crate::cli::order_file::{self, ExportArgs, ImportArgs};
 use crate::cli::run::send as send_fix;
@@ -36,6 +37,11 @@ enum What {
     ///
     /// Exit code: as the run ended; 7 where it was left to wait at the desk.
     Import(ImportArgs),
+    /// Say that you have looked at an order of somebody else that broke glass
+    Reviewed {
+        /// The order, by the beginning of its name
+        order: String,
+    },
     /// Send an order of yours that was approved while you were away
     Send {
         /// The order, by the beginning of its name
@@ -73,6 +79,7 @@ pub async fn run(ctx: &Ctx, args: OrdersArgs) -> Result<Exit, Failure> {
         What::Recall(which) => recall(ctx, which).await,
         What::Export(which) => order_file::export(ctx, which).await,
         What::Import(which) => order_file::import(ctx, which).await,
+        What::Reviewed { order } => glass::reviewed(ctx, &order),
         What::Send { order } => send(ctx, &order).await,
     }
 }

@@ -306,6 +306,7 @@ fn explained(ctx: &Ctx, args: ExplainArgs) -> Result<Exit, Failure> {
         },
         planned: !args.unplanned,
         approved_by: args.approved_by.into_iter().collect(),
+        break_glass: None,
         waits: args.wait,
         session: args.session,
         at: Some(args.at.unwrap_or_else(ctx.now)),

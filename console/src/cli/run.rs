@@ -1,7 +1,10 @@
 //! `salve run`: detect and plan, show it, ask, and do exactly that; then the proof and the ticket.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use desk::approvals::Wanted;
+use desk::glass::InHand;
 use desk::outbox::Delivery;
 use desk::runs::{self, RunError, RunResult, Wish};
 use desk::session::Session;
@@ -12,7 +15,7 @@ use crate::cli::identify::identify;
 use crate::cli::look::{Job, Named, catch_up, exit_of, foresee, foresee_approved, go};
 use crate::cli::watch::{Watched, confirm, left};
 use crate::cli::work::{Work, of_run};
-use crate::cli::{approve, wait};
+use crate::cli::{approve, glass, wait};
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::view::{Heading, RunView, found, plan_words, safe};
@@ -33,6 +36,13 @@ pub struct RunArgs {
     /// The script's question was read aloud and the person said yes
     #[arg(long)]
     pub spoken: bool,
+    /// Nobody who may approve it can be asked: a key from the safe stands in for them. Everybody
+    /// hears of it
+    #[arg(long, requires_all = ["glass_key", "reason", "ticket"], conflicts_with = "wait")]
+    pub break_glass: bool,
+    /// The file of that key
+    #[arg(long, value_name = "FILE", requires = "break_glass")]
+    pub glass_key: Option<PathBuf>,
     /// Do not ask before the fix
     #[arg(long, short = 'y')]
     pub yes: bool,
@@ -64,14 +74,16 @@ pub async fn run(ctx: &Ctx, args: RunArgs) -> Result<Exit, Failure> {
     let mut hope =
         job.wish(Mode::Fix, args.identified.clone(), spoken(&job), Some(Digest([0; 32])));
     hope.asked = asks(&job, &args).then(|| Asked::nobody(Heard::Yes, None, ctx.now()));
-    let wanted = foresee_approved(ctx, &work, &hope)?;
+    let glass = args.glass_key.as_ref().map(|file| glass::open(ctx, &work, file)).transpose()?;
+    let wanted = foresee_fix(ctx, &work, hope.clone(), glass.as_ref())?;
     let plan = job.wish(Mode::Plan, args.identified.clone(), None, None);
     foresee(ctx, &work, &plan)?;
     work.ready(ctx, &[&hope, &plan], args.named.wait)?;
     let Some(session) = wait::meet(ctx, &work, &job, &args.named, "run").await? else {
         return unseen(ctx, &work, &job, &args).await;
     };
-    let exit = over(ctx, &work, &session, &job, &args, wanted.as_ref()).await;
+    let instead = Instead { wanted, glass };
+    let exit = over(ctx, &work, &session, &job, &args, &instead).await;
     catch_up(ctx, &work, &session).await;
     session.leave().await;
     exit
@@ -97,13 +109,31 @@ async fn unseen(ctx: &Ctx, work: &Work, job: &Job, args: &RunArgs) -> Result<Exi
     wait::leave(ctx, work, &job.wish(Mode::Fix, identified, consent, None), &args.named).await
 }
 
+/// Asks our own copy of the policy about a fix, for which the key from the safe may stand in for others.
+fn foresee_fix(
+    ctx: &Ctx,
+    work: &Work,
+    hope: Wish,
+    glass: Option<&InHand>,
+) -> Result<Option<Wanted>, Failure> {
+    let Some(glass) = glass else { return foresee_approved(ctx, work, &hope) };
+    let hope = Wish { break_glass: Some(glass.name.clone()), ..hope };
+    foresee(ctx, work, &hope).map(|()| None)
+}
+
+/// Whose word the fix needs beside the agent's.
+struct Instead {
+    wanted: Option<Wanted>,
+    glass: Option<InHand>,
+}
+
 async fn over(
     ctx: &Ctx,
     work: &Work,
     session: &Session,
     job: &Job,
     args: &RunArgs,
-    wanted: Option<&Wanted>,
+    instead: &Instead,
 ) -> Result<Exit, Failure> {
     let name = job.endpoint.name.to_string();
     let by = job.ticket.as_ref().filter(|_| args.named.on.is_none()).map(|(id, _)| id.clone());
@@ -152,7 +182,7 @@ async fn over(
         Some((Heard::NobodyThere | Heard::NoAnswer | Heard::NotShown, _)) | None => {
             // Where only the person's own answer counts, nothing is read aloud.
             let hope = job.wish(Mode::Fix, args.identified.clone(), spoken(job), Some(digest));
-            foresee_approved(ctx, work, &hope)?;
+            foresee_fix(ctx, work, hope, instead.glass.as_ref())?;
             match agree(ctx, job, args, "Go?").await? {
                 Some(consent) => consent,
                 None => return Ok(Exit::NeedsPerson),
@@ -160,7 +190,9 @@ async fn over(
         }
     };
     let mut fix = job.wish(Mode::Fix, args.identified.clone(), consent, Some(digest));
-    if let Some(wanted) = wanted {
+    if let Some(glass) = &instead.glass {
+        fix.approved = Some(glass::broken(ctx, work, &fix, glass)?);
+    } else if let Some(wanted) = &instead.wanted {
         let Some(approved) = approve::wait(ctx, work, &fix, planned.run, wanted).await? else {
             return Ok(Exit::NeedsPerson);
         };
@@ -180,9 +212,13 @@ pub(super) async fn send(
     let name = job.endpoint.name.to_string();
     let watched = go(ctx, work, session, fix).await?;
     if let Some(approved) = &fix.approved
+        && approved.order.break_glass.is_none()
         && !matches!(watched, Watched::Failed(RunError::NotSent(_)))
     {
         approve::sent(ctx, work, approved);
+    }
+    if let Some(approved) = fix.approved.as_ref().filter(|a| a.order.break_glass.is_some()) {
+        ctx.note(glass::loud(&approved.sealed.digest()));
     }
     match watched {
         Watched::Ended(result) => conclude(ctx, work, job, &result, &name),

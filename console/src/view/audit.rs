@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use desk::audit::{AuditList, Incomplete, Row};
+use desk::glass::GlassRow;
 use desk::heads::words;
 use protocol::Risk;
 
@@ -35,7 +36,7 @@ fn missing(trouble: &Incomplete) -> String {
     }
 }
 
-fn cells(row: &Row) -> [String; 11] {
+fn cells(row: &Row) -> [String; 12] {
     let run = &row.run;
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     [
@@ -54,12 +55,31 @@ fn cells(row: &Row) -> [String; 11] {
         },
         run.id.to_string(),
         run.order.to_string(),
+        row.glass.as_ref().map(glass).unwrap_or_default(),
     ]
 }
 
-const HEADING: [&str; 11] = [
-    "ordered", "script", "risk", "mode", "endpoint", "agent", "ticket", "outcome", "record", "run",
+/// Which key stood in for approvals, and who has looked at it since.
+fn glass(row: &GlassRow) -> String {
+    match &row.reviewed_by {
+        Some(by) => format!("{}, reviewed by {by}", row.key),
+        None => format!("{}, NOT REVIEWED", row.key),
+    }
+}
+
+const HEADING: [&str; 12] = [
+    "ordered",
+    "script",
+    "risk",
+    "mode",
+    "endpoint",
+    "agent",
+    "ticket",
+    "outcome",
+    "record",
+    "run",
     "order",
+    "break glass",
 ];
 
 /// As a spreadsheet reads it (RFC 4180): every cell in quotes, none that it would take for a formula.
@@ -82,13 +102,23 @@ pub fn csv(list: &AuditList) -> String {
 /// Every order, how many ended how, and what is missing.
 #[must_use]
 pub fn list(list: &AuditList) -> String {
-    let mut table =
-        Table::new(["ORDERED", "SCRIPT", "RISK", "ENDPOINT", "AGENT", "TICKET", "OUTCOME"]);
+    let mut table = Table::new([
+        "ORDERED",
+        "SCRIPT",
+        "RISK",
+        "ENDPOINT",
+        "AGENT",
+        "TICKET",
+        "OUTCOME",
+        "BREAK GLASS",
+    ]);
     let mut tally: BTreeMap<String, usize> = BTreeMap::new();
     for row in &list.rows {
-        let [ordered, script, risk, _, endpoint, agent, ticket, outcome, ..] = cells(row);
+        let [ordered, script, risk, _, endpoint, agent, ticket, outcome, _, _, _, glass] =
+            cells(row);
         table.row(
-            [&ordered, &script, &risk, &endpoint, &agent, &ticket, &outcome].map(String::as_str),
+            [&ordered, &script, &risk, &endpoint, &agent, &ticket, &outcome, &glass]
+                .map(String::as_str),
         );
         let many = tally.entry(outcome).or_default();
         *many = many.saturating_add(1);
@@ -98,6 +128,13 @@ pub fn list(list: &AuditList) -> String {
     let orders = count(number(list.rows.len()), "order");
     let ended = if ended.is_empty() { String::new() } else { format!(": {}", ended.join(", ")) };
     out.push_str(&format!("{orders}{ended}. "));
+    // One order may have many runs.
+    let broken: BTreeMap<_, _> =
+        list.rows.iter().filter_map(|row| row.glass.as_ref().map(|g| (g.order, g))).collect();
+    if !broken.is_empty() {
+        let open = broken.values().filter(|row| row.reviewed.is_none()).count();
+        out.push_str(&format!("Broke glass: {}, {open} not reviewed. ", broken.len()));
+    }
     if list.incomplete.is_empty() {
         out.push_str(&format!(
             "Complete: no record is missing; counters and heads of {} agree.",
@@ -140,7 +177,7 @@ mod tests {
             ended: None,
             filed: None,
         };
-        Row { run, risk: Some(Risk::Low) }
+        Row { run, risk: Some(Risk::Low), glass: None }
     }
 
     fn listed(rows: Vec<Row>, incomplete: Vec<Incomplete>) -> AuditList {
@@ -162,6 +199,35 @@ mod tests {
             "0 orders. NOT COMPLETE:\n  lt-4411: records 17-19 are missing here:  salve runs list \
              --on lt-4411"
         );
+    }
+
+    #[test]
+    fn broken_glass_has_a_column_and_is_counted_once_an_order() {
+        let mut broken = row("1");
+        let glass = GlassRow {
+            order: broken.run.order,
+            agent: "a.kaya".parse().unwrap(),
+            key: "safe-1".to_owned(),
+            script: "cache.clear".parse().unwrap(),
+            ticket: None,
+            created: Time(0),
+            reviewed_by: None,
+            reviewed: None,
+        };
+        broken.glass = Some(glass);
+        let mut other = broken.clone();
+        other.run.id = RunId([9; 16]);
+        let words = list(&listed(vec![broken.clone(), other.clone(), row("2")], Vec::new()));
+        assert!(words.contains("safe-1, NOT REVIEWED"), "{words}");
+        assert!(words.contains("Broke glass: 1, 1 not reviewed. "), "{words}");
+        for row in [&mut broken, &mut other] {
+            let glass = row.glass.as_mut().unwrap();
+            (glass.reviewed_by, glass.reviewed) = ("m.ruiz".parse().ok(), Some(Time(1)));
+        }
+        let text = csv(&listed(vec![broken.clone(), row("2")], Vec::new()));
+        assert!(text.contains("\"safe-1, reviewed by m.ruiz\"\r\n"), "{text}");
+        let words = list(&listed(vec![broken, other], Vec::new()));
+        assert!(words.contains("Broke glass: 1, 0 not reviewed. "), "{words}");
     }
 
     #[test]

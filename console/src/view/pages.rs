@@ -343,6 +343,7 @@ fn a_status() -> Status {
         }],
         asking: 0,
         doubts: Vec::new(),
+        glass: Vec::new(),
         stale: vec!["pc-7".parse().unwrap()],
         undelivered: vec![Undelivered {
             ticket: "1".parse().unwrap(),

@@ -38,7 +38,8 @@ fn wants(rule: &Rule) -> String {
             true => "lead".to_owned(),
             false => joined(&rule.approvers, ", "),
         };
-        wants.push(format!("{} approved by {by}", rule.approvals));
+        let or = if rule.break_glass { ", or broken glass" } else { "" };
+        wants.push(format!("{} approved by {by}{or}", rule.approvals));
     }
     if rule.own_key {
         wants.push("the agent's own key".to_owned());
@@ -106,6 +107,14 @@ pub fn page(policy: &Policy, version: u64, ends: Option<Time>, now: Time) -> Str
         rules.row(cells.each_ref().map(String::as_str));
     }
     out.push_str(&rules.render());
+    for glass in &file.break_glass {
+        let stands = match policy.glass_key(&glass.name, now) {
+            Some(_) => String::new(),
+            None => ", counts no more".to_owned(),
+        };
+        let until = glass.valid_until.map(|until| format!(", until {until}")).unwrap_or_default();
+        out.push_str(&format!("break-glass key {}: {}{until}{stands}\n", glass.name, glass.key));
+    }
     for (name, labels) in &file.groups {
         let labels: Vec<String> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
         out.push_str(&format!("group {name}: {}\n", labels.join(" ")));

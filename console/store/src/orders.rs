@@ -50,6 +50,8 @@ pub struct NewOrder<'a> {
     pub support: Option<&'a [u8]>,
     /// Where: one run each.
     pub targets: &'a [EndpointId],
+    /// The break-glass key that it names, if it breaks glass.
+    pub glass: Option<&'a str>,
     /// Key of the one note that the ticket will get, where the mode asks for one.
     pub note_key: Option<&'a str>,
     /// Key of the one file (the records) that the ticket will get after the note.
@@ -227,9 +229,9 @@ pub(crate) fn add(
 ) -> Result<Vec<RunId>, Fault> {
     db.execute(
         "INSERT INTO orders (digest, id, script, version, mode, agent, ticket, envelope,
-                             support, state, created)
+                             support, glass, state, created)
          VALUES (:digest, :id, :script, :version, :mode, :agent, :ticket, :envelope,
-                 :support, 'open', :now)",
+                 :support, :glass, 'open', :now)",
         named_params! {
             ":digest": new.digest.to_string(),
             ":id": new.id.to_string(),
@@ -240,6 +242,7 @@ pub(crate) fn add(
             ":ticket": new.ticket.as_ref().map(TicketId::as_str),
             ":envelope": new.envelope,
             ":support": new.support,
+            ":glass": new.glass,
             ":now": row::stamp(now),
         },
     )

@@ -56,6 +56,7 @@ fn order<'a>(n: u8, targets: &'a [EndpointId], key: Option<&'a str>) -> NewOrder
         envelope: b"order",
         support: None,
         targets,
+        glass: None,
         note_key: key,
         file_key: None,
     }

@@ -9,6 +9,18 @@ use crate::file::{Bound, Rule};
 use crate::permit::Permit;
 use crate::policy::{Policy, script_fits};
 
+/// Begins the reason of a permit for which glass was broken, and no other.
+pub const BREAK_GLASS: &str = "BREAK GLASS by ";
+
+/// A break-glass key that signed this very order and plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glass {
+    /// Its name in the policy.
+    pub key: Label,
+    /// Why, as the order says.
+    pub reason: String,
+}
+
 /// What was established before policy is asked. Each field was checked by whoever fills it in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
@@ -40,6 +52,8 @@ pub struct Facts {
     pub planned: bool,
     /// Other people whose seal says yes to this order and plan.
     pub approved_by: BTreeSet<AgentName>,
+    /// The break-glass key that stands in for other people.
+    pub glass: Option<Glass>,
     /// The dispatch is by the agent's own key.
     pub own_key: bool,
     /// The order is signed by a session key that is good up to this risk; none: by the agent's own.
@@ -199,7 +213,7 @@ fn missing(
         return Some(refusal);
     }
     let outside = policy.person(&facts.agent).is_some_and(|person| person.only_ticket);
-    if (rule.ticket_required || outside) && !facts.ticket {
+    if (rule.ticket_required || outside || facts.glass.is_some()) && !facts.ticket {
         return Some(Refusal::TicketRequired);
     }
     if (rule.attestation_required || outside) && !facts.attested {
@@ -289,6 +303,9 @@ fn approvals(
     policy: &Policy,
     reasons: &mut Vec<String>,
 ) -> Option<Refusal> {
+    if let Some(glass) = &facts.glass {
+        return broken(rule, facts, glass, reasons);
+    }
     if rule.approvals == 0 {
         if facts.mode.mutates() && facts.risk > Risk::Low {
             reasons.push(format!("no approval by another person asked ({} risk)", facts.risk));
@@ -307,5 +324,32 @@ fn approvals(
         return Some(Refusal::ApprovalRequired { count: rule.approvals.saturating_sub(count) });
     }
     reasons.push(format!("approved by {}", good.join(", ")));
+    None
+}
+
+/// Glass is broken only where that is allowed and needed, and never silently.
+fn broken(rule: &Rule, facts: &Facts, glass: &Glass, reasons: &mut Vec<String>) -> Option<Refusal> {
+    let no =
+        |words: &str| Some(Refusal::BreakGlass { because: format!("rule {} {words}", rule.id) });
+    if rule.approvals == 0 {
+        return no("asks for no approval");
+    }
+    if !rule.break_glass {
+        return no("does not allow it");
+    }
+    if facts.session.is_some() {
+        return no("takes the agent's own key beside the one from the safe");
+    }
+    if glass.reason.trim().is_empty() {
+        return Some(Refusal::BreakGlass { because: "the order gives no reason".to_owned() });
+    }
+    let instead = match rule.approvals {
+        1 => "1 approval".to_owned(),
+        n => format!("{n} approvals"),
+    };
+    reasons.push(format!(
+        "{BREAK_GLASS}{} with key {} instead of {instead}: \"{}\"",
+        facts.agent, glass.key, glass.reason
+    ));
     None
 }

@@ -48,6 +48,9 @@ pub struct PolicyFile {
     pub people: Vec<Person>,
     /// Who may sign endpoint cards.
     pub enrollers: Vec<Enroller>,
+    /// Keys that may stand in for approvals where a rule says so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub break_glass: Vec<GlassKey>,
     /// Rules; the first that fits decides.
     pub rules: Vec<Rule>,
 }
@@ -99,6 +102,19 @@ impl Enroller {
         let values = self.labels.get(label);
         values.is_some_and(|all| all.iter().any(|v| v == "*" || v == value.as_str()))
     }
+}
+
+/// A key in a safe that may stand in for approvals. Nobody's own: whoever opens the safe has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GlassKey {
+    /// As in orders.
+    pub name: Label,
+    /// The key.
+    pub key: PublicKey,
+    /// After this it stands in for nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Time>,
 }
 
 /// CA certificates (DER).
@@ -261,6 +277,9 @@ pub struct Rule {
     /// Roles that may approve; none: `lead`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approvers: Vec<Label>,
+    /// A break-glass key may stand in for all of them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub break_glass: bool,
     /// Dispatches by the agent's own key only.
     #[serde(default, skip_serializing_if = "is_false")]
     pub own_key: bool,

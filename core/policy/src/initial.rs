@@ -53,6 +53,7 @@ fn rule(id: &str, risk: &[Risk], modes: &[Mode]) -> Rule {
         plan_bound: false,
         approvals: 0,
         approvers: Vec::new(),
+        break_glass: false,
         own_key: false,
         session_key: false,
     }
@@ -106,6 +107,7 @@ impl PolicyFile {
                 key: new.enroller_key,
                 labels: ["group", "owner", "site"].into_iter().filter_map(any).collect(),
             }],
+            break_glass: Vec::new(),
             rules: vec![
                 Rule { session_key: true, ..rule("look", &Risk::ALL, &[Mode::Check, Mode::Plan]) },
                 fix("fix-low", Risk::Low),

@@ -14,9 +14,12 @@ mod read;
 mod semantics;
 mod session;
 
-pub use decide::{Decision, Facts, Forecast, Misfit, decide, deciding, explain, forecast};
+pub use decide::{
+    BREAK_GLASS, Decision, Facts, Forecast, Glass, Misfit, decide, deciding, explain, forecast,
+};
 pub use file::{
-    Bound, Cas, ConsentRule, Denied, Enroller, Person, PolicyFile, PolicyLimits, Profile, Rule,
+    Bound, Cas, ConsentRule, Denied, Enroller, GlassKey, Person, PolicyFile, PolicyLimits, Profile,
+    Rule,
 };
 pub use hours::{BadHours, Hours};
 pub use initial::Initial;

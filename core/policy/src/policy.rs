@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use protocol::{AgentName, Digest, Label, PublicKey, Risk, ScriptName, Time};
 
-use crate::file::{Enroller, Person, PolicyFile, Rule};
+use crate::file::{Enroller, GlassKey, Person, PolicyFile, Rule};
 
 /// A policy without faults.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +94,13 @@ impl Policy {
         let known = self.file.enrollers.iter().find(|enroller| enroller.key == *key);
         known.filter(|_| !self.is_denied_key(key))
     }
+    /// A break-glass key by its name, unless it is denied or its time is over.
+    #[must_use]
+    pub fn glass_key(&self, name: &Label, now: Time) -> Option<&GlassKey> {
+        let known = self.file.break_glass.iter().find(|known| known.name == *name);
+        let over = |known: &GlassKey| known.valid_until.is_some_and(|until| now > until);
+        known.filter(|known| !self.is_denied_key(&known.key) && !over(known))
+    }
     /// Ticket keys that are not denied.
     #[must_use]
     pub fn ticket_keys(&self) -> Vec<PublicKey> {
@@ -130,6 +137,12 @@ impl Policy {
             if self.file.rules.iter().filter(changes).any(|rule| rule.approvals == 0) {
                 out.push(format!("fixes of {risk} risk need no approval by another person"));
             }
+        }
+        for rule in self.file.rules.iter().filter(|rule| rule.break_glass && !rule.deny) {
+            out.push(format!(
+                "a break-glass key can stand in for the approvals of rule {}",
+                rule.id
+            ));
         }
         let unattested = |rule: &Rule| {
             !rule.deny && !rule.attestation_required && rule.modes.iter().any(|m| m.mutates())

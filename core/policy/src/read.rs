@@ -39,6 +39,7 @@ const KEYS: &[&str] = &[
     "personal",
     "people",
     "enrollers",
+    "break_glass",
     "rules",
 ];
 
@@ -212,6 +213,7 @@ fn shape<'i>(reader: &mut Reader<'i>, table: &mut DeTable<'i>) -> Option<PolicyF
     let personal = reader.optional(table, "personal");
     let people = reader.list(table, "people");
     let enrollers = reader.list(table, "enrollers");
+    let break_glass = reader.list(table, "break_glass");
     let rules = reader.list(table, "rules");
     Some(PolicyFile {
         organisation: organisation?,
@@ -226,6 +228,7 @@ fn shape<'i>(reader: &mut Reader<'i>, table: &mut DeTable<'i>) -> Option<PolicyF
         personal: personal?,
         people,
         enrollers,
+        break_glass,
         rules,
     })
 }

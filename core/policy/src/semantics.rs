@@ -102,6 +102,15 @@ fn keys(file: &PolicyFile, reader: &mut Reader<'_>) {
     for (index, key) in file.ticket_keys.iter().enumerate() {
         own(key, format!("ticket_keys[{index}]"), reader);
     }
+    // So the two keys that break glass are never one, and never two of one person.
+    let mut names = BTreeSet::new();
+    for (index, glass) in file.break_glass.iter().enumerate() {
+        own(&glass.key, format!("break_glass[{index}].key"), reader);
+        if !names.insert(&glass.name) {
+            let why = format!("`{}` is listed twice", glass.name);
+            reader.later(&format!("break_glass[{index}].name"), why, "a name means one key");
+        }
+    }
 }
 
 fn lists(file: &PolicyFile, reader: &mut Reader<'_>) {
@@ -170,6 +179,10 @@ fn rules(file: &PolicyFile, reader: &mut Reader<'_>) {
                 let field = format!("parameters.{name}");
                 bad(&field, "it lets nothing or everything through".into(), "add min, max or only");
             }
+        }
+        if rule.break_glass && rule.approvals == 0 {
+            let why = "the rule asks for no approvals".into();
+            bad("break_glass", why, "remove it, or add approvals");
         }
         if rule.session_key && rule.own_key {
             let why = "beside own_key it says nothing".to_owned();

@@ -7,8 +7,8 @@ mod tables {
     use std::path::Path;
 
     use policy::{
-        Decision, Facts, Initial, Person, Policy, PolicyFile, Profile, check_parameters, decide,
-        fill_permissions,
+        Decision, Facts, Glass, Initial, Person, Policy, PolicyFile, Profile, check_parameters,
+        decide, fill_permissions,
     };
     use protocol::documents::{Asked, ConsentAnswer, Heard};
     use protocol::{
@@ -76,6 +76,8 @@ mod tables {
         planned: bool,
         #[serde(default)]
         approved_by: Vec<String>,
+        glass: Option<protocol::Label>,
+        why: Option<String>,
         #[serde(default)]
         own_key: bool,
         session: Option<Risk>,
@@ -106,6 +108,7 @@ mod tables {
             asked: case.asked.map(|heard| Asked::nobody(heard, None, protocol::Time(0))),
             planned: case.planned,
             approved_by: case.approved_by.iter().map(|n| n.parse().unwrap()).collect(),
+            glass: case.glass.clone().map(|key| Glass { key, reason: or(&case.why, "2 am") }),
             own_key: case.own_key,
             session: case.session,
             secrets: case.secrets,
@@ -373,6 +376,8 @@ mod tables {
             rule.ticket_required = true;
             rule.attestation_required = true;
         }
+        assert_eq!(weak(&file), ["a break-glass key can stand in for the approvals of rule high"]);
+        file.rules.iter_mut().for_each(|rule| rule.break_glass = false);
         assert_eq!(weak(&file), Vec::<String>::new());
         file.people.clear();
         let faults = PolicyFile::read(&file.write().unwrap()).expect_err("nobody");
@@ -415,6 +420,32 @@ mod tables {
         let case: DecideCase = toml::from_str(text).unwrap();
         let Decision::Permit(permit) = decide(&facts(&case), &policy) else { panic!("refused") };
         assert_eq!(permit.reasons(), ["rule look"]);
+    }
+
+    #[test]
+    fn broken_glass_is_said_by_name_reason_and_number() {
+        let mut file = policy("office").file().clone();
+        let case =
+            "say = \"x\"\nrisk = \"high\"\nown_key = true\nidentified = true\nglass = \"safe-1\"";
+        let case: DecideCase = toml::from_str(case).unwrap();
+        for (approvals, instead) in [(1, "1 approval"), (2, "2 approvals")] {
+            let rule = file.rules.iter_mut().find(|rule| rule.id == "high").unwrap();
+            rule.approvals = approvals;
+            let policy = PolicyFile::read(&file.write().unwrap()).unwrap();
+            let Decision::Permit(permit) = decide(&facts(&case), &policy) else { panic!() };
+            let said =
+                format!("BREAK GLASS by a.kaya with key safe-1 instead of {instead}: \"2 am\"");
+            assert_eq!(permit.reasons(), ["rule high", said.as_str()]);
+            assert!(said.starts_with(policy::BREAK_GLASS));
+        }
+        let policy = policy("office");
+        let counts = |name: &str, at: &str| {
+            policy.glass_key(&name.parse().unwrap(), at.parse().unwrap()).is_some()
+        };
+        assert!(counts("safe-1", "2030-01-01T00:00:00Z"));
+        assert!(counts("safe-old", "2026-11-01T00:00:00Z"));
+        assert!(!counts("safe-old", "2026-11-01T00:00:01Z"));
+        assert!(!counts("safe-2", "2026-01-01T00:00:00Z"));
     }
 
     #[test]

@@ -161,6 +161,8 @@ refusals! {
     ConsentRefused = "consent-refused",
     /// Policy wants approvals by other people.
     ApprovalRequired { /** How many. */ count: u32 } = "approval-required",
+    /// The order breaks glass, and that may not be here or was not done right.
+    BreakGlass { /** What is wrong. */ because: String } = "break-glass",
     /// Policy wants this fix bound to a plan.
     PlanRequired = "plan-required",
     /// This endpoint does not keep that plan (any more).
@@ -240,6 +242,7 @@ impl Refusal {
             Self::ConsentRequired => "the person at the machine has to say yes first".into(),
             Self::ConsentRefused => "the person at the machine said no".into(),
             Self::ApprovalRequired { count } => format!("policy wants {count} more approval(s)"),
+            Self::BreakGlass { because } => format!("breaking glass: {because}"),
             Self::PlanRequired => "policy wants this fix bound to a plan".into(),
             Self::PlanUnknown => "the endpoint does not keep that plan any more".into(),
             Self::PlanMismatch => "the plan was made for another script or other parameters".into(),
@@ -312,6 +315,9 @@ impl Refusal {
             Self::ConsentRequired => "ask the person and answer y, or add --spoken",
             Self::ConsentRefused => "talk to the person first",
             Self::ApprovalRequired { .. } => "ask a colleague to approve the order",
+            Self::BreakGlass { .. } => {
+                "compare rule and keys: `salve policy show`; or leave out --break-glass"
+            }
             Self::PlanRequired | Self::PlanUnknown | Self::PlanMismatch => {
                 "run `salve run` again: it makes a new plan and shows it"
             }

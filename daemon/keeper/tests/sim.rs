@@ -24,6 +24,9 @@ mod behind;
 #[path = "../../../tests/sim/chaos.rs"]
 mod chaos;
 #[cfg(test)]
+#[path = "../../../tests/sim/glass.rs"]
+mod glass;
+#[cfg(test)]
 #[path = "../../../tests/sim/identity.rs"]
 mod identity;
 #[cfg(test)]

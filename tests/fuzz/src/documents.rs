@@ -1,7 +1,7 @@
 //! Targets for sealed documents and what lies in the catalogue: refused, or parsed and written equal.
 
 use protocol::documents::{
-    Approval, Card, Dispatch, EnrolAnswer, EnrolRequest, Hello, Invitation, JoinAnswer,
+    Approval, BreakGlass, Card, Dispatch, EnrolAnswer, EnrolRequest, Hello, Invitation, JoinAnswer,
     JoinRequest, Order, Recall, Record, SeenHead, SessionKey, TicketAttestation, Token,
 };
 use protocol::facts::Facts;
@@ -49,6 +49,7 @@ pub(crate) fn documents(bytes: &[u8]) {
     again::<Hello>(bytes);
     again::<Approval>(bytes);
     again::<SeenHead>(bytes);
+    again::<BreakGlass>(bytes);
     again::<Recall>(bytes);
     again::<TicketAttestation>(bytes);
     again::<EnrolRequest>(bytes);

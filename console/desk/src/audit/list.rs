@@ -1,10 +1,12 @@
 //! Every order of some days, and whether all of them are here: each endpoint counts its records, and
 //! its latest hello says how many there are.
 
+use std::collections::BTreeMap;
+
 use protocol::documents::Doubt;
-use protocol::{EndpointName, Risk, ScriptName, Time};
+use protocol::{Digest, EndpointName, Risk, ScriptName, Time};
 use serde::Serialize;
-use store::{Chains, RunRow};
+use store::{Chains, GlassRow, RunRow};
 
 use crate::books::BookError;
 use crate::catalogue::{self, CatalogueTrouble};
@@ -20,6 +22,9 @@ pub struct Row {
     /// The highest class that any version of its script was ever listed under; none where no list that
     /// is kept here has it.
     pub risk: Option<Risk>,
+    /// Set where its order broke glass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub glass: Option<GlassRow>,
 }
 
 /// Why the list may not be all of it.
@@ -100,10 +105,13 @@ pub fn list(
 ) -> Result<AuditList, ListError> {
     let files = catalogue::files_with_past(&desk.home)?;
     let risks = trust::catalogue::Catalogue::risks(&files);
+    let glass: BTreeMap<Digest, GlassRow> =
+        desk.store.broken_glass(false)?.into_iter().map(|row| (row.order, row)).collect();
     let rows = desk.store.runs_between(from, to)?.into_iter().map(|run| {
         let name = run.script.as_ref().and_then(|name| name.parse::<ScriptName>().ok());
         let risk = name.and_then(|name| risks.get(&name).copied());
-        Row { run, risk }
+        let glass = glass.get(&run.order).cloned();
+        Row { run, risk, glass }
     });
     let wanted = |row: &Row| risk.is_none() || row.risk.is_none() || row.risk == risk;
     let rows = rows.filter(wanted).collect();
@@ -152,8 +160,8 @@ fn missing(chains: &Chains, from: Time, to: Time) -> Vec<Incomplete> {
 
 #[cfg(test)]
 mod tests {
+    use protocol::EndpointId;
     use protocol::documents::Head;
-    use protocol::{Digest, EndpointId};
     use store::{Epoch, Gap};
 
     use super::*;

@@ -64,7 +64,8 @@ fn may(store: &Store, peer: &Peer, ask: &BookAsk) -> Result<(), Sorry> {
             | BookAsk::EndRequest { by, .. }
             | BookAsk::AddHead { by, .. }
             | BookAsk::AskCode { by, .. }
-            | BookAsk::SayCode { by, .. },
+            | BookAsk::SayCode { by, .. }
+            | BookAsk::ReviewGlass { by, .. },
         ) => *by == peer.name,
         (Who::Receiver | Who::Oneself, _) => false,
     };

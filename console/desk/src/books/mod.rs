@@ -23,9 +23,9 @@ mod transport;
 
 use protocol::{RunId, Time, limits};
 use store::{
-    AgentRow, AgentSeen, Chains, DoubtRow, EndpointRow, EscrowRow, FileRow, ListFilter, Listed,
-    NoteRow, OutboxRow, RequestRow, RunFilter, RunRow, Standing, Store, Stray, TicketFilter,
-    TicketRow, TokenRow, WaitingRow,
+    AgentRow, AgentSeen, Chains, DoubtRow, EndpointRow, EscrowRow, FileRow, GlassRow, ListFilter,
+    Listed, NoteRow, OutboxRow, RequestRow, RunFilter, RunRow, Standing, Store, Stray,
+    TicketFilter, TicketRow, TokenRow, WaitingRow,
 };
 
 use crate::identity::Contacts;
@@ -338,6 +338,15 @@ impl Books {
     /// [`BookError`].
     pub fn doubts(&self) -> Result<Vec<DoubtRow>, BookError> {
         all(PAGE, |row: &DoubtRow| row.endpoint, |after, limit| self.doubts_page(after, limit))
+    }
+
+    /// Orders that broke glass, by order: all, or those that nobody has reviewed.
+    ///
+    /// # Errors
+    /// [`BookError`].
+    pub fn broken_glass(&self, open: bool) -> Result<Vec<GlassRow>, BookError> {
+        let order = |row: &GlassRow| row.order;
+        all(PAGE, order, |after, limit| self.broken_glass_page(open, after, limit))
     }
 
     /// All agents by name.

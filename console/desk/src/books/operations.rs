@@ -11,9 +11,10 @@ use protocol::{
 };
 use store::{
     AgentRow, AgentSeen, AgentState, Chains, DoubtRow, EndpointPlace, EndpointRow, EndpointState,
-    Enrolment, Erasure, EscrowRow, FactsRow, FileRow, HeadRow, HeldRow, ListFilter, Listed,
-    NewEndpoint, NewTicketRow, NoteRow, OrderRow, OutboxRow, RequestPapers, RequestRow, RunFilter,
-    RunRow, Standing, Store, Stray, TicketFilter, TicketRow, TokenKind, TokenRow, WaitingRow,
+    Enrolment, Erasure, EscrowRow, FactsRow, FileRow, GlassRow, HeadRow, HeldRow, ListFilter,
+    Listed, NewEndpoint, NewTicketRow, NoteRow, OrderRow, OutboxRow, RequestPapers, RequestRow,
+    RunFilter, RunRow, Standing, Store, Stray, TicketFilter, TicketRow, TokenKind, TokenRow,
+    WaitingRow,
 };
 
 use super::error::BookError;
@@ -365,6 +366,14 @@ operations! {
         = |store| store.erase_ticket(ticket.as_str(), now);
     /// When and why the bodies of a run were erased.
     127 ErasedOf Agent fn erased(0 run: RunId) -> Option<Erased> = |store| store.erased(&run);
+    /// A page of the orders that broke glass, by order: all, or those that nobody has reviewed.
+    140 BrokenGlass Agent
+        fn broken_glass_page(0 open: bool, 1 after: Option<Digest>, 2 limit: usize) -> Vec<GlassRow>
+        = |store| store.broken_glass_page(open, after.as_ref(), limit);
+    /// One has looked at an order of somebody else that broke glass; false where there is nothing to
+    /// review.
+    141 ReviewGlass Oneself fn review_glass(0 order: Digest, 1 by: AgentName) at now -> bool
+        = |store| store.review_glass(&order, &by, now);
     /// One order that waits, by its run.
     71 WaitingRun Agent fn waiting_run(0 run: RunId) -> Option<WaitingRow>
         = |store| store.waiting(&run);

@@ -66,7 +66,7 @@ pub fn run() -> RunId {
 }
 
 /// The order that waits.
-const WAITS: Digest = Digest([7; 32]);
+pub(super) const WAITS: Digest = Digest([7; 32]);
 
 /// The run that waits.
 #[must_use]
@@ -181,13 +181,15 @@ pub fn seed(store: &Store) {
         envelope: b"order",
         support: Some(b"[]"),
         targets: &[ENDPOINT],
+        glass: Some("safe-1"),
         note_key: Some("note"),
         file_key: Some("file"),
     };
     store.add_order(&order, NOW).unwrap();
     store.keep_approvals(&ORDER, &[Bytes(b"{}".to_vec())]).unwrap();
-    let (note_key, file_key) = (None, None);
-    let waits = NewOrder { digest: WAITS, id: OrderId([6; 16]), note_key, file_key, ..order };
+    let (glass, note_key, file_key) = (None, None, None);
+    let id = OrderId([6; 16]);
+    let waits = NewOrder { digest: WAITS, id, glass, note_key, file_key, ..order };
     store.add_waiting(&waits, (&ENDPOINT, &[7; 32]), NOW.plus(3600), NOW).unwrap();
     store.run_sent(&run(), b"dispatch", &seen.head).unwrap();
     store.file_record(&record(1), NOW).unwrap();
@@ -283,8 +285,12 @@ pub fn asks() -> Vec<BookAsk> {
         BookAsk::RunsBetween { from: Time(0), to: NOW, after: None, limit },
         BookAsk::Chains { after: None, limit },
     ];
+    let glass = vec![
+        BookAsk::BrokenGlass { open: true, after: None, limit },
+        BookAsk::ReviewGlass { order: ORDER, by: agent().name },
+    ];
     // Before the ticket is somebody else's.
-    [identity(), first, enrolment(), waiting, approvals(), facts, evidence, heads()].concat()
+    [identity(), first, enrolment(), waiting, approvals(), facts, evidence, heads(), glass].concat()
 }
 
 /// Signs the hellos of the machine that is added.
@@ -375,6 +381,7 @@ pub fn asking() -> (Envelope, Envelope) {
         reason: "forgot it".to_owned(),
         identified: None,
         consent: None,
+        break_glass: None,
         plan: Some(Digest::of(PLAN)),
         catalogue: CatalogueVersions::default(),
         not_before: NOW,

@@ -260,6 +260,7 @@ fn who_may_do_what() {
         "add_head",
         "ask_code",
         "say_code",
+        "review_glass",
     ];
     let other = Peer { name: "c.other".parse().unwrap(), administrator: false };
     for one in samples::asks() {
@@ -475,5 +476,31 @@ fn an_order_that_asks_is_its_agents_and_an_answer_its_persons() {
         assert!(books.end_request(asks, agent().name).unwrap());
         assert!(!books.add_approval(paper(&yes), agent().name, NOW).unwrap(), "asks no more");
         assert_eq!(books.request_papers(asks).unwrap(), None);
+    });
+}
+
+#[test]
+fn broken_glass_is_reviewed_once_and_by_another_person() {
+    // The seeded order is a.kaya's.
+    both(|books, store| {
+        let row = books.broken_glass(true).unwrap().pop().unwrap();
+        assert_eq!((row.order, row.agent, row.key.as_str()), (ORDER, agent().name, "safe-1"));
+        assert_eq!(store.count_glass().unwrap(), (1, 1));
+        assert!(!books.review_glass(ORDER, agent().name, NOW).unwrap(), "their own");
+        // In another's name nobody says it over a line.
+        let other = books.review_glass(ORDER, administrator().name, NOW);
+        assert_eq!(other.is_ok_and(|kept| kept), books.line().is_none());
+        assert_eq!(books.broken_glass(true).unwrap().len(), usize::from(books.line().is_some()));
+        assert_eq!(books.broken_glass(false).unwrap().len(), 1);
+    });
+    both_as_administrator(|books| {
+        let by = administrator().name;
+        assert!(!books.review_glass(Digest([0; 32]), by.clone(), NOW).unwrap(), "no such order");
+        assert!(!books.review_glass(samples::WAITS, by.clone(), NOW).unwrap(), "whole");
+        assert!(books.review_glass(ORDER, by.clone(), NOW).unwrap());
+        assert!(!books.review_glass(ORDER, by.clone(), NOW.plus(1)).unwrap(), "once");
+        assert_eq!(books.broken_glass(true).unwrap(), []);
+        let row = books.broken_glass(false).unwrap().pop().unwrap();
+        assert_eq!((row.reviewed_by, row.reviewed), (Some(by), Some(NOW)));
     });
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use protocol::documents::{Card, CatalogueVersions};
 use protocol::{AgentName, EndpointName, Envelope, RunId, TicketId, Time};
 use serde::Serialize;
-use store::{DoubtRow, OutboxKind, OutboxState, RunFilter, Standing};
+use store::{DoubtRow, GlassRow, OutboxKind, OutboxState, RunFilter, Standing};
 
 use crate::backup::Restored;
 use crate::books::BookError;
@@ -125,6 +125,8 @@ pub struct Status {
     pub asking: usize,
     /// Those whose ledgers went back, split or began anew, by whoever saw it.
     pub doubts: Vec<DoubtRow>,
+    /// Orders that broke glass and that no other person has looked at.
+    pub glass: Vec<GlassRow>,
     /// Those not seen for 30 days, or never.
     pub stale: Vec<EndpointName>,
     /// What tickets were not told yet.
@@ -201,6 +203,7 @@ pub fn status(desk: &Desk, now: Time) -> Result<Status, StatusError> {
         secrets: Vec::new(),
         tokens: Vec::new(),
         weaknesses,
+        glass: desk.store.broken_glass(true)?,
         asking: asking(desk, &desk.organisation.me, now)?,
         needs_person: Vec::new(),
     };
@@ -424,6 +427,18 @@ fn needs(status: &Status, listed: bool, now: Time) -> Vec<String> {
             ending.what, ending.ends, ending.renewed_by
         ));
     }
+    needs.extend(status.glass.iter().map(|row| {
+        let ticket = row.ticket.as_ref().map(|t| format!(" for ticket {t}")).unwrap_or_default();
+        let order = row.order.short();
+        let next = match row.agent == status.me {
+            true => format!("have another person look at it:  salve orders reviewed {order}"),
+            false => format!("look at it, then:  salve orders reviewed {order}"),
+        };
+        format!(
+            "GLASS WAS BROKEN by {} with key {}: {}{ticket}, {}; {next}",
+            row.agent, row.key, row.script, row.created
+        )
+    }));
     match status.asking {
         0 => {}
         1 => needs.push("an order asks for approval:  salve approve".to_owned()),

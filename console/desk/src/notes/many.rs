@@ -31,7 +31,7 @@ fn word(told: &Told) -> &'static str {
 }
 
 pub(super) fn note(key: &Key, order: &Order, told: &[Told]) -> String {
-    let mut sheet = Sheet::default();
+    let mut sheet = Sheet::of(order);
     let mut counts: BTreeMap<u8, (&str, usize)> = BTreeMap::new();
     for one in told {
         let word = if one.unverified.is_some() { "NOT VERIFIED" } else { word(one) };

@@ -112,6 +112,18 @@ pub(crate) struct Sheet {
 }
 
 impl Sheet {
+    /// Begins with what nobody may overlook.
+    pub(crate) fn of(order: &Order) -> Self {
+        let mut sheet = Self::default();
+        if let Some(key) = &order.break_glass {
+            let reason = inert(&order.reason, 120);
+            let by = &order.agent;
+            sheet.must(format!(
+                "BREAK GLASS by {by} with key {key} instead of approvals: \"{reason}\""
+            ));
+        }
+        sheet
+    }
     /// A line that stays.
     pub(crate) fn must(&mut self, line: impl Into<String>) {
         self.lines.push((line.into(), true));

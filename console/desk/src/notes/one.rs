@@ -9,7 +9,7 @@ use tickets::Key;
 use super::{Absent, Sheet, Told, inert, loud, seconds, sums};
 
 pub(super) fn note(key: &Key, order: &Order, told: &Told) -> String {
-    let mut sheet = Sheet::default();
+    let mut sheet = Sheet::of(order);
     if let Some(absent) = &told.absent {
         return without(key, order, told, absent);
     }
@@ -219,7 +219,7 @@ fn proof(sheet: &mut Sheet, record: &Record, hash: &Digest, told: &Told) {
 
 /// The note of an order that nothing came of: it says which, and what that rests on.
 fn without(key: &Key, order: &Order, told: &Told, absent: &Absent) -> String {
-    let mut sheet = Sheet::default();
+    let mut sheet = Sheet::of(order);
     let endpoint = inert(&told.endpoint, 64);
     let script = &order.script.name;
     sheet.must(format!("{}: {script} on {endpoint}: {}", absent.loud(), absent.words()));
@@ -249,7 +249,7 @@ fn without(key: &Key, order: &Order, told: &Told, absent: &Absent) -> String {
 }
 
 fn unreadable(key: &Key, order: &Order, told: &Told) -> String {
-    let mut sheet = Sheet::default();
+    let mut sheet = Sheet::of(order);
     let endpoint = inert(&told.endpoint, 64);
     sheet.must(format!(
         "NOT VERIFIED, UNKNOWN: {} on {endpoint}: its record cannot be read",

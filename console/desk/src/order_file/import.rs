@@ -145,6 +145,8 @@ pub fn foresee(agent: &Agent, opened: &Opened, now: Time) -> Option<Refusal> {
         asked: None,
         planned: order.plan.is_some(),
         approved_by: std::collections::BTreeSet::new(),
+        // Glass is broken over a plan that was shown; what travels as a file has none.
+        glass: None,
         own_key: false,
         // The endpoint judges the seal; here only what policy says without one is told.
         session: paper.map(|paper| paper.risk),

@@ -122,6 +122,7 @@ fn stored<T>(
         envelope: &envelope,
         support,
         targets: &order.targets,
+        glass: order.break_glass.as_ref().map(protocol::Label::as_str),
         note_key: note.as_ref().map(Key::as_str),
         file_key: file.as_ref().map(Key::as_str),
     };

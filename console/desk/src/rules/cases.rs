@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy::{Decision, Facts, Policy};
+use policy::{Decision, Facts, Glass, Policy};
 use protocol::documents::{Asked, ConsentAnswer, Heard};
 use protocol::{AgentName, Consent, Label, Mode, Params, Risk, ScriptName, Time};
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,9 @@ pub struct Case {
     /// Who approved it.
     #[serde(default)]
     pub approved_by: BTreeSet<AgentName>,
+    /// It breaks glass, with this key.
+    #[serde(default)]
+    pub break_glass: Option<Label>,
     /// It waits at the desk, so that a key made for it signs its dispatch.
     #[serde(default)]
     pub waits: bool,
@@ -166,6 +169,7 @@ impl Case {
             asked: self.asked.map(|heard| Asked::nobody(heard, None, self.at.unwrap_or(WEDNESDAY))),
             planned: self.planned,
             approved_by: self.approved_by.clone(),
+            glass: self.break_glass.clone().map(|key| Glass { key, reason: self.name.clone() }),
             own_key: !self.waits && self.session.is_none(),
             session: self.session,
             secrets: listed.is_some_and(|e| e.manifest.permissions.contains_key("secret.one_time")),

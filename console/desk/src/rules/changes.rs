@@ -20,7 +20,7 @@ pub struct Change {
 fn name_of(list: &str, entry: &Value) -> Option<String> {
     let key = match list {
         "rules" => "id",
-        "people" => "name",
+        "people" | "break_glass" => "name",
         "enrollers" => "key",
         _ => return None,
     };

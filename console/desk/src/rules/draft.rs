@@ -172,6 +172,10 @@ fn warnings(policy: &Policy, scripts: &[protocol::ScriptName], now: Time) -> Vec
             }
         }
         out.extend(too_few(rule, &people));
+        let counts = |key: &policy::GlassKey| policy.glass_key(&key.name, now).is_some();
+        if rule.break_glass && !file.break_glass.iter().any(counts) {
+            out.push(format!("rule {id}: break_glass without a [[break_glass]] key that counts"));
+        }
     }
     out
 }

@@ -202,3 +202,31 @@ fn cases_say_what_is_decided_otherwise() {
     let error = try_cases(&read_cases(&unlisted).unwrap(), &policy, |_| None).unwrap_err();
     assert!(error.to_string().contains("must say its risk"), "{error}");
 }
+
+#[test]
+fn glass_to_break_without_a_key_looks_like_a_mistake() {
+    let made = organisation();
+    let lets = |file: &mut PolicyFile| {
+        let high = rule(file, "fix-high");
+        (high.approvals, high.break_glass) = (1, true);
+    };
+    let said = "rule fix-high: break_glass without a [[break_glass]] key that counts".to_owned();
+    assert!(read(&made, lets).warnings.contains(&said));
+    let key = trust::Signer::public_key(&SigningKey::from_seed([77; 32]));
+    let list = |file: &mut PolicyFile, valid_until: Option<Time>| {
+        lets(file);
+        let name = "safe-1".parse().unwrap();
+        file.break_glass.push(policy::GlassKey { name, key, valid_until });
+    };
+    let good = read(&made, |file| list(file, None));
+    assert!(!good.warnings.contains(&said), "{:?}", good.warnings);
+    let listed = good.changes.iter().find(|change| change.at == "break_glass safe-1").unwrap();
+    assert!(listed.before.is_none() && listed.after.is_some());
+    assert!(good.weak.iter().any(|weak| weak.contains("rule fix-high")), "{:?}", good.weak);
+    assert!(read(&made, |file| list(file, Some(NOW.minus(1)))).warnings.contains(&said));
+    let denied = read(&made, |file| {
+        list(file, None);
+        file.denied.keys.push(key);
+    });
+    assert!(denied.warnings.contains(&said));
+}

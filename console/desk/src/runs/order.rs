@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use policy::{Facts, Forecast, Policy};
+use policy::{Facts, Forecast, Glass, Policy};
 use protocol::documents::{
     Asked, ConsentStatement, Identified, Order, Recall, RecallScope, ScriptRef, SessionKey,
     TicketAttestation,
 };
 use protocol::{
-    AgentName, Digest, EndpointId, Envelope, Manifest, Mode, OrderId, ParamKind, ParamValue,
+    AgentName, Digest, EndpointId, Envelope, Label, Manifest, Mode, OrderId, ParamKind, ParamValue,
     Params, PublicKey, Refusal, Risk, TicketId, Time, limits,
 };
 use store::{CodeFor, EndpointRow, TicketRow};
@@ -50,6 +50,8 @@ pub struct Wish {
     /// What came of asking at the machine about the plan that binds this fix; only the endpoint's own
     /// account of it counts there.
     pub asked: Option<Asked>,
+    /// The break-glass key that stands in for approvals.
+    pub break_glass: Option<Label>,
     /// The plan that was shown and that binds this fix.
     pub plan: Option<Digest>,
     /// The order that other people approved: it is sent as they saw it.
@@ -139,6 +141,7 @@ pub(crate) fn facts(agent: &Agent, wish: &Wish, attested: bool, now: Time) -> Fa
             Some(approved) => approved.by.clone(),
             None => BTreeSet::new(),
         },
+        glass: wish.break_glass.clone().map(|key| Glass { key, reason: wish.reason.clone() }),
         // The dispatch of an order that does not wait is signed with the agent's own key.
         own_key: true,
         // Where policy would not let a session key sign, the own key does.
@@ -273,6 +276,7 @@ fn sealed(
         reason: wish.reason.chars().take(limits::REASON_CHARS_MAX).collect(),
         identified: wish.identified.clone(),
         consent: wish.consent.clone(),
+        break_glass: wish.break_glass.clone(),
         plan: wish.plan,
         catalogue: agent.catalogue.versions(),
         not_before: now,

@@ -24,6 +24,7 @@ fn wish(house: &House, mode: Mode) -> Wish {
         consent: None,
         plan: None,
         asked: None,
+        break_glass: None,
         approved: None,
     }
 }

@@ -60,6 +60,8 @@ pub(super) struct Numbers {
     pub(super) refused: BTreeMap<&'static str, u64>,
     /// Runs that were sent, or are about to be, and have no record.
     pub(super) unanswered: usize,
+    /// Orders that broke glass since the beginning, and those of them that nobody has reviewed.
+    pub(super) glass: (u64, u64),
     pub(super) notes_waiting: usize,
     pub(super) notes_due: usize,
     /// Role, version, end.
@@ -113,6 +115,12 @@ impl Numbers {
         );
         text.counters("salve_runs", "Records filed since the start.", "outcome", &self.runs);
         text.gauge("salve_runs_waiting", "Runs that have no record yet.", self.unanswered);
+        let name = "salve_glass_broken";
+        text.family(name, "counter", None, "Orders that broke glass, since the beginning.");
+        text.sample("salve_glass_broken_total", None, self.glass.0);
+        let name = "salve_glass_unreviewed";
+        text.family(name, "gauge", None, "Those of them that nobody has reviewed.");
+        text.sample(name, None, self.glass.1);
         let name = "salve_notes_undelivered";
         text.family(name, "gauge", None, "What tickets were not told yet.");
         text.sample(name, Some(("state", "waiting")), self.notes_waiting);
@@ -177,6 +185,7 @@ impl Server {
         let store = self.store()?;
         let unanswered = RunFilter { unanswered: true, ..RunFilter::default() };
         numbers.unanswered = store.runs(&unanswered)?.len();
+        numbers.glass = store.count_glass()?;
         for row in store.outbox_todo()? {
             match row.state {
                 OutboxState::Due => numbers.notes_due += 1,
@@ -237,6 +246,7 @@ mod tests {
             runs: tally.runs.lock().unwrap().clone(),
             refused: tally.refused.lock().unwrap().clone(),
             unanswered: 3,
+            glass: (2, 1),
             notes_waiting: 2,
             notes_due: 1,
             catalogue: vec![("root", 1, Some(Time(1_795_344_000))), ("risk-high", 0, None)],

@@ -86,6 +86,7 @@ impl Scene {
             consent: None,
             plan: None,
             asked: None,
+            break_glass: None,
             approved: None,
         };
         let (_, sealed, _) = order(agent, &wish, now()).unwrap();

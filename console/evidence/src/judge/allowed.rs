@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use policy::{Facts, Policy, check_parameters, forecast};
-use protocol::documents::{Approval, ConsentAnswer, Decision, SessionKey};
-use protocol::{AgentName, Envelope, Manifest, PublicKey};
+use policy::{Facts, Glass, Policy, check_parameters, forecast};
+use protocol::documents::{Approval, BreakGlass, ConsentAnswer, Decision, SessionKey};
+use protocol::{AgentName, Bytes, Envelope, Manifest, PublicKey, limits};
 use trust::catalogue::{Listed, Then};
 use trust::seal;
 
@@ -14,6 +14,7 @@ use crate::bundle::RunPapers;
 use crate::checks::subject;
 
 pub(super) fn judge(sheet: &mut Sheet<'_>, given: &RunPapers, policy: &Policy, then: &Then) {
+    let glass = glass(sheet, given, policy);
     let approved = approvals(sheet, given, policy);
     let here = &sheet.record.predicate;
     let key = (here.script.name.clone(), here.script.version);
@@ -35,10 +36,40 @@ pub(super) fn judge(sheet: &mut Sheet<'_>, given: &RunPapers, policy: &Policy, t
             sheet.say("allowed", words);
         }
         (Decision::Permit { reasons }, Some(entry)) => {
-            rule(sheet, reasons, (&entry.manifest, policy), approved);
+            rule(sheet, reasons, (&entry.manifest, policy), (approved, glass));
         }
         (Decision::Permit { .. }, None) => {}
     }
+}
+
+/// The break-glass key whose paper for this order is here, where the order breaks glass.
+fn glass(sheet: &mut Sheet<'_>, given: &RunPapers, policy: &Policy) -> Option<Glass> {
+    let here = &sheet.record.predicate;
+    let order = sheet.order.as_ref()?;
+    let name = order.break_glass.as_ref()?;
+    let digest = Envelope::read(&given.order.as_ref()?.0).ok()?.digest();
+    let known = policy.glass_key(name, here.accepted);
+    let fits = |bytes: &Bytes| {
+        let sealed = Envelope::read(&bytes.0).ok()?;
+        let paper = seal::open_one::<BreakGlass>(&sealed, &known?.key).ok()?;
+        let fits = paper.order == digest
+            && Some(paper.plan) == order.plan
+            && paper.key == *name
+            && here.accepted <= paper.not_after;
+        fits.then_some(())
+    };
+    let signed = given.approvals.iter().find_map(fits);
+    let permitted = matches!(here.decision, Decision::Permit { .. });
+    let word = if permitted { "BROKEN by" } else { "not broken: refused to" };
+    let reason: String = order.reason.chars().take(limits::REASON_CHARS_MAX).collect();
+    let words = format!("{word} {}, key {name} instead of approvals: \"{reason}\"", here.agent);
+    let key = name.clone();
+    sheet.say("GLASS", words);
+    if permitted && signed.is_none() {
+        let words = format!("key {key} did not sign this order and plan");
+        sheet.fault("breaking glass", &words);
+    }
+    signed.map(|()| Glass { key, reason })
 }
 
 /// Everybody whose good yes is here; a paper that is no such yes is a fault.
@@ -53,7 +84,13 @@ fn approvals(sheet: &mut Sheet<'_>, given: &RunPapers, policy: &Policy) -> BTree
         digest = subject(sheet.record, "order");
         plan = here.plan;
     }
-    for bytes in &given.approvals {
+    // A paper of a break-glass key has its own line, where the order breaks glass.
+    let breaks = sheet.order.as_ref().is_some_and(|order| order.break_glass.is_some());
+    let own_line = |bytes: &&Bytes| {
+        let sealed = Envelope::read(&bytes.0).ok();
+        breaks && sealed.is_some_and(|sealed| seal::peek::<BreakGlass>(&sealed).is_ok())
+    };
+    for bytes in given.approvals.iter().filter(|bytes| !own_line(bytes)) {
         let opened = Envelope::read(&bytes.0).ok().and_then(|sealed| {
             let claim = seal::peek::<Approval>(&sealed).ok()?;
             let person = policy.person(&claim.person)?;
@@ -110,7 +147,7 @@ fn rule(
     sheet: &mut Sheet<'_>,
     reasons: &[String],
     (manifest, policy): (&Manifest, &Policy),
-    approved_by: BTreeSet<AgentName>,
+    (approved_by, glass): (BTreeSet<AgentName>, Option<Glass>),
 ) {
     let here = &sheet.record.predicate;
     let (Some(order), Some(card)) = (&sheet.order, &sheet.card) else { return };
@@ -139,6 +176,7 @@ fn rule(
         asked: here.asked.clone(),
         planned: order.plan.is_some(),
         approved_by,
+        glass,
         own_key: own && order.session_key.is_none(),
         session: paper.map(|paper| paper.risk),
         secrets: manifest.permissions.contains_key("secret.one_time"),

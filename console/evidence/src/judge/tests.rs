@@ -1,5 +1,6 @@
 use protocol::documents::{Decision, Identified};
 use protocol::{Bytes, Digest, Envelope, Outcome};
+use trust::Signer as _;
 
 use super::*;
 use crate::fixture::{NOW, bytes};
@@ -374,4 +375,57 @@ fn a_bundle_is_its_vector() {
     assert!(made == read("evidence-seen.bundle"), "one with a head is written differently");
     assert_eq!(Digest::of(&world.root()), Digest::of(&read("evidence-root.json")));
     assert!(judge(&read("evidence.bundle"), &read("evidence-root.json")).unwrap().valid);
+}
+
+#[test]
+fn glass_that_was_broken_is_said_and_checked_again() {
+    let (_folder, mut world) = world();
+    let lets = |world: &mut World, counts: bool| {
+        world.change(NOW.minus(3600), |policy| {
+            let key = trust::SigningKey::from_seed([crate::world::SAFE; 32]).public_key();
+            let name = "safe-1".parse().unwrap();
+            policy.break_glass = vec![policy::GlassKey { name, key, valid_until: None }];
+            policy.denied.keys = if counts { vec![] } else { vec![key] };
+            policy.rules.iter_mut().for_each(|rule| rule.break_glass = rule.approvals > 0);
+        });
+    };
+    // No rule lets it, and no policy lists the key.
+    let bad = judged(&world, world.broken(|_| {}, crate::world::SAFE));
+    assert!(!bad.valid);
+    lets(&mut world, true);
+    let good = judged(&world, world.broken(|_| {}, crate::world::SAFE));
+    assert!(good.valid, "{good:#?}");
+    let reason = &world.order().reason;
+    let words = format!("BROKEN by a.kaya, key safe-1 instead of approvals: \"{reason}\"");
+    assert_eq!(line(&good, "GLASS"), words);
+    assert_eq!(line(&good, "approved"), "");
+    let missing = |judged: &Judgement| {
+        let words = "key safe-1 did not sign this order and plan";
+        assert!(judged.faults.iter().any(|fault| fault.contains(words)), "{judged:#?}");
+    };
+    type Change = fn(&mut protocol::documents::BreakGlass);
+    let changes: [(Change, u8); 5] = [
+        (|paper| paper.order = Digest([1; 32]), crate::world::SAFE),
+        (|paper| paper.plan = Digest([1; 32]), crate::world::SAFE),
+        (|paper| paper.key = "safe-2".parse().unwrap(), crate::world::SAFE),
+        (|paper| paper.not_after = NOW.minus(1), crate::world::SAFE),
+        (|_| {}, 78),
+    ];
+    for (change, by) in changes {
+        let bad = judged(&world, world.broken(change, by));
+        assert!(!bad.valid);
+        missing(&bad);
+    }
+    // An approval is not such a paper, nor the paper an approval.
+    let mut mixed = world.broken(|_| {}, crate::world::SAFE);
+    let paper = std::mem::replace(&mut mixed.approvals, world.run().approvals);
+    let bad = judged(&world, mixed);
+    missing(&bad);
+    let mut other = world.run();
+    other.approvals = paper;
+    let bad = judged(&world, other);
+    assert!(bad.faults.iter().any(|fault| fault.starts_with("an approval")), "{bad:#?}");
+    lets(&mut world, false);
+    let denied = judged(&world, world.broken(|_| {}, crate::world::SAFE));
+    missing(&denied);
 }

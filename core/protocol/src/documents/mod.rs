@@ -5,6 +5,7 @@
 mod approval;
 mod asked;
 mod attestation;
+mod break_glass;
 mod card;
 mod dispatch;
 mod enrolment;
@@ -18,6 +19,7 @@ mod session_key;
 pub use approval::Approval;
 pub use asked::{Asked, Heard};
 pub use attestation::{CheckedBy, ContactKind, IdentityCheck, TicketAttestation, TicketState};
+pub use break_glass::BreakGlass;
 pub use card::{Card, SealingKey};
 pub use dispatch::{Dispatch, Sealed};
 pub use enrolment::{EnrolAnswer, EnrolRequest, Invitation, JoinAnswer, JoinRequest, Token};

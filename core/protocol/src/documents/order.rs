@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{BySession, CatalogueVersions};
 use crate::{
-    AgentName, Digest, EndpointId, Envelope, Mode, OrderId, Params, PayloadType, PublicKey,
+    AgentName, Digest, EndpointId, Envelope, Label, Mode, OrderId, Params, PayloadType, PublicKey,
     ScriptName, TicketId, Time, limits,
 };
 
@@ -104,6 +104,9 @@ pub struct Order {
     /// What the person answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consent: Option<ConsentStatement>,
+    /// The break-glass key that stands in for the approvals that policy wants; `reason` says why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<Label>,
     /// Digest of the plan this fix is bound to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Digest>,

@@ -13,8 +13,8 @@ use crate::sample::{self, Try, key, sealing};
 /// File names beneath tests/vectors and their bytes.
 pub(crate) type Vectors = BTreeMap<String, Vec<u8>>;
 
-const SIGNERS: [&str; 7] =
-    ["a.kaya", "m.ruiz", "enroller", "record", "ticket", "vetter a", "session"];
+const SIGNERS: [&str; 8] =
+    ["a.kaya", "m.ruiz", "enroller", "record", "ticket", "vetter a", "session", "safe-1"];
 
 /// JSON as people read it, with a line feed at its end.
 pub(crate) fn pretty(value: &Value) -> Try<Vec<u8>> {
@@ -79,6 +79,8 @@ fn documents() -> Try<Vectors> {
     out.add("ticket-attestation-checked", &sample::attestation_checked()?, "ticket")?;
     let third = sample::record_checked(by_code.digest(), card.digest(), 3, second.digest())?;
     out.add("record-checked", &third, "record")?;
+    let broken = out.add("order-break-glass", &sample::order_breaking_glass()?, "a.kaya")?;
+    out.add("break-glass", &sample::break_glass(broken.digest())?, "safe-1")?;
     out.files.insert("documents.json".to_owned(), pretty(&json!(out.listed))?);
     Ok(out.files)
 }

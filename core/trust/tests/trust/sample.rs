@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use protocol::documents::{
-    Approval, ByFunction, Card, CatalogueVersions, CheckedBy, ConsentAnswer, ConsentStatement,
-    ContactKind, Decision, Dispatch, Effects, EndpointRef, EnrolRequest, EventsDigest, Head, Hello,
-    Identified, IdentityCheck, JoinRequest, Order, OutputDigest, PREDICATE_TYPE, Recall,
-    RecallScope, Record, RecordPredicate, RecordSubject, STATEMENT_TYPE, ScriptRef, SealedSecret,
-    SeenHead, SessionKey, TicketAttestation, TicketState,
+    Approval, BreakGlass, ByFunction, Card, CatalogueVersions, CheckedBy, ConsentAnswer,
+    ConsentStatement, ContactKind, Decision, Dispatch, Effects, EndpointRef, EnrolRequest,
+    EventsDigest, Head, Hello, Identified, IdentityCheck, JoinRequest, Order, OutputDigest,
+    PREDICATE_TYPE, Recall, RecallScope, Record, RecordPredicate, RecordSubject, STATEMENT_TYPE,
+    ScriptRef, SealedSecret, SeenHead, SessionKey, TicketAttestation, TicketState,
 };
 use protocol::{
     Bytes, Digest, EndpointId, Envelope, Manifest, Mode, OrderId, Outcome, ParamValue, Refusal,
@@ -116,6 +116,7 @@ pub(crate) fn order() -> Try<Order> {
             answer: ConsentAnswer::Spoken,
             question: "May I delete caches?".to_owned(),
         }),
+        break_glass: None,
         plan: Some(Digest::of(b"plan")),
         catalogue: versions(),
         not_before: NOW,
@@ -150,6 +151,16 @@ pub(crate) fn approval(order: Digest) -> Try<Approval> {
         yes: true,
         not_after: NOW.plus(3600),
     })
+}
+
+/// The order, breaking glass.
+pub(crate) fn order_breaking_glass() -> Try<Order> {
+    Ok(Order { break_glass: Some("safe-1".parse()?), ..order()? })
+}
+
+pub(crate) fn break_glass(order: Digest) -> Try<BreakGlass> {
+    let (plan, key) = (Digest::of(b"plan"), "safe-1".parse()?);
+    Ok(BreakGlass { order, plan, key, not_after: NOW.plus(3600) })
 }
 
 pub(crate) const CLEAR: &[u8] = br#"{"new_password":"correct horse"}"#;

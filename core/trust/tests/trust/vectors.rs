@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use protocol::documents::{
-    Approval, Card, Dispatch, EnrolRequest, Hello, JoinRequest, Order, Recall, Record, Sealed,
-    SealingKey, SeenHead, SessionKey, TicketAttestation,
+    Approval, BreakGlass, Card, Dispatch, EnrolRequest, Hello, JoinRequest, Order, Recall, Record,
+    Sealed, SealingKey, SeenHead, SessionKey, TicketAttestation,
 };
 use protocol::{AgentName, Digest, EndpointId, Envelope, PayloadType, PublicKey};
 use serde::Deserialize;
@@ -89,7 +89,7 @@ fn opened<T: PayloadType>(listed: &Listed) -> Verified<T> {
 fn every_document_opens_and_equals() {
     let list: Vec<Listed> = serde_json::from_slice(&read("documents.json")).unwrap();
     let list: BTreeMap<String, Listed> = list.into_iter().map(|l| (l.name.clone(), l)).collect();
-    assert_eq!(list.len(), 17);
+    assert_eq!(list.len(), 19);
     let card: Verified<Card> = opened(&list["card"]);
     assert_eq!(*card, sample::card().unwrap());
     let hello = opened::<Hello>(&list["hello"]);
@@ -100,6 +100,10 @@ fn every_document_opens_and_equals() {
     assert_eq!(*order, sample::order().unwrap());
     let digest = order.digest();
     assert_eq!(*opened::<Approval>(&list["approval"]), sample::approval(digest).unwrap());
+    let broken: Verified<Order> = opened(&list["order-break-glass"]);
+    assert_eq!(*broken, sample::order_breaking_glass().unwrap());
+    let glass = opened::<BreakGlass>(&list["break-glass"]);
+    assert_eq!(*glass, sample::break_glass(broken.digest()).unwrap());
     assert_eq!(*opened::<Dispatch>(&list["dispatch"]), sample::dispatch(digest).unwrap());
     assert_eq!(*opened::<Recall>(&list["recall"]), sample::recall(digest).unwrap());
     let attestation = opened::<TicketAttestation>(&list["ticket-attestation"]);

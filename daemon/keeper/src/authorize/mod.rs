@@ -19,7 +19,8 @@
 //!  9. parameters
 //! 10. the plan: `plan-unknown`, `plan-mismatch`
 //! 11. the ticket's attestation, where one came: it can only narrow
-//! 12. policy's decision with approvals, identity, consent, dispatch key, session key
+//! 12. policy's decision with approvals, identity, consent, dispatch key, session key; `break-glass`: an
+//!     order that says so must come with the paper of that key
 //! 13. `no-reserve`, `busy`
 //!
 //! Thresholds over people were checked when the catalogue was taken: one that fails them is not
@@ -268,6 +269,7 @@ fn facts(
     state: &State<'_>,
 ) -> Result<Facts, Refusal> {
     let approved_by = support::approved_by(&submission.approvals, order, state)?;
+    let glass = support::glass(&submission.approvals, order, state)?;
     let person = state.policy.person(&order.agent);
     let own = person.is_some_and(|person| person.signing_key == Some(order.dispatch_key));
     Ok(Facts {
@@ -285,6 +287,7 @@ fn facts(
         asked: plan.and_then(|plan| plan.asked.clone()),
         planned: plan.is_some(),
         approved_by,
+        glass,
         own_key: own && session.is_none(),
         session: session.map(|session| session.risk),
         secrets: dispatch.secrets.is_some() || manifest.permissions.contains_key("secret.one_time"),

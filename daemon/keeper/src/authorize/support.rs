@@ -3,8 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use policy::Glass;
 use protocol::documents::{
-    Approval, ConsentAnswer, Identified, IdentityCheck, Order, TicketAttestation, TicketState,
+    Approval, BreakGlass, ConsentAnswer, Identified, IdentityCheck, Order, TicketAttestation,
+    TicketState,
 };
 use protocol::{AgentName, Envelope, Manifest, Refusal, limits};
 use trust::{Verified, seal};
@@ -116,6 +118,34 @@ pub(super) fn approved_by(
         yes.insert(approval.person.clone());
     }
     Ok(yes)
+}
+
+/// The break-glass key that the order names, where its paper is about this very order and plan. An
+/// order that says that it breaks glass and does not is a refusal; a paper without such an order is
+/// nothing. That the key is nobody's own is the policy's invariant (one-key-one-owner).
+pub(super) fn glass(
+    envelopes: &[Envelope],
+    order: &Verified<Order>,
+    state: &State<'_>,
+) -> Result<Option<Glass>, Refusal> {
+    let Some(name) = &order.break_glass else { return Ok(None) };
+    let bad = |because: String| Refusal::BreakGlass { because };
+    let known = state.policy.glass_key(name, state.now);
+    let known = known.ok_or_else(|| bad(format!("policy lists no key {name} that counts now")))?;
+    let fits = |envelope: &Envelope| {
+        let paper = seal::open_one::<BreakGlass>(envelope, &known.key);
+        paper.is_ok_and(|paper| {
+            paper.order == order.digest()
+                && Some(paper.plan) == order.plan
+                && paper.key == *name
+                && state.now <= paper.not_after
+        })
+    };
+    if !envelopes.iter().take(limits::SIGNATURES_MAX).any(fits) {
+        return Err(bad(format!("key {name} did not sign this order and plan")));
+    }
+    let reason = order.reason.chars().take(limits::REASON_CHARS_MAX).collect();
+    Ok(Some(Glass { key: name.clone(), reason }))
 }
 
 /// What the person answered, where the question that was read is the script's own.

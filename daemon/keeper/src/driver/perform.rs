@@ -261,10 +261,17 @@ fn nowhere() -> Result<File, NotStarted> {
     null.map_err(|error| NotStarted::spawn(&error))
 }
 
-/// One line of the journal for what is durable now. Nothing of an order's contents.
+/// One line of the journal for what is durable now. Nothing of an order's contents, but where glass
+/// was broken.
 fn told(entry: &Entry) {
     match entry {
-        Entry::Accepted(accepted) => tracing::info!("run {}: accepted", accepted.run.short()),
+        Entry::Accepted(accepted) => {
+            tracing::info!("run {}: accepted", accepted.run.short());
+            // Loud on the machine itself too; the agent's words are made one line.
+            for reason in accepted.reasons.iter().filter(|r| r.starts_with(policy::BREAK_GLASS)) {
+                tracing::warn!("run {}: {}", accepted.run.short(), reason.escape_debug());
+            }
+        }
         Entry::Record(record) if record.refused => {
             tracing::info!("run {}: refused, record {}", record.run.short(), record.counter);
         }

@@ -266,6 +266,7 @@ impl Desk {
                 },
                 question: "May I?".into(),
             }),
+            break_glass: None,
             plan: None,
             catalogue: CatalogueVersions::default(),
             not_before: now,

@@ -44,6 +44,7 @@ fn order(books: &Books, n: u8) -> String {
         support: None,
         targets: &targets,
         note_key: None,
+        glass: None,
         file_key: None,
     };
     books.here().unwrap().add_order(&new, NOW).unwrap()[0].to_string()

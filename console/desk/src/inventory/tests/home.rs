@@ -51,6 +51,7 @@ fn order(desk: &Desk, agent: &str) -> (RunId, Digest) {
         support: None,
         targets: &[ENDPOINT],
         note_key: Some("0000000000000000000000000a:note"),
+        glass: None,
         file_key: None,
     };
     (desk.store.here().unwrap().add_order(&new, NOW).unwrap()[0], digest)

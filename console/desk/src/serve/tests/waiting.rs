@@ -22,6 +22,7 @@ fn wish(scene: &Scene) -> Wish {
         consent: None,
         plan: None,
         asked: None,
+        break_glass: None,
         approved: None,
     }
 }
