@@ -21,6 +21,7 @@ pub mod notes;
 pub mod order_file;
 pub mod org;
 pub mod outbox;
+pub mod release;
 pub mod rules;
 pub mod runs;
 pub mod serve;

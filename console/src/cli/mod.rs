@@ -3,6 +3,7 @@
 //! A command file has `#[derive(clap::Args)] pub struct XArgs` and
 //! `pub async fn run(ctx: &Ctx, args: XArgs) -> Result<Exit, Failure>`.
 
+pub mod adopt;
 pub mod agents;
 pub mod approve;
 pub mod audit;

@@ -9,6 +9,7 @@ use desk::org::Desk;
 use protocol::{AgentName, Manifest, Risk, ScriptName};
 use serde::Serialize;
 
+use crate::cli::adopt::{self, AdoptArgs};
 use crate::cli::signers::Signers;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
@@ -57,6 +58,9 @@ pub enum What {
         #[arg(long = "as", value_name = "NAME")]
         vetter: Option<AgentName>,
     },
+    /// Take scripts from another house's signed release into this house's lists, under its own
+    /// vetters' keys and as many of them as its lists ask for
+    Adopt(AdoptArgs),
     /// Publishes what waits, once enough people signed
     Publish,
     /// Gives the policy and all lists of scripts a new end, as they are
@@ -156,6 +160,7 @@ pub async fn run(ctx: &Ctx, args: ScriptsArgs) -> Result<Exit, Failure> {
         What::Lint { path } => lint(ctx, &path),
         What::Review { files } => review(ctx, &files),
         What::Sign { files, vetter } => sign(ctx, &files, vetter),
+        What::Adopt(which) => adopt::run(ctx, &which),
         What::Publish => publish(ctx),
         What::Renew { signers } => renew(ctx, &signers),
         What::Withdraw { name, version, signers } => withdraw(ctx, &name, version, &signers),
