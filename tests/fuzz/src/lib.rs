@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod documents;
+mod inside;
 mod mutate;
 mod places;
 pub mod samples;
@@ -13,8 +14,8 @@ mod wire;
 pub use mutate::Mutator;
 pub use places::vectors;
 
-/// A target's name and function.
-pub type Target = (&'static str, fn(&[u8]));
+/// A target's name and function, which says whether anything took the bytes.
+pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// All of them.
 pub const TARGETS: &[Target] = &[

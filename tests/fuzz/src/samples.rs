@@ -13,7 +13,7 @@ use crate::places::{files, vectors};
 const RUN: RunId = RunId([7; 16]);
 const ENDPOINT: EndpointId = EndpointId([9; 16]);
 
-fn versions() -> CatalogueVersions {
+pub(crate) fn versions() -> CatalogueVersions {
     CatalogueVersions {
         root: 1,
         timestamp: 9,
@@ -269,13 +269,40 @@ fn certificate() -> Vec<u8> {
     leaf.expect("a certificate")
 }
 
+/// The manifests in a signed list of scripts.
+fn manifests(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let list: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let targets = list.pointer("/signed/targets").and_then(serde_json::Value::as_object);
+    let all = targets.into_iter().flatten().filter_map(|(_, target)| target.get("custom"));
+    all.filter_map(|manifest| serde_json::to_vec(manifest).ok()).collect()
+}
+
+/// The policies of the policy's own cases, each `"@name"` a key.
+fn policies(folder: &std::path::Path) -> Vec<Vec<u8>> {
+    let key = |name: &str| {
+        trust::SigningKey::from_seed(Digest::of(name.as_bytes()).0).public_key().to_string()
+    };
+    let with_keys = |(_, bytes): (String, Vec<u8>)| {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let mut parts = text.split("\"@");
+        let mut whole = parts.next().unwrap_or_default().to_owned();
+        for (name, rest) in parts.filter_map(|part| part.split_once('"')) {
+            whole += &format!("\"{}\"{rest}", key(name));
+        }
+        whole.into_bytes()
+    };
+    files(folder).into_iter().map(with_keys).collect()
+}
+
 /// Seeds for every target: they share one pool, so that pieces wander between formats.
 #[must_use]
 pub fn seeds() -> Vec<Vec<u8>> {
     let mut all: Vec<Vec<u8>> = vec![Vec::new(), vec![0; 64]];
-    for (_, hex) in frame_vectors() {
-        all.push(from_hex(&hex).split_off(4));
-    }
+    let frames: Vec<_> = frame_vectors().iter().map(|(_, hex)| from_hex(hex)).collect();
+    // With its length in front a frame is for the cutter, and so are several of them.
+    all.extend(frames.first().cloned());
+    all.push(frames.concat());
+    all.extend(frames.into_iter().map(|mut frame| frame.split_off(4)));
     for (_, ask, answer) in book_vectors() {
         all.extend([from_hex(&ask), from_hex(&answer)]);
     }
@@ -285,10 +312,17 @@ pub fn seeds() -> Vec<Vec<u8>> {
         {
             all.push(envelope.payload.0);
         }
+        all.extend(manifests(&bytes));
         all.push(bytes);
     }
     all.push(certificate());
+    all.extend(crate::inside::seeds());
+    // The first byte says whose place the rest takes.
+    for (place, (_, bytes)) in crate::documents::catalogue_files().iter().enumerate() {
+        all.push([&[u8::try_from(place).unwrap_or(u8::MAX)], bytes.as_slice()].concat());
+    }
     let here = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    all.extend(policies(&here.join("../../core/policy/cases/policies")));
     all.extend(files(&here.join("../../scripts")).into_iter().map(|(_, bytes)| bytes));
     all.extend(files(&here.join("corpus")).into_iter().map(|(_, bytes)| bytes));
     all
