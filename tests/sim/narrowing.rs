@@ -26,7 +26,7 @@ pub(crate) fn world(change: impl FnOnce(&mut PolicyFile)) -> World {
 }
 
 /// Submits an order with what supports it; gives the reason where it was refused.
-fn reason(
+pub(crate) fn reason(
     world: &mut World,
     change: impl FnOnce(&mut Order),
     support: impl FnOnce(&Envelope) -> (Option<Envelope>, Vec<Envelope>),
@@ -49,7 +49,7 @@ fn reason(
     world.record_on(session, 1).unwrap().predicate.reason
 }
 
-fn attestation(world: &World) -> TicketAttestation {
+pub(crate) fn attestation(world: &World) -> TicketAttestation {
     // The order is sealed a minute from now.
     let issued = world.time().plus(61);
     TicketAttestation {

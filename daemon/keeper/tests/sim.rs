@@ -24,6 +24,9 @@ mod behind;
 #[path = "../../../tests/sim/chaos.rs"]
 mod chaos;
 #[cfg(test)]
+#[path = "../../../tests/sim/edges.rs"]
+mod edges;
+#[cfg(test)]
 #[path = "../../../tests/sim/glass.rs"]
 mod glass;
 #[cfg(test)]

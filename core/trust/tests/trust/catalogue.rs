@@ -360,6 +360,13 @@ fn roles_and_root_get_other_keys_and_endpoints_follow() {
     assert!(repository.renew_online(&key("online"), NOW.plus(9 * DAY)).is_err());
     assert!(repository.renew_online(&key("online 2"), NOW.plus(9 * DAY)).unwrap());
     assert!(Catalogue::open(&kept, &root, NOW).is_ok());
+    // Each generation by the root that it names.
+    let all = repository.files_with_past().unwrap();
+    let newest = Catalogue::newest(&all, &root).unwrap();
+    assert_eq!(newest.versions, repository.catalogue(NOW).unwrap().versions());
+    assert_eq!(newest.versions.root, 2);
+    assert!(Catalogue::then(&all, &root, &newest.versions).is_some());
+    assert!(Catalogue::then(&all, &root, &versions).is_some());
     repository.rotate_root(new_root, admins, new_online, &signers, NOW.plus(10 * DAY)).unwrap();
     assert_eq!(repository.catalogue(NOW).unwrap().versions().root, 2, "nothing new, no new root");
 }

@@ -241,6 +241,25 @@ fn json_with_two_readings_is_refused() {
         });
         starts(&refusal, "malformed: `timestamp.json` is not strict JSON");
     }
+    // Every kind of file, and before anything else of it is believed.
+    let two = |bytes: &[u8]| {
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        text.replacen("\"version\":", "\"version\":9,\"version\":", 1).into_bytes()
+    };
+    for file in ["3.snapshot.json", "1.targets.json", "2.risk-medium.json", "1.policy.json"] {
+        let refusal = forged(|forge| {
+            let changed = two(forge.files.get(file).unwrap());
+            forge.files.insert(file, changed);
+        });
+        starts(&refusal, &format!("malformed: `{file}` is not strict JSON"));
+    }
+    let pinned = forged(|forge| forge.root = two(&forge.root));
+    starts(&pinned, "malformed: `root.json` is not strict JSON");
+    let next = forged(|forge| {
+        let changed = two(&forge.root);
+        forge.files.insert("2.root.json", changed);
+    });
+    starts(&next, "malformed: `2.root.json` is not strict JSON");
 }
 
 #[test]

@@ -99,6 +99,32 @@ fn sizes_are_checked_before_signatures_and_parsing() {
     assert!(matches!(seal(&order, &[&key("a.kaya")]), Err(SealError::TooLarge { .. })));
 }
 
+/// A document whose payload is as long as its text and two quotation marks.
+#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Text(String);
+
+impl PayloadType for Text {
+    const PAYLOAD_TYPE: &'static str = "application/vnd.salve.text.v1+json";
+    const PAYLOAD_BYTES_MAX: usize = 12;
+}
+
+#[test]
+fn the_largest_document_and_the_most_signatures_are_taken() {
+    let key = key("a.kaya");
+    let text = |len: usize| Text("x".repeat(len));
+    let largest = seal(&text(10), &[&key]).unwrap();
+    assert_eq!(open_one::<Text>(&largest, &key.public_key()).unwrap().get(), &text(10));
+    let above = seal(&text(11), &[&key]);
+    assert!(matches!(above, Err(SealError::TooLarge { bytes: 13, max: 12 })));
+
+    let keys: Vec<SigningKey> = (0..17).map(|n| SigningKey::from_seed([n; 32])).collect();
+    let signers: Vec<&dyn Signer> = keys.iter().map(|key| key as &dyn Signer).collect();
+    let most = seal(&text(1), &signers[..limits::SIGNATURES_MAX]).unwrap();
+    let public: Vec<PublicKey> = keys.iter().map(Signer::public_key).collect();
+    assert_eq!(open::<Text>(&most, &public, 16).unwrap().signers(), &public[..16]);
+    assert!(matches!(seal(&text(1), &signers), Err(SealError::Signers(17))));
+}
+
 #[test]
 fn what_a_reader_would_refuse_is_never_sealed() {
     let mut order = sample::order().unwrap();

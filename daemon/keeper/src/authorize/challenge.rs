@@ -24,7 +24,7 @@ struct Challenge {
     taken: u64,
 }
 
-/// The challenges of one session. They die with it.
+/// The challenges of one session, oldest first. They die with it.
 #[derive(Debug)]
 pub struct Challenges {
     live: VecDeque<Challenge>,
@@ -39,9 +39,8 @@ impl Challenges {
     pub const fn at_most(most: usize) -> Self {
         Self { live: VecDeque::new(), most }
     }
-    /// Makes a challenge of fresh chance.
+    /// Makes a challenge of fresh chance. Where there are too many the oldest goes, dead or not.
     pub fn make(&mut self, chance: [u8; 32], mono_ms: u64) -> Digest {
-        self.live.retain(|challenge| !is_dead(challenge, mono_ms));
         if self.live.len() >= self.most {
             self.live.pop_front();
         }
@@ -105,6 +104,19 @@ mod tests {
         challenges.take(&c, u64::MAX);
         assert_eq!(challenges.look(&c, 71, 1), Pair::Used);
         assert_eq!(challenges.look(&c, u64::MAX, 1), Pair::Used);
+    }
+
+    #[test]
+    fn what_is_taken_of_one_challenge_is_not_taken_of_another() {
+        let mut challenges = Challenges::at_most(2);
+        let (first, second) = (challenges.make([1; 32], 0), challenges.make([2; 32], 0));
+        challenges.take(&second, 1);
+        assert_eq!(challenges.look(&first, 1, 0), Pair::Fresh);
+        assert_eq!(challenges.look(&second, 1, 0), Pair::Used);
+        let third = challenges.make([3; 32], 0);
+        assert_eq!(challenges.look(&first, 1, 0), Pair::Unknown, "the oldest goes");
+        assert_eq!(challenges.look(&second, 1, 0), Pair::Used);
+        assert_eq!(challenges.look(&third, 1, 0), Pair::Fresh);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use policy::{Policy, check_parameters, fill_permissions};
 use protocol::documents::Order;
-use protocol::{Manifest, Mode, Params, PublicKey, Refusal, RunsOn, Time, limits};
+use protocol::{Manifest, Mode, Params, PublicKey, Refusal, RunsOn, Time};
 use trust::catalogue::{Catalogue, ScriptEntry};
 
 use super::State;
@@ -46,7 +46,8 @@ pub(super) fn check(order: &Order, state: &State<'_>) -> Result<Found, Refusal> 
     let parameters = check_parameters(manifest, &order.parameters, state.policy)?;
     let grants =
         fill_permissions(manifest, &parameters, |function| state.policy.allows_personal(function))?;
-    let source = catalogue.source(entry).filter(|s| s.len() <= limits::SCRIPT_BYTES_MAX);
+    // Its size was checked where catalogues are read, and only there.
+    let source = catalogue.source(entry);
     let source = source.and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
     let source = source.ok_or_else(unknown)?;
     Ok(Found { manifest: manifest.clone(), source, parameters, grants })

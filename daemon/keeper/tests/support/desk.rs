@@ -114,6 +114,9 @@ fn published(first: &str, then: Option<Later<'_>>, now: Time) -> Published {
     foreign.platforms = vec!["windows".into()];
     let mut central = script("dir.unlock", Risk::Low, &[]);
     central.runs_on = RunsOn::Management;
+    central.platforms.push("windows".into());
+    // A script without a question of its own: whatever was asked counts.
+    central.question = None;
     for manifest in scripts.into_iter().chain([foreign, central]) {
         let source = source(manifest.name.as_str());
         repository.add_script(&source, &manifest, &signers, START).unwrap();

@@ -49,7 +49,7 @@ pub(crate) struct World {
     disk: MemDisk,
     ledger: Ledger<MemDisk>,
     files: Files,
-    plans: BTreeMap<Digest, Vec<u8>>,
+    pub(crate) plans: BTreeMap<Digest, Vec<u8>>,
     escrow: BTreeMap<(RunId, u32), (Bytes, Time)>,
     effects: BTreeMap<RunId, Vec<u8>>,
     output: BTreeMap<RunId, Vec<u8>>,
