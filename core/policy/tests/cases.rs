@@ -8,7 +8,7 @@ mod tables {
 
     use policy::{
         Decision, Facts, Glass, Initial, Person, Policy, PolicyFile, Profile, check_parameters,
-        decide, fill_permissions,
+        decide, deciding, explain, fill_permissions,
     };
     use protocol::documents::{Asked, ConsentAnswer, Heard};
     use protocol::{
@@ -88,6 +88,10 @@ mod tables {
         parameters: protocol::Params,
         permit: Option<String>,
         refuse: Option<String>,
+        /// All reasons of a permit, the rule first.
+        reasons: Option<Vec<String>>,
+        /// The sentence of a refusal by policy itself.
+        because: Option<String>,
     }
 
     fn facts(case: &DecideCase) -> Facts {
@@ -125,12 +129,22 @@ mod tables {
             match (decide(&facts(case), &policy), &case.permit, &case.refuse) {
                 (Decision::Permit(permit), Some(reason), None) => {
                     assert_eq!(&permit.reasons()[0], reason, "{}", case.say);
+                    let reasons = case.reasons.as_deref().unwrap_or(permit.reasons());
+                    assert_eq!(permit.reasons(), reasons, "{}", case.say);
                 }
                 (Decision::Refuse(refusal), None, Some(code)) => {
                     assert_eq!(refusal.code(), code, "{}", case.say);
+                    if let Some(wanted) = &case.because {
+                        let because = Refusal::NotAllowed { because: wanted.clone() };
+                        assert_eq!(refusal, because, "{}", case.say);
+                    }
                 }
                 (other, ..) => panic!("{}: {other:?}", case.say),
             }
+            // What people are told of the rules is what decides.
+            let told = explain(&facts(case), &policy).into_iter().find(|(_, no)| no.is_none());
+            let rule = deciding(&facts(case), &policy).map(|rule| rule.id.as_str());
+            assert_eq!(told.map(|(id, _)| id), rule, "{}", case.say);
         }
     }
 

@@ -361,6 +361,19 @@ fn a_repository_of_one_person_is_possible_and_says_so() {
 }
 
 #[test]
+fn one_signature_of_several_is_said_for_each_risk() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = sample::plan();
+    let names = [&["vetter a"][..], &["vetter a"], &["vetter a", "vetter b"]];
+    plan.risks = Risk::ALL.into_iter().zip(names.map(|names| role(1, names))).collect();
+    let signers = keys(&sample::EVERYBODY);
+    let repository = Repository::create(folder.path(), plan, &all(&signers), NOW).unwrap();
+    let said = repository.catalogue(NOW).unwrap().weaknesses();
+    let of = |risk: Risk, keys| format!("scripts of {risk} risk need one signature of {keys}");
+    assert_eq!(said[..3], [of(Risk::Low, 1), of(Risk::Medium, 1), of(Risk::High, 2)]);
+}
+
+#[test]
 fn weak_or_doubled_keys_are_never_published() {
     let folder = tempfile::tempdir().unwrap();
     let mut plan = sample::plan();

@@ -1,6 +1,6 @@
 //! Attacks on the lists of scripts: what a vetter alone, or a changed file, could smuggle in.
 
-use protocol::{Digest, Risk, limits};
+use protocol::{Digest, Risk, Time, limits};
 use serde_json::{Value, json};
 use trust::Signer as _;
 use trust::catalogue::{Catalogue, CatalogueError};
@@ -35,9 +35,72 @@ fn a_list_of_a_risk_delegates_nothing() {
     );
 }
 
+const PATH: &str = "scripts/low/cache.clear-3.rhai";
+
+#[test]
+fn the_largest_manifest_is_taken() {
+    for (more, taken) in [(0, true), (1, false)] {
+        let mut forge = Forge::new();
+        let mut list = forge.signed("2.risk-low.json");
+        let custom = &mut list["targets"][PATH]["custom"];
+        custom["does"] = json!("");
+        let rest = limits::MANIFEST_BYTES_MAX - serde_json::to_vec(custom).unwrap().len();
+        custom["does"] = json!("x".repeat(rest + more));
+        forge.put("2.risk-low.json", &list, &["vetter a", "vetter b"]).pin();
+        assert_eq!(forge.read().is_ok(), taken, "{more}");
+    }
+}
+
+/// The sample's catalogue read at `NOW + 200`, where this file says that it ends then.
+fn ending(file: &str, names: &[&str], end: Time) -> Result<Catalogue, CatalogueError> {
+    let mut forge = Forge::new();
+    let mut signed = forge.signed(file);
+    signed["expires"] = json!(end);
+    forge.put(file, &signed, names);
+    match file {
+        "timestamp.json" => {}
+        "1.root.json" => forge.root = forge.files.get(file).unwrap().to_vec(),
+        "3.snapshot.json" => drop(forge.stamp(3)),
+        _ => drop(forge.pin()),
+    }
+    forge.read()
+}
+
+#[test]
+fn each_role_ends_with_the_second_that_its_file_says() {
+    let now = NOW.plus(200);
+    for (role, file, names) in [
+        ("root", "1.root.json", &["root a", "root b"][..]),
+        ("timestamp", "timestamp.json", &["online"]),
+        ("snapshot", "3.snapshot.json", &["online"]),
+        ("targets", "1.targets.json", &["admin a"]),
+    ] {
+        let refusal = ending(file, names, now).unwrap_err();
+        assert!(
+            matches!(&refusal, CatalogueError::Expired { role: of, expired } if of == role && *expired == now),
+            "{role}: {refusal:?}"
+        );
+        let taken = ending(file, names, now.plus(1)).unwrap();
+        assert_eq!(taken.expired(now), None);
+        assert_eq!(taken.expired(now.plus(1)), Some((role.to_owned(), now.plus(1))));
+    }
+    // A list of one risk or the policy harms no other when it ends: it is asked for where it counts.
+    for (role, file, names) in [
+        ("policy", "1.policy.json", &["admin a", "admin b"][..]),
+        ("risk-medium", "2.risk-medium.json", &["vetter a", "vetter b"]),
+    ] {
+        let taken = ending(file, names, now).unwrap();
+        let ended = Some((role.to_owned(), now));
+        assert_eq!(taken.expired(now), ended);
+        assert_eq!(taken.expired(now.minus(1)), None);
+        assert_eq!(taken.expired_for(Risk::Medium, now), ended);
+        let low = ended.filter(|_| role == "policy");
+        assert_eq!(taken.expired_for(Risk::Low, now), low, "{role}");
+    }
+}
+
 #[test]
 fn a_manifest_belongs_to_its_path_and_risk() {
-    const PATH: &str = "scripts/low/cache.clear-3.rhai";
     type Change = fn(&mut Value);
     let cases: [Change; 7] = [
         |custom| custom["risk"] = json!("medium"),

@@ -126,6 +126,20 @@ fn a_laptop_from_a_drawer_comes_back_in_one_update() {
 }
 
 #[test]
+fn a_script_that_was_withdrawn_is_gone_with_the_next_update() {
+    let (_folder, mut repository, mut endpoint) = made();
+    let name = "cache.clear".parse().unwrap();
+    let listed = |endpoint: &Endpoint| {
+        let held = Catalogue::open(&endpoint.files, &endpoint.root, NOW).unwrap();
+        held.script(&name, 3).is_some()
+    };
+    assert!(listed(&endpoint));
+    repository.withdraw(&name, 3, &all(&everybody()), NOW.plus(300)).unwrap();
+    endpoint.take(&full(&repository), NOW.plus(400)).unwrap();
+    assert!(!listed(&endpoint));
+}
+
+#[test]
 fn one_version_is_one_content_for_ever() {
     // E9: equal versions with other bytes, by people who hold every key.
     let (_folder, _repository, mut endpoint) = made();

@@ -46,7 +46,10 @@ fn a_script_is_vetted_by_those_who_were_not_withdrawn() {
 fn policy_and_roles_rest_on_nobody_who_was_withdrawn() {
     let (_folder, mut repository) = made();
     let check = |repository: &Repository, names| {
-        let checked = repository.catalogue(NOW).unwrap().check_administrators(&without(names));
+        let (catalogue, counts) = (repository.catalogue(NOW).unwrap(), without(names));
+        let checked = catalogue.check_administrators(&counts);
+        let signed = ["targets", "policy"].map(|role| catalogue.is_signed(role, &counts));
+        assert_eq!(signed == [true, true], checked.is_ok(), "{signed:?}");
         checked.map_err(|error| (error.code(), error.to_string().split(';').next().unwrap().into()))
     };
     let refusal = |role: &str| {

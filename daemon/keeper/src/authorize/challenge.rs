@@ -111,6 +111,7 @@ mod tests {
         let mut challenges = Challenges::at_most(2);
         let (first, second) = (challenges.make([1; 32], 0), challenges.make([2; 32], 0));
         challenges.take(&second, 1);
+        challenges.take(&second, 1);
         assert_eq!(challenges.look(&first, 1, 0), Pair::Fresh);
         assert_eq!(challenges.look(&second, 1, 0), Pair::Used);
         let third = challenges.make([3; 32], 0);
