@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use hatch::messages::{
     Defences, Exceptions, ExecutorReport, ExecutorStart, Finding, FromExecutor, FromGate, FromHost,
-    FromInterpreter, Grant, PeerRole, Prepare, ProbeStep, ScriptFault, ToExecutor, ToGate, ToHost,
-    ToInterpreter,
+    FromInterpreter, FromPrompter, Grant, PeerRole, Prepare, ProbeStep, Question, ScriptFault,
+    Session, ToExecutor, ToGate, ToHost, ToInterpreter, ToPrompter,
 };
 use keeper::ledger::{Accepted, Entry, Recorded};
 use minicbor::Encode;
-use protocol::documents::{Invitation, Token};
+use protocol::documents::{Asked, Heard, Invitation, Token};
 use protocol::frames::{Event, Phase, Stop, encode};
 use protocol::{
     AgentName, Bytes, Digest, EndpointId, Mode, OrderId, Plan, PlanLine, PlanReach, Risk, RunId,
@@ -175,6 +175,37 @@ fn interpreter() -> Vec<Vec<u8>> {
     all
 }
 
+fn asked() -> Asked {
+    let because = Some(text("no desktop"));
+    Asked {
+        answer: Heard::Yes,
+        person: Some(text("jo")),
+        screen: Some(text("terminal tty2")),
+        because,
+        at: NOW,
+    }
+}
+
+fn prompter() -> Vec<Vec<u8>> {
+    let question = Question {
+        from: text("Demo Ltd"),
+        agent: agent(),
+        script: "cache.clear".parse().expect("a name"),
+        ticket: "1482".parse().ok(),
+        question: text("May I?"),
+        lines: vec![text("package cache")],
+        seconds: 30,
+    };
+    let (person, terminal) = (text("jo"), Some(text("tty2")));
+    let session = Session { person, ids: (1000, 1000), terminal, desktop: true };
+    let exceptions = Exceptions::default();
+    let mut all =
+        cbor(&[ToPrompter { session, question, command: text("salved answer"), exceptions }]);
+    let (screen, because) = (Some(text("terminal tty2")), Some(text("no desktop")));
+    all.extend(cbor(&[FromPrompter { answer: Heard::No, screen, because }]));
+    all
+}
+
 fn plan() -> Vec<u8> {
     let line = PlanLine {
         function: text("fs.remove"),
@@ -194,6 +225,7 @@ fn plan() -> Vec<u8> {
         lines: vec![line],
         skipped: vec![text("firefox is open")],
         unknowable: Some(text("a hook")),
+        asked: Some(asked()),
     };
     json::write(&plan).expect("a plan")
 }
@@ -212,6 +244,7 @@ fn ledger() -> Vec<Vec<u8>> {
         catalogue: versions(),
         at: NOW,
         own_key: true,
+        asked: Some(asked()),
     };
     let recorded = Recorded {
         run: RUN,
@@ -254,5 +287,5 @@ fn tokens() -> Vec<Vec<u8>> {
 /// One of each message between the processes, of each entry of the ledger, of each token, a plan.
 #[must_use]
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    [gate(), executor(), interpreter(), ledger(), tokens(), vec![plan()]].concat()
+    [gate(), executor(), interpreter(), prompter(), ledger(), tokens(), vec![plan()]].concat()
 }

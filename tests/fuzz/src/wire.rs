@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::io;
 
 use hatch::messages::{
-    FromExecutor, FromGate, FromHost, FromInterpreter, ToExecutor, ToGate, ToHost, ToInterpreter,
+    FromExecutor, FromGate, FromHost, FromInterpreter, FromPrompter, ToExecutor, ToGate, ToHost,
+    ToInterpreter, ToPrompter,
 };
 use keeper::ledger::{Disk, Entry, Ledger, Opened};
 use minicbor::{Decode, Encode};
@@ -63,7 +64,7 @@ pub(crate) fn certificate(bytes: &[u8]) -> bool {
     read
 }
 
-/// What a taken gate, executor or interpreter can say, and what they are told.
+/// What a taken gate, executor, interpreter or prompter can say, and what they are told.
 pub(crate) fn hatch(bytes: &[u8]) -> bool {
     again::<FromGate>(bytes)
         | again::<ToGate>(bytes)
@@ -73,6 +74,8 @@ pub(crate) fn hatch(bytes: &[u8]) -> bool {
         | again::<ToInterpreter>(bytes)
         | again::<ToHost>(bytes)
         | again::<FromHost>(bytes)
+        | again::<ToPrompter>(bytes)
+        | again::<FromPrompter>(bytes)
 }
 
 /// One segment in memory.
