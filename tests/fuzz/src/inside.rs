@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use desk::home::{Known, Remembered};
 use hatch::messages::{
     Defences, Exceptions, ExecutorReport, ExecutorStart, Finding, FromExecutor, FromGate, FromHost,
     FromInterpreter, FromPrompter, Grant, PeerRole, Prepare, ProbeStep, Question, ScriptFault,
@@ -9,13 +10,14 @@ use hatch::messages::{
 };
 use keeper::ledger::{Accepted, Entry, Recorded};
 use minicbor::Encode;
-use protocol::documents::{Asked, Heard, Invitation, Token};
+use protocol::documents::{Asked, Head, Heard, Invitation, Sighting, Token};
 use protocol::frames::{Event, Phase, Stop, encode};
 use protocol::{
     AgentName, Bytes, Digest, EndpointId, Mode, OrderId, Plan, PlanLine, PlanReach, Risk, RunId,
     Time, json, limits,
 };
 use surface::{Call, HostError, Value};
+use trust::Signer as _;
 
 use crate::samples::versions;
 
@@ -245,6 +247,7 @@ fn ledger() -> Vec<Vec<u8>> {
         at: NOW,
         own_key: true,
         asked: Some(asked()),
+        identity_checked: None,
     };
     let recorded = Recorded {
         run: RUN,
@@ -284,8 +287,29 @@ fn tokens() -> Vec<Vec<u8>> {
     vec![one.to_string().into_bytes(), many.to_string().into_bytes()]
 }
 
-/// One of each message between the processes, of each entry of the ledger, of each token, a plan.
+/// What a console remembers of a machine's records.
+fn head() -> Vec<u8> {
+    let head = Head { epoch: Digest([9; 32]), counter: 3, hash: Digest([8; 32]) };
+    let sighting = Sighting { head, clock: NOW, seen: NOW, by: Some(agent()) };
+    let newest = Known { sighting, papers: None };
+    json::write(&Remembered { newest, doubt: None }).expect("a head")
+}
+
+/// An ssh-agent's list of one key (draft-ietf-sshm-ssh-agent, section 3.5).
+fn listing() -> Vec<u8> {
+    let text = |bytes: &[u8]| {
+        let length = u32::try_from(bytes.len()).expect("short");
+        [&length.to_be_bytes(), bytes].concat()
+    };
+    let key = trust::SigningKey::from_seed([7; 32]).public_key();
+    let blob = [text(b"ssh-ed25519"), text(&key.0)].concat();
+    [vec![12], 1_u32.to_be_bytes().to_vec(), text(&blob), text(b"a.kaya")].concat()
+}
+
+/// One of each message between the processes, of each entry of the ledger, of each token, a plan, and
+/// what a console keeps and hears beside its store.
 #[must_use]
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    [gate(), executor(), interpreter(), prompter(), ledger(), tokens(), vec![plan()]].concat()
+    let alone = vec![plan(), head(), listing()];
+    [gate(), executor(), interpreter(), prompter(), ledger(), tokens(), alone].concat()
 }
