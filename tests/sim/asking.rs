@@ -4,8 +4,9 @@ use keeper::core::Event;
 use protocol::documents::{ConsentAnswer, Decision, Heard, Record};
 use protocol::frames::{Answer, Event as Live};
 use protocol::{Digest, Mode, Outcome, RunId, limits};
+use trust::Signer as _;
 
-use crate::desk::{Desk, HERE, dispatch, recall, sealed, submit};
+use crate::desk::{Desk, HERE, dispatch, key, recall, sealed, submit};
 use crate::screen::heard;
 use crate::world::World;
 
@@ -72,6 +73,40 @@ fn what_the_person_said_to_the_plan_decides_the_fix() {
         }
         world.settle_and_check();
     }
+}
+
+#[test]
+fn a_yes_is_for_one_fix_of_whom_it_was_asked_for_and_a_no_for_everybody() {
+    let planned = |world: &mut World, said| {
+        world.screen.answer = Some(said);
+        let (session, _) = asks(world);
+        world.record_on(session, 1).unwrap().predicate.plan.unwrap()
+    };
+    let ordered = |world: &mut World, plan, by: &str, ticket: &str| {
+        let (session, challenge) = world.session();
+        let now = world.time();
+        let mut order = world.desk.order("cache.clear", Mode::Fix, now);
+        (order.agent, order.dispatch_key) = (by.parse().unwrap(), key(by).public_key());
+        (order.ticket, order.plan, order.consent) =
+            (Some(ticket.parse().unwrap()), Some(plan), None);
+        let order = sealed(&order, by);
+        let dispatch = sealed(&dispatch(&order, challenge, 1, now), by);
+        world.ask(session, 1, &submit(&order, &dispatch));
+        world.record_on(session, 1).unwrap().predicate.reason
+    };
+    let mut world = World::new();
+    let plan = planned(&mut world, Heard::Yes);
+    let wanted = Some("consent-required".to_owned());
+    assert_eq!(ordered(&mut world, plan, "m.ruiz", "1482"), wanted, "another agent");
+    assert_eq!(ordered(&mut world, plan, "a.kaya", "9"), wanted, "another ticket");
+    assert_eq!(ordered(&mut world, plan, "a.kaya", "1482"), None);
+    let spent = Some("plan-unknown".to_owned());
+    assert_eq!(ordered(&mut world, plan, "a.kaya", "1482"), spent, "once");
+    let plan = planned(&mut world, Heard::No);
+    let refused = Some("consent-refused".to_owned());
+    assert_eq!(ordered(&mut world, plan, "m.ruiz", "9"), refused);
+    assert_eq!(ordered(&mut world, plan, "a.kaya", "1482"), refused);
+    world.settle_and_check();
 }
 
 #[test]

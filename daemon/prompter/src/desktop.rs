@@ -9,7 +9,6 @@ use std::time::Duration;
 use bus::{Bus, BusError, Deadline, Target, Variant};
 use hatch::messages::Question;
 use protocol::documents::Heard;
-use protocol::error_chain::ErrorChain;
 
 use crate::screen::Screen;
 use crate::words;
@@ -38,8 +37,14 @@ pub(crate) struct Desktop {
     shown: Option<u32>,
 }
 
-fn words(error: &BusError) -> String {
-    format!("the desktop: {}", ErrorChain(error))
+/// Ours, not the bus's: whoever is asked owns that bus, and these words are signed.
+const fn words(error: &BusError) -> &'static str {
+    match error {
+        BusError::Refused { .. } | BusError::Form => "the desktop shows no questions",
+        BusError::Closed | BusError::Line(_) | BusError::Late | BusError::Auth => {
+            "the desktop does not answer"
+        }
+    }
 }
 
 impl Desktop {
@@ -49,7 +54,7 @@ impl Desktop {
     /// Why not, in words.
     pub(crate) fn open(runtime: &Path, uid: u32) -> Result<Self, String> {
         let bus = Bus::connect(&runtime.join("bus"), uid, Deadline::within(ANSWER));
-        bus.map(|bus| Self { bus, shown: None }).map_err(|error| words(&error))
+        bus.map(|bus| Self { bus, shown: None }).map_err(|error| words(&error).to_owned())
     }
 
     /// Shows or replaces it; gives its number.
@@ -70,12 +75,12 @@ impl Screen for Desktop {
         let rule = "type='signal',interface='org.freedesktop.Notifications'";
         let matched: Result<(), BusError> =
             self.bus.call(DAEMON, "AddMatch", &rule, Deadline::within(ANSWER));
-        matched.map_err(|error| words(&error))?;
+        matched.map_err(|error| words(&error).to_owned())?;
         let body = words::body(question).join("\n");
         // Its text may be read as markup (specification, "Markup").
         let body = body.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         let shown = self.notify(&words::title(question), &body, &["yes", "Yes", "no", "No"]);
-        self.shown = Some(shown.map_err(|error| words(&error))?);
+        self.shown = Some(shown.map_err(|error| words(&error).to_owned())?);
         Ok(())
     }
 

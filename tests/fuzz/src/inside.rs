@@ -185,6 +185,8 @@ fn asked() -> Asked {
         screen: Some(text("terminal tty2")),
         because,
         at: NOW,
+        by: None,
+        ticket: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::Time;
+use crate::{AgentName, TicketId, Time};
 
 /// The answer, or why there is none. Only [`Heard::Yes`] lets anything through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
@@ -51,13 +51,27 @@ pub struct Asked {
     /// When it was answered or given up, by the endpoint's trusted time.
     #[n(4)]
     pub at: Time,
+    /// In whose name it was asked: a yes is for that agent.
+    #[n(5)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<AgentName>,
+    /// For which ticket: a yes is for that one.
+    #[n(6)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<TicketId>,
 }
 
 impl Asked {
+    /// Whether it counts for an order of this agent for this ticket: a no does for everybody's.
+    #[must_use]
+    pub fn counts_for(&self, agent: &AgentName, ticket: Option<&TicketId>) -> bool {
+        let theirs = self.by.as_ref() == Some(agent) && self.ticket.as_ref() == ticket;
+        self.answer != Heard::Yes || theirs
+    }
     /// An outcome of asking nobody in particular.
     #[must_use]
     pub const fn nobody(answer: Heard, because: Option<String>, at: Time) -> Self {
-        Self { answer, person: None, screen: None, because, at }
+        Self { answer, person: None, screen: None, because, at, by: None, ticket: None }
     }
 }
 
@@ -89,7 +103,8 @@ mod tests {
         let at = Time(0);
         let said = |answer| {
             let (person, screen) = (Some("jo".to_owned()), Some("terminal tty2".to_owned()));
-            Asked { answer, person, screen, because: Some("no screen".to_owned()), at }.to_string()
+            let because = Some("no screen".to_owned());
+            Asked { person, screen, ..Asked::nobody(answer, because, at) }.to_string()
         };
         let all = [Heard::Yes, Heard::No, Heard::NobodyThere, Heard::NoAnswer, Heard::NotShown];
         let mut words: Vec<String> = all.into_iter().map(said).collect();

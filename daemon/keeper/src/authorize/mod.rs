@@ -167,6 +167,7 @@ pub fn authorize(submission: &Submission, state: &State<'_>) -> Verdict {
             Verdict::Refused { order: Box::new(order), dispatch: Box::new(dispatch), refusal }
         }
         Ok((found, plan, permit, identity_checked)) => Verdict::Permitted(Box::new(Permitted {
+            asked: plan.and_then(|plan| asked(plan, &order)),
             order,
             dispatch,
             permit,
@@ -175,7 +176,6 @@ pub fn authorize(submission: &Submission, state: &State<'_>) -> Verdict {
             parameters: found.parameters,
             grants: found.grants,
             plan: plan.map(|plan| plan.lines.clone()),
-            asked: plan.and_then(|plan| plan.asked.clone()),
             identity_checked,
         })),
     }
@@ -259,6 +259,12 @@ fn plan<'a>(order: &Order, state: &State<'a>) -> Result<Option<&'a Plan>, Refusa
     if same { Ok(Some(plan)) } else { Err(Refusal::PlanMismatch) }
 }
 
+/// What the person said to that plan, as far as it is about this order.
+fn asked(plan: &Plan, order: &Order) -> Option<Asked> {
+    let asked = plan.asked.clone()?;
+    asked.counts_for(&order.agent, order.ticket.as_ref()).then_some(asked)
+}
+
 /// What check 12 wants to know.
 fn facts(
     (submission, attested): (&Submission, &support::Attested),
@@ -284,7 +290,7 @@ fn facts(
         identified: order.identified.is_some(),
         identity_checked: attested.identity.is_some(),
         answer: support::answer(order, manifest),
-        asked: plan.and_then(|plan| plan.asked.clone()),
+        asked: plan.and_then(|plan| asked(plan, order)),
         planned: plan.is_some(),
         approved_by,
         glass,

@@ -38,6 +38,9 @@ impl Core {
         out: &mut Vec<Effect>,
     ) -> bool {
         let at = self.trusted_time(now);
+        if self.draining {
+            return false;
+        }
         let Some(found) = self.runs.get(&run) else { return false };
         let Some(question) = found.question.clone().filter(|_| found.asked.is_none()) else {
             return false;
@@ -100,6 +103,7 @@ impl Core {
         let Some(found) = self.runs.get_mut(&run).filter(|run| run.stage == Stage::Asking) else {
             return;
         };
+        (asked.by, asked.ticket) = (Some(found.order.agent.clone()), found.order.ticket.clone());
         found.asked = Some(asked);
         found.stage = Stage::Reading;
         let left = found.left.take();

@@ -1,7 +1,7 @@
 //! Submissions and recalls: from sealed bytes to a run that waits, or to a signed refusal.
 
 use hatch::messages::{ExecutorStart, Grant, ToInterpreter};
-use protocol::documents::{Decision, Dispatch, Order, RecallScope};
+use protocol::documents::{Decision, Dispatch, Heard, Order, RecallScope};
 use protocol::frames::{Answer, Event as Live, Stop};
 use protocol::{Bytes, Envelope, Mode, Outcome, ParamValue, Refusal, RunId, limits};
 use surface::Value;
@@ -197,11 +197,16 @@ impl Core {
         let limit_ms = limit.min(limits::RUN_SECONDS_MAX) * 1000;
         let plan = self.run_plan(&accepted, permitted, limit_ms, self.trusted_time(now));
         self.orders.entry(order.agent.clone()).or_default().push_back(now.mono_ms);
-        let mode = order.mode;
+        let (mode, planned) = (order.mode, order.plan);
         let mut new = Run::new(accepted.clone(), order, plan, limit_ms);
         (new.sealing_key, new.question) = (sealing_key, question);
         new.followers.push(line);
+        let said_yes = accepted.asked.as_ref().is_some_and(|asked| asked.answer == Heard::Yes);
         self.append(Entry::Accepted(Box::new(accepted)), out);
+        // One yes, one fix.
+        if let Some(digest) = planned.filter(|digest| said_yes && self.plans.spend(digest)) {
+            out.push(Effect::DropPlan { digest });
+        }
         let ahead = self.ahead(mode);
         self.runs.insert(run, new);
         self.queue.push_back(run);

@@ -67,6 +67,7 @@ enum Source {
     GateOut,
     GateEnd,
     Asker,
+    AskerEnd,
     RunIn(RunId, Child),
     RunOut(RunId, Child),
     RunEnd(RunId, Child),

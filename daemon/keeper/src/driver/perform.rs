@@ -63,7 +63,7 @@ impl World {
                 return Ok(vec![Event::Fetched { line, run, found }]);
             }
             Effect::Ask { run, question } => return Ok(self.ask(run, *question)),
-            Effect::EndAsk => self.end_asking(),
+            Effect::EndAsk => self.end_asking(false),
             Effect::ReadOutput { line, run } => {
                 let bytes = self.shelf.read_output(&run).map(Bytes).map_err(|error| {
                     tracing::error!("run {}: {}", run.short(), ErrorChain(&error));

@@ -13,7 +13,7 @@ use trust::SealingSecret;
 use trust::catalogue::FolderStore;
 use zeroize::Zeroizing;
 
-use super::asker::Asker;
+use super::asker::{Asker, Ending};
 use super::clock::Timer;
 use super::gate::Gate;
 use super::runs::Runs;
@@ -62,6 +62,7 @@ pub struct World {
     /// How many there have been: each has a folder of its own.
     pub(super) spares: u64,
     pub(super) asker: Option<Asker>,
+    pub(super) ending: Vec<Ending>,
     /// What a person types to answer, but for the answer.
     pub(super) answer: String,
 }
@@ -113,6 +114,7 @@ impl World {
             spare: None,
             spares: 0,
             asker: None,
+            ending: Vec::new(),
             answer: answer_command(),
         })
     }
@@ -227,6 +229,7 @@ impl World {
                 self.gate.ended(events);
             }
             Source::Asker => self.hear_asker(events),
+            Source::AskerEnd => self.reap_askers(),
             Source::RunIn(run, child) => self.runs.hear(run, child, events),
             Source::RunOut(..) => self.runs.flush(),
             Source::RunEnd(run, child) => self.runs.ended(run, child, events),
@@ -238,7 +241,7 @@ impl World {
     /// it), and nothing of ours stays behind.
     pub(super) fn farewell(&mut self) {
         self.drop_spare();
-        self.end_asking();
+        self.end_asking(false);
         for run in self.runs.left() {
             self.runs.kill(&run);
             self.runs.forget(&run);

@@ -41,6 +41,10 @@ impl Plans {
         self.kept.retain(|digest, _| !old.contains(digest));
         old
     }
+    /// Forgets one plan: what its person said yes to was ordered. True where it was kept.
+    pub fn spend(&mut self, digest: &Digest) -> bool {
+        self.kept.remove(digest).is_some()
+    }
     /// A plan that may still be named.
     #[must_use]
     pub fn get(&self, digest: &Digest, now: Time) -> Option<&Plan> {

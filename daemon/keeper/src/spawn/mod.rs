@@ -256,7 +256,12 @@ pub fn prompter(
         None => spawn(&programs.prompter, &[], &table)?,
     };
     let mut line = Line { child, inbox: pipes.inbox, outbox: pipes.outbox };
-    line.outbox.queue(message)?;
+    if let Err(error) = line.outbox.queue(message) {
+        // Not yet anybody's: it has read nothing.
+        line.child.kill()?;
+        line.child.wait()?;
+        return Err(error.into());
+    }
     // One that ended at once does not read it, and its end is seen.
     let _ = line.outbox.flush();
     Ok(line)

@@ -28,6 +28,6 @@ impl Screen {
 pub(crate) fn heard(run: RunId, answer: Heard) -> Event {
     let person = (answer != Heard::NobodyThere).then(|| "jo".to_owned());
     let screen = (answer == Heard::Yes).then(|| "terminal tty2".to_owned());
-    let asked = Asked { answer, person, screen, because: None, at: Time(0) };
+    let asked = Asked { person, screen, ..Asked::nobody(answer, None, Time(0)) };
     Event::Heard { run, asked: Box::new(asked) }
 }
