@@ -44,16 +44,17 @@ const KEYS: &[&str] = &[
 ];
 
 /// Collects faults while it reads.
-pub(crate) struct Reader<'i> {
-    text: &'i str,
+pub(crate) struct Reader {
+    /// Where lines end: asked for each key and fault, so that nobody counts through the text again.
+    ends: Vec<usize>,
     pub(crate) faults: Vec<Fault>,
     /// Lines of the elements that were read, by key.
     lines: Vec<(String, usize)>,
 }
 
-impl<'i> Reader<'i> {
+impl Reader {
     fn line_at(&self, offset: usize) -> usize {
-        self.text.bytes().take(offset).filter(|b| *b == b'\n').count() + 1
+        self.ends.partition_point(|end| *end < offset) + 1
     }
     fn fault(&mut self, key: &str, span: Option<Range<usize>>, why: &str, try_this: &str) {
         let line = self.line_at(span.map_or(0, |s| s.start));
@@ -70,7 +71,7 @@ impl<'i> Reader<'i> {
     }
 
     /// Where an entry and what is in it stand, for what is found after reading.
-    fn remember(&mut self, key: &str, value: &Spanned<DeValue<'i>>) {
+    fn remember(&mut self, key: &str, value: &Spanned<DeValue<'_>>) {
         self.lines.push((key.to_owned(), self.line_at(value.span().start)));
         if let DeValue::Table(table) = value.get_ref() {
             for name in table.keys() {
@@ -81,7 +82,7 @@ impl<'i> Reader<'i> {
     }
 
     /// One value; on a fault its guilty part is cut out and the rest is read again for more.
-    fn value<T: DeserializeOwned>(&mut self, key: &str, value: Spanned<DeValue<'i>>) -> Option<T> {
+    fn value<T: DeserializeOwned>(&mut self, key: &str, value: Spanned<DeValue<'_>>) -> Option<T> {
         let mut value = value;
         self.remember(key, &value);
         let mut cut: Vec<String> = Vec::new();
@@ -119,7 +120,7 @@ impl<'i> Reader<'i> {
         }
     }
 
-    fn required<T: DeserializeOwned>(&mut self, table: &mut DeTable<'i>, key: &str) -> Option<T> {
+    fn required<T: DeserializeOwned>(&mut self, table: &mut DeTable<'_>, key: &str) -> Option<T> {
         match table.remove(key) {
             Some(value) => self.value(key, value),
             None => {
@@ -130,13 +131,13 @@ impl<'i> Reader<'i> {
     }
     fn optional<T: DeserializeOwned + Default>(
         &mut self,
-        table: &mut DeTable<'i>,
+        table: &mut DeTable<'_>,
         key: &str,
     ) -> Option<T> {
         table.remove(key).map_or_else(|| Some(T::default()), |value| self.value(key, value))
     }
     /// A list of tables, element by element, so that a fault in one hides none in the next.
-    fn list<T: DeserializeOwned>(&mut self, table: &mut DeTable<'i>, key: &str) -> Vec<T> {
+    fn list<T: DeserializeOwned>(&mut self, table: &mut DeTable<'_>, key: &str) -> Vec<T> {
         let Some(value) = table.remove(key) else { return Vec::new() };
         let span = value.span();
         self.lines.push((key.to_owned(), self.line_at(span.start)));
@@ -172,7 +173,9 @@ impl PolicyFile {
     /// Every fault that was found, in the order of the file.
     pub fn read(text: &str) -> Result<Policy, Vec<Fault>> {
         let (table, broken) = DeTable::parse_recoverable(text);
-        let mut reader = Reader { text, faults: Vec::new(), lines: Vec::new() };
+        let ends =
+            text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at).collect();
+        let mut reader = Reader { ends, faults: Vec::new(), lines: Vec::new() };
         for error in broken {
             let why = error.message().to_owned();
             reader.fault("policy.toml", error.span(), &why, "correct the TOML at this line");
@@ -200,7 +203,7 @@ impl PolicyFile {
     }
 }
 
-fn shape<'i>(reader: &mut Reader<'i>, table: &mut DeTable<'i>) -> Option<PolicyFile> {
+fn shape(reader: &mut Reader, table: &mut DeTable<'_>) -> Option<PolicyFile> {
     let organisation = reader.required(table, "organisation");
     let profile = reader.required(table, "profile");
     let limits = reader.optional(table, "limits");

@@ -9,7 +9,7 @@ use crate::file::{Person, PolicyFile};
 use crate::policy::Policy;
 use crate::read::Reader;
 
-pub(crate) fn check(file: PolicyFile, reader: &mut Reader<'_>) -> Option<Policy> {
+pub(crate) fn check(file: PolicyFile, reader: &mut Reader) -> Option<Policy> {
     organisation(&file, reader);
     people(&file, reader);
     keys(&file, reader);
@@ -18,7 +18,7 @@ pub(crate) fn check(file: PolicyFile, reader: &mut Reader<'_>) -> Option<Policy>
     Some(Policy::new(file))
 }
 
-fn organisation(file: &PolicyFile, reader: &mut Reader<'_>) {
+fn organisation(file: &PolicyFile, reader: &mut Reader) {
     let name = &file.organisation;
     let plain = |c: char| !c.is_control() && c != '/';
     if name.trim().is_empty() || name.chars().count() > 64 || !name.chars().all(plain) {
@@ -39,7 +39,7 @@ fn organisation(file: &PolicyFile, reader: &mut Reader<'_>) {
     }
 }
 
-fn people(file: &PolicyFile, reader: &mut Reader<'_>) {
+fn people(file: &PolicyFile, reader: &mut Reader) {
     let mut names = BTreeSet::new();
     for (index, person) in file.people.iter().enumerate() {
         if !names.insert(&person.name) {
@@ -55,7 +55,7 @@ fn people(file: &PolicyFile, reader: &mut Reader<'_>) {
 }
 
 /// Whoever has not joined yet has no agent's keys, but then a key in the catalogue's roles.
-fn keys_of(index: usize, person: &Person, reader: &mut Reader<'_>) {
+fn keys_of(index: usize, person: &Person, reader: &mut Reader) {
     if person.signing_key.is_some() {
         return;
     }
@@ -71,9 +71,9 @@ fn keys_of(index: usize, person: &Person, reader: &mut Reader<'_>) {
 }
 
 /// INVARIANT (one-key-one-owner): a key says one thing about one person or one desk duty.
-fn keys(file: &PolicyFile, reader: &mut Reader<'_>) {
+fn keys(file: &PolicyFile, reader: &mut Reader) {
     let mut owners: BTreeMap<PublicKey, String> = BTreeMap::new();
-    let mut own = |key: &PublicKey, path: String, reader: &mut Reader<'_>| {
+    let mut own = |key: &PublicKey, path: String, reader: &mut Reader| {
         if is_weak(key) {
             reader.later(&path, "a weak key: anybody could sign".to_owned(), "make a new key");
         }
@@ -113,7 +113,7 @@ fn keys(file: &PolicyFile, reader: &mut Reader<'_>) {
     }
 }
 
-fn lists(file: &PolicyFile, reader: &mut Reader<'_>) {
+fn lists(file: &PolicyFile, reader: &mut Reader) {
     for (name, values) in &file.sites {
         let plain =
             |v: &String| !v.is_empty() && v.len() <= 256 && !v.chars().any(char::is_control);
@@ -143,7 +143,7 @@ fn lists(file: &PolicyFile, reader: &mut Reader<'_>) {
     }
 }
 
-fn rules(file: &PolicyFile, reader: &mut Reader<'_>) {
+fn rules(file: &PolicyFile, reader: &mut Reader) {
     let mut ids = BTreeSet::new();
     let people: BTreeSet<_> = file.people.iter().map(|p| &p.name).collect();
     for (index, rule) in file.rules.iter().enumerate() {
