@@ -106,9 +106,6 @@ pub const EXPIRED_ENDPOINT_DAYS: u64 = 180;
 pub const CLOCK_SKEW_SECONDS: u64 = 120;
 /// Life of a challenge that nobody used, seconds (monotonic).
 pub const CHALLENGE_SECONDS: u64 = 60;
-/// After this a hello that somebody looks at cannot be older than what another has seen, seconds: it
-/// lives as long as its challenge, and two people's clocks differ by the skew that is allowed.
-pub const HEAD_LATE_SECONDS: u64 = CHALLENGE_SECONDS + CLOCK_SKEW_SECONDS;
 /// Challenges of one console's session that live at once: the one in use and those asked for ahead.
 pub const CHALLENGES_MAX: usize = 4;
 /// The same for a desk's session, which has as many consoles behind it.

@@ -48,11 +48,10 @@ pub struct Sighting {
 }
 
 impl Sighting {
-    /// Whether this was surely shown after `other` was: a console may look at a hello that is some
-    /// seconds old, and an endpoint's clock may be set.
+    /// Whether this was surely shown after `other` was. When somebody saw it is not enough: an old
+    /// hello that is shown again is a genuine one, and only its own clock says that it is old.
     fn surely_after(&self, other: &Self) -> bool {
-        let late = other.seen.plus(limits::HEAD_LATE_SECONDS);
-        self.seen >= other.seen && (self.clock > other.clock || self.seen > late)
+        self.seen >= other.seen && self.clock > other.clock
     }
 }
 
@@ -158,13 +157,15 @@ mod tests {
     }
 
     #[test]
-    fn fewer_records_later_are_a_rewind_whatever_the_endpoints_clock_says() {
+    fn fewer_records_later_are_a_rewind_and_an_old_hello_that_is_shown_again_is_none() {
         let six = at(1, 6, 6, 1000, 1000);
         assert_eq!(misfit(&six, &at(1, 5, 5, 1001, 1001)), Some(Misfit::Rewound));
-        let set_back = |seen| at(1, 5, 5, 10, seen);
-        assert_eq!(misfit(&six, &set_back(1001)), None);
-        let late = 1001 + limits::HEAD_LATE_SECONDS;
-        assert_eq!(misfit(&six, &set_back(late)), Some(Misfit::Rewound));
+        assert_eq!(misfit(&six, &at(1, 5, 5, 1001, 900_000)), Some(Misfit::Rewound));
+        // Made before the sixth record, or in the same second, and seen much later.
+        for clock in [10, 999, 1000] {
+            assert_eq!(misfit(&six, &at(1, 5, 5, clock, 900_000)), None, "{clock}");
+            assert_eq!(misfit(&six, &at(2, 0, 2, clock, 900_000)), None, "{clock}");
+        }
     }
 
     #[test]
