@@ -3,12 +3,12 @@
 
 use evidence::HeadPapers;
 use protocol::documents::{Card, Doubt, Head, Hello, Misfit, Record, SeenHead, Sighting};
-use protocol::{AgentName, Bytes, Digest, EndpointId, EndpointName, PublicKey, Time};
+use protocol::{AgentName, Bytes, Digest, EndpointId, EndpointName, Envelope, Time};
 use store::{DoubtRow, EndpointState, HeadRow};
 use trust::Verified;
 
-use crate::books::{BookError, Books};
-use crate::home::{FileError, Known};
+use crate::books::{BookError, Books, People};
+use crate::home::{FileError, Known, Remembered};
 use crate::org::Desk;
 use crate::session::{Agent, Session};
 
@@ -34,85 +34,106 @@ fn shown(hello: &Verified<Hello>, by: &AgentName, at: Time) -> Sighting {
     Sighting { head: hello.head, clock: hello.clock, seen: at, by: Some(by.clone()) }
 }
 
-/// The heads of a machine that others countersigned and that verify; in this console's own store also
-/// what it saw itself.
+/// The heads of a machine that others countersigned and that verify; in this console's own store, which
+/// opened every seal before it kept it, also the others and what it saw itself.
 fn of_others(
     books: &Books,
-    rows: Vec<HeadRow>,
-    card: &Card,
-    key: impl Fn(&AgentName) -> Option<PublicKey>,
-) -> Vec<Known> {
+    endpoint: &EndpointId,
+    card: Option<&Card>,
+    people: &dyn People,
+) -> Result<Vec<Known>, BookError> {
     let own = books.line().is_none();
-    let one = |row: HeadRow| match (row.envelope, row.hello) {
-        (Some(seen), Some(hello)) => {
-            let papers = HeadPapers { seen, hello };
-            let sighting = papers.open(&card.endpoint, &card.record_key, &key).ok()?;
-            Some(Known { sighting, papers: Some(papers) })
-        }
-        // A shared desk's word alone accuses nobody.
-        _ => own.then_some(Known { sighting: row.sighting, papers: None }),
+    let key = |name: &AgentName| people.signing_key(name);
+    let proved = |row: &HeadRow| {
+        let papers = HeadPapers { seen: row.envelope.clone()?, hello: row.hello.clone()? };
+        let sighting = papers.open(endpoint, &card?.record_key, key).ok()?;
+        Some(Known { sighting, papers: Some(papers) })
     };
-    rows.into_iter().filter_map(one).collect()
+    let one = |row: HeadRow| {
+        // A shared desk's word alone accuses nobody.
+        proved(&row).or_else(|| own.then_some(Known { sighting: row.sighting, papers: None }))
+    };
+    Ok(books.heads(*endpoint)?.into_iter().filter_map(one).collect())
 }
 
-/// Compares what a machine shows with what this console and others have seen of it; countersigns it,
-/// remembers it and hands it to the desk, with what the desk does not have. What does not fit, the
-/// loudest first.
-///
-/// # Errors
-/// [`HeadsError`]; the session is as good as before.
-pub fn compare(
-    books: &Books,
-    agent: &Agent,
-    session: &Session,
-) -> Result<Option<Doubt>, HeadsError> {
+/// What a comparison came to.
+#[derive(Debug, Default)]
+pub struct Compared {
+    /// What does not fit, the loudest.
+    pub doubt: Option<Doubt>,
+    /// What could not be done beside that; the session is as good as before.
+    pub troubles: Vec<HeadsError>,
+}
+
+impl Compared {
+    fn tried<T>(&mut self, done: Result<T, impl Into<HeadsError>>) -> Option<T> {
+        done.map_err(|error| self.troubles.push(error.into())).ok()
+    }
+}
+
+/// Compares what a machine shows with what this console and then with what others have seen of it;
+/// remembers it, countersigns it where the key is at hand, and gives the desk what it does not have.
+/// Whatever fails hides nothing that was found, and never the own memory.
+#[must_use]
+pub fn compare(books: &Books, agent: &Agent, session: &Session) -> Compared {
+    let mut compared = Compared::default();
     let card = session.card();
-    let (endpoint, at) = (card.endpoint, session.met_at());
-    let now = shown(session.hello(), &agent.name, at);
-    let key = |name: &AgentName| agent.policy.person(name).and_then(|one| one.signing_key);
-    let own = agent.heads.of(&endpoint);
-    let rows = books.heads(endpoint)?;
-    let theirs = of_others(books, rows, card, key);
-    let damaged = own.as_ref().err().is_some();
-    let own = own.unwrap_or_default();
-    let fits = |known: &Known| Doubt::between(&known.sighting, &now);
-    let found = own.as_ref().and_then(|own| fits(&own.newest));
-    let doubt = found
-        .or_else(|| own.as_ref().and_then(|own| own.doubt.clone()))
-        .or_else(|| theirs.iter().find_map(fits));
-    let there = |sighting: &Sighting| {
-        theirs.iter().any(|known| known.sighting.head == sighting.head && known.papers.is_some())
+    let now =
+        Known { sighting: shown(session.hello(), &agent.name, session.met_at()), papers: None };
+    let own = compared.tried(own_memory(agent, &card.endpoint)).flatten();
+    let fits = |known: &Known| Doubt::between(&known.sighting, &now.sighting);
+    let found = own.as_ref().and_then(|own| fits(&own.newest).or_else(|| own.doubt.clone()));
+    let keep =
+        |known: &Known, doubt: Option<&Doubt>| agent.heads.keep(&card.endpoint, known, doubt);
+    compared.tried(keep(&now, found.as_ref()));
+    compared.doubt = found;
+    let asked = of_others(books, &card.endpoint, Some(card), &agent.policy);
+    let Some(theirs) = compared.tried(asked) else { return compared };
+    let told = theirs.iter().find_map(fits);
+    if let (None, Some(_)) = (&compared.doubt, &told) {
+        compared.tried(keep(&now, told.as_ref()));
+        compared.doubt = told;
+    }
+    let there = |head: Head| {
+        theirs.iter().any(|known| known.sighting.head == head && known.papers.is_some())
     };
-    // What this console saw before goes first: the desk finds by it what does not fit.
-    if let Some(known) = own.as_ref().map(|own| &own.newest)
-        && let Some(papers) = &known.papers
-        && !there(&known.sighting)
+    // What this console saw before goes first: the desk finds by it what does not fit. What a key
+    // signed that is not this person's any more proves nothing there.
+    let proves = |papers: &HeadPapers| {
+        let key = |name: &AgentName| agent.policy.signing_key(name);
+        papers.open(&card.endpoint, &card.record_key, key).is_ok()
+    };
+    if let Some(before) = own.as_ref().map(|own| &own.newest)
+        && let Some(papers) = before.papers.as_ref().filter(|papers| proves(papers))
+        && !there(before.sighting.head)
     {
-        hand_in(books, agent, session, papers.clone())?;
+        compared.tried(hand_in(books, agent, session, papers.clone()));
     }
-    let known =
-        if there(&now) && own.as_ref().is_some_and(|own| own.newest.sighting.head == now.head) {
-            // Nothing is new: neither here nor at the desk.
-            None
-        } else {
-            let papers = countersigned(agent, session)?;
-            if !there(&now) {
-                hand_in(books, agent, session, papers.clone())?;
-            }
-            Some(Known { sighting: now, papers: Some(papers) })
-        };
-    match (&known, &own) {
-        (Some(known), _) => agent.heads.keep(&endpoint, known, doubt.as_ref())?,
-        (None, Some(own)) => agent.heads.keep(&endpoint, &own.newest, doubt.as_ref())?,
-        (None, None) => {}
+    let head = now.sighting.head;
+    let kept =
+        own.is_some_and(|own| own.newest.papers.is_some() && own.newest.sighting.head == head);
+    if agent.signing.is_at_hand()
+        && !(kept && there(head))
+        && let Some(papers) = compared.tried(countersigned(agent, session))
+    {
+        compared.tried(keep(&Known { papers: Some(papers.clone()), ..now }, None));
+        if !there(head) {
+            compared.tried(hand_in(books, agent, session, papers));
+        }
     }
-    // It is a memory again; that something was lost is said once.
-    if damaged && doubt.is_none() {
-        let path = agent.heads.path(&endpoint);
-        let why = "it was written anew; what this console saw of the machine before is lost";
-        return Err(FileError::Damaged { path, why: why.to_owned() }.into());
-    }
-    Ok(doubt)
+    compared
+}
+
+/// What this console saw of the machine. That something was lost is said once: from then on it is a
+/// memory again.
+fn own_memory(agent: &Agent, endpoint: &EndpointId) -> Result<Option<Remembered>, FileError> {
+    agent.heads.of(endpoint).map_err(|error| match error {
+        FileError::Damaged { path, .. } => {
+            let why = "it was written anew; what this console saw of the machine before is lost";
+            FileError::Damaged { path, why: why.to_owned() }
+        }
+        other => other,
+    })
 }
 
 fn countersigned(agent: &Agent, session: &Session) -> Result<HeadPapers, HeadsError> {
@@ -135,7 +156,8 @@ fn hand_in(
     papers: HeadPapers,
 ) -> Result<(), BookError> {
     let HeadPapers { seen, hello } = papers;
-    books.add_head(session.card().endpoint, seen, hello, agent.name.clone(), session.met_at())
+    let (endpoint, by, at) = (session.card().endpoint, agent.name.clone(), session.met_at());
+    books.add_head(endpoint, seen, hello, by, at, &agent.policy)
 }
 
 /// Remembers the head that a record which verified here shows. What fails is seen again at the next
@@ -147,12 +169,21 @@ pub(crate) fn remember(agent: &Agent, record: &Record, hash: Digest, now: Time) 
     let _ = agent.heads.keep(&here.endpoint.id, &Known { sighting, papers: None }, None);
 }
 
-/// The machines in use of which heads do not fit: what the desk keeps, and what this console knows.
+/// The machines in use of which heads do not fit: what the desk keeps, and what this console knows. Of
+/// a shared desk only what people countersigned counts.
 ///
 /// # Errors
 /// [`HeadsError`].
-pub fn doubts(desk: &Desk) -> Result<Vec<DoubtRow>, HeadsError> {
-    let mut all = desk.store.doubts()?;
+pub fn doubts(desk: &Desk, people: &dyn People) -> Result<Vec<DoubtRow>, HeadsError> {
+    let mut all = Vec::new();
+    for row in desk.store.doubts()? {
+        let DoubtRow { endpoint, name, doubt } = row;
+        let doubt = match desk.store.line() {
+            None => Some(doubt),
+            Some(_) => told(&desk.store, &endpoint, people)?,
+        };
+        all.extend(doubt.map(|doubt| DoubtRow { endpoint, name, doubt }));
+    }
     for (endpoint, doubt) in desk.home.heads(&desk.organisation.me).doubts()? {
         if all.iter().any(|row| row.endpoint == endpoint) {
             continue;
@@ -169,12 +200,29 @@ pub fn doubts(desk: &Desk) -> Result<Vec<DoubtRow>, HeadsError> {
 ///
 /// # Errors
 /// [`HeadsError`].
-pub fn doubt_of(desk: &Desk, endpoint: &EndpointId) -> Result<Option<Doubt>, HeadsError> {
+pub fn doubt_of(
+    desk: &Desk,
+    endpoint: &EndpointId,
+    people: &dyn People,
+) -> Result<Option<Doubt>, HeadsError> {
     let own = desk.home.heads(&desk.organisation.me).of(endpoint)?;
-    if let Some(doubt) = own.and_then(|own| own.doubt) {
-        return Ok(Some(doubt));
+    match own.and_then(|own| own.doubt) {
+        Some(doubt) => Ok(Some(doubt)),
+        None => Ok(told(&desk.store, endpoint, people)?),
     }
-    let all = desk.store.heads(*endpoint)?;
+}
+
+/// Two heads of a machine that the books have, that verify and that do not fit.
+fn told(
+    books: &Books,
+    endpoint: &EndpointId,
+    people: &dyn People,
+) -> Result<Option<Doubt>, BookError> {
+    let row = books.endpoint(*endpoint)?;
+    // The person's seal names the hello, and so the key that it was opened with: this card needs none.
+    let card = row.and_then(|row| Envelope::read(&row.card).ok());
+    let card = card.and_then(|sealed| trust::seal::peek::<Card>(&sealed).ok());
+    let all = of_others(books, endpoint, card.as_ref(), people)?;
     let pairs = all.iter().enumerate().flat_map(|(place, one)| {
         all.iter().skip(place.saturating_add(1)).map(move |two| (&one.sighting, &two.sighting))
     });
@@ -221,161 +269,4 @@ pub fn words(name: &EndpointName, doubt: &Doubt) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use protocol::documents::Misfit::{Anew, Forked, Rewound};
-    use protocol::error_chain::ErrorChain;
-    use store::{NewEndpoint, Store};
-
-    use super::*;
-    use crate::home::Home;
-    use crate::session::double::{House, Quirk, house, now};
-
-    const fn head(epoch: u8, counter: u64, hash: u8) -> Head {
-        Head { epoch: Digest([epoch; 32]), counter, hash: Digest([hash; 32]) }
-    }
-
-    /// Meets the machine, which shows this head `after` seconds; what does not fit.
-    async fn meets(house: &House, books: &Books, head: Head, after: u64) -> Option<Doubt> {
-        let at = now().plus(after);
-        house.seen.lock().unwrap().shows = Some((head, at));
-        let session = Session::open(&house.agent, &house.row, at).await.unwrap();
-        let doubt = compare(books, &house.agent, &session).unwrap();
-        session.leave().await;
-        doubt
-    }
-
-    /// What another console knows: a memory of its own.
-    fn other_console(house: &mut House, dir: &tempfile::TempDir, name: &str) {
-        let home = Home::new(dir.path().join(name));
-        crate::home::create_folder(home.path()).unwrap();
-        house.agent.heads = home.heads(&house.agent.name);
-    }
-
-    /// A desk that has nothing but the machine: put back, or taken.
-    fn another_desk(house: &House, dir: &tempfile::TempDir, name: &str) -> Books {
-        let store = Store::create(&dir.path().join(name)).unwrap();
-        let row = &house.row;
-        let new = NewEndpoint {
-            id: row.id,
-            name: row.name.clone(),
-            card: row.card.clone(),
-            address: row.address.clone(),
-            person: None,
-            labels: row.labels.clone(),
-            host: None,
-            platform: None,
-        };
-        store.add_endpoint(&new, now()).unwrap();
-        store.into()
-    }
-
-    fn told(books: &Books) -> Vec<(Misfit, u64, u64)> {
-        let one = |row: DoubtRow| {
-            let Doubt { misfit, had, shows } = row.doubt;
-            (misfit, had.head.counter, shows.head.counter)
-        };
-        books.doubts().unwrap().into_iter().map(one).collect()
-    }
-
-    #[tokio::test]
-    async fn a_ledger_that_went_back_is_found_by_whoever_saw_more_or_is_told_by_them() {
-        let (mut house, machine) = house(Quirk::None);
-        let mut machines = tokio::task::JoinSet::new();
-        machines.spawn(machine.serve());
-        let dir = tempfile::tempdir().unwrap();
-        let desk = another_desk(&house, &dir, "desk.db");
-        assert_eq!(meets(&house, &desk, head(1, 5, 5), 0).await, None);
-        assert_eq!(meets(&house, &desk, head(1, 8, 8), 1).await, None);
-        assert_eq!(meets(&house, &desk, head(1, 8, 8), 2).await, None);
-
-        // The one that saw more knows it by itself, whatever a desk says; and it says it from then on.
-        let taken = another_desk(&house, &dir, "taken.db");
-        let doubt = meets(&house, &taken, head(1, 6, 6), 3).await.unwrap();
-        assert_eq!((doubt.misfit, doubt.had.head.counter), (Rewound, 8));
-        assert_eq!(doubt.had.by, Some(house.agent.name.clone()));
-        assert_eq!(meets(&house, &taken, head(1, 9, 9), 4).await, Some(doubt.clone()));
-        // It handed in what it had seen, so that this desk knows it too.
-        assert_eq!(told(&taken), [(Rewound, 8, 6)]);
-        let words = words(&house.row.name, &doubt);
-        assert!(words.starts_with("lt-4411 WENT BACK: a.kaya saw 8 records there on 2"), "{words}");
-        assert!(
-            words.contains("it showed 6.") && words.contains("hides records 7 to 8"),
-            "{words}"
-        );
-
-        // One that never met the machine is told by the desk that knows more.
-        other_console(&mut house, &dir, "less");
-        let doubt = meets(&house, &desk, head(1, 7, 7), 5).await.unwrap();
-        assert_eq!((doubt.misfit, doubt.had.head.counter), (Rewound, 8));
-        assert_eq!(told(&desk), [(Rewound, 8, 7)]);
-        // And where nobody who saw more says so, it cannot know.
-        other_console(&mut house, &dir, "least");
-        let empty = another_desk(&house, &dir, "empty.db");
-        assert_eq!(meets(&house, &empty, head(1, 7, 7), 6).await, None);
-    }
-
-    #[tokio::test]
-    async fn a_fork_at_one_place_and_a_ledger_that_began_anew_are_told() {
-        let (mut house, machine) = house(Quirk::None);
-        let mut machines = tokio::task::JoinSet::new();
-        machines.spawn(machine.serve());
-        let dir = tempfile::tempdir().unwrap();
-        let desk = another_desk(&house, &dir, "desk.db");
-        assert_eq!(meets(&house, &desk, head(1, 5, 5), 0).await, None);
-        other_console(&mut house, &dir, "two");
-        let doubt = meets(&house, &desk, head(1, 5, 6), 0).await.unwrap();
-        assert_eq!(doubt.misfit, Forked);
-        assert!(words(&house.row.name, &doubt).contains("SHOWS TWO PASTS"));
-        assert_eq!(told(&desk), [(Forked, 5, 5)]);
-
-        let desk = another_desk(&house, &dir, "anew.db");
-        other_console(&mut house, &dir, "three");
-        assert_eq!(meets(&house, &desk, head(1, 5, 5), 0).await, None);
-        let doubt = meets(&house, &desk, head(2, 0, 2), 1).await.unwrap();
-        assert_eq!(doubt.misfit, Anew);
-        assert!(words(&house.row.name, &doubt).contains("BEGAN ANEW"));
-    }
-
-    #[tokio::test]
-    async fn a_record_that_verified_here_is_seen_as_a_head_is() {
-        let (house, machine) = house(Quirk::None);
-        let mut machines = tokio::task::JoinSet::new();
-        machines.spawn(machine.serve());
-        let dir = tempfile::tempdir().unwrap();
-        let desk = another_desk(&house, &dir, "desk.db");
-        assert_eq!(meets(&house, &desk, head(1, 5, 5), 0).await, None);
-        let fixture = crate::verify::fixture::Fixture::default();
-        let mut record = fixture.record(&fixture.order());
-        let here = &mut record.predicate;
-        (here.endpoint.id, here.epoch, here.counter) = (house.row.id, Digest([1; 32]), 6);
-        here.ended = now();
-        remember(&house.agent, &record, Digest([6; 32]), now());
-        assert_eq!(meets(&house, &desk, head(1, 6, 6), 1).await, None);
-        let doubt = meets(&house, &desk, head(1, 5, 5), 9).await.unwrap();
-        assert_eq!((doubt.misfit, doubt.had.head.counter), (Rewound, 6));
-    }
-
-    #[tokio::test]
-    async fn what_is_handed_in_is_of_the_machine_and_of_whoever_hands_it_in() {
-        let (house, machine) = house(Quirk::None);
-        let mut machines = tokio::task::JoinSet::new();
-        machines.spawn(machine.serve());
-        let dir = tempfile::tempdir().unwrap();
-        let desk = another_desk(&house, &dir, "desk.db");
-        let session = Session::open(&house.agent, &house.row, now()).await.unwrap();
-        let HeadPapers { seen, hello } = countersigned(&house.agent, &session).unwrap();
-        let add = |seen: &Bytes, hello: &Bytes, by: &str, at| {
-            let by = by.parse().unwrap();
-            let added = desk.add_head(house.row.id, seen.clone(), hello.clone(), by, at);
-            added.map_err(|error| ErrorChain(&error).to_string())
-        };
-        assert!(add(&seen, &hello, "m.ruiz", now()).unwrap_err().contains("somebody else"));
-        assert!(add(&seen, &seen, "a.kaya", now()).unwrap_err().contains("did not show"));
-        let early = now().minus(3600);
-        assert!(add(&seen, &hello, "a.kaya", early).unwrap_err().contains("future"));
-        assert_eq!(desk.heads(house.row.id).unwrap(), []);
-        add(&seen, &hello, "a.kaya", now()).unwrap();
-        assert_eq!(desk.heads(house.row.id).unwrap().len(), 1);
-        session.leave().await;
-    }
-}
+mod tests;

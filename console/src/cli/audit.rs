@@ -233,7 +233,7 @@ fn list(ctx: &Ctx, desk: &Desk, which: &ListArgs) -> Result<Exit, Failure> {
     }
     which.csv.as_deref().map_or(Ok(()), new_file)?;
     let days = (which.from, which.to.plus(DAY_SECONDS.saturating_sub(1)));
-    let found = audit::list(desk, days, which.risk)?;
+    let found = audit::list(desk, days, which.risk, ctx.now())?;
     if let Some(file) = &which.csv {
         home::write_public(file, view::csv(&found).as_bytes())?;
     }

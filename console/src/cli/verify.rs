@@ -52,7 +52,7 @@ pub fn run(ctx: &Ctx, args: VerifyArgs) -> Result<Exit, Failure> {
                 None => filed(&desk, &args.what)?,
             };
             let mut copy = verify::verify_copy(Some(&desk.store), papers.clone(), &anchors)?;
-            copy.doubt = doubt(&desk, &papers)?;
+            copy.doubt = doubt(&desk, &papers, &anchors)?;
             copy
         }
     };
@@ -96,10 +96,14 @@ fn each(ctx: &Ctx, args: &VerifyArgs, lines: &[Papers]) -> Result<Exit, Failure>
 }
 
 /// What is wrong with the ledger of the record's machine as a whole.
-fn doubt(desk: &desk::org::Desk, papers: &Papers) -> Result<Option<String>, Failure> {
+fn doubt(
+    desk: &desk::org::Desk,
+    papers: &Papers,
+    anchors: &Anchors,
+) -> Result<Option<String>, Failure> {
     let Some((record, _)) = verify::peek_record(&papers.record) else { return Ok(None) };
     let machine = record.predicate.endpoint;
-    let doubt = heads::doubt_of(desk, &machine.id)?;
+    let doubt = heads::doubt_of(desk, &machine.id, anchors)?;
     Ok(doubt.map(|doubt| heads::words(&machine.name, &doubt)))
 }
 

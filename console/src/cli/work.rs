@@ -207,16 +207,16 @@ impl Work {
     /// Says loudly what the machine shows and what somebody saw there before, where that does not fit.
     /// An order runs at most once all the same: the work goes on.
     pub fn compare(&self, ctx: &Ctx, session: &Session) {
-        match heads::compare(&self.desk.store, &self.agent, session) {
-            Ok(None) => {}
-            Ok(Some(doubt)) => {
-                ctx.note(format!("! {}", safe(&heads::words(&session.card().name, &doubt))));
-            }
-            Err(error) => ctx.note(format!(
-                "note: what {} showed before could not be compared: {}",
-                session.card().name,
-                safe(&ErrorChain(&error).to_string())
-            )),
+        let name = &session.card().name;
+        let compared = heads::compare(&self.desk.store, &self.agent, session);
+        if let Some(doubt) = &compared.doubt {
+            ctx.note(format!("! {}", safe(&heads::words(name, doubt))));
+        }
+        for trouble in &compared.troubles {
+            ctx.note(format!(
+                "note: what {name} shows was not wholly compared with what was seen before: {}",
+                safe(&ErrorChain(trouble).to_string())
+            ));
         }
     }
 }

@@ -392,7 +392,7 @@ pub(crate) fn seen(
     }
     crate::presence::seen(db, id, now)?;
     let (head, clock) = (seen.head, seen.clock);
-    crate::heads::add(db, id, &Sighting { head, clock, seen: seen.at, by: None }, None)
+    crate::heads::add(db, id, &Sighting { head, clock, seen: seen.at, by: None }, None, &|_| true)
 }
 
 /// Our own map types always have a JSON form; an empty object stands for the impossible.

@@ -69,6 +69,14 @@ fn of(db: &Connection, endpoint: &str, doubted: bool) -> Result<Vec<HeadRow>, Fa
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// What is kept of this very head.
+fn at(db: &Connection, endpoint: &str, head: &Head) -> Result<Option<HeadRow>, Fault> {
+    let sql = "SELECT epoch, counter, hash, clock, seen, person, envelope, hello FROM heads
+               WHERE endpoint = ?1 AND epoch = ?2 AND counter = ?3 AND hash = ?4";
+    let key = (endpoint, head.epoch.to_string(), row::int(head.counter), head.hash.to_string());
+    Ok(db.prepare_cached(sql)?.query_row(key, read).optional()?)
+}
+
 fn read(row: &Row<'_>) -> rusqlite::Result<HeadRow> {
     Ok(HeadRow {
         sighting: read_head(row)?,
@@ -104,8 +112,9 @@ fn put(
     sighting: &Sighting,
     papers: Option<(&[u8], &[u8])>,
     doubted: bool,
+    instead: bool,
 ) -> Result<(), Fault> {
-    // The first sighting stays, unless it is the later one that does not fit.
+    // The first sighting stays, unless it is the later one that does not fit, or proves nothing.
     db.prepare_cached(
         "INSERT INTO heads (endpoint, epoch, counter, hash, clock, seen, person, envelope, hello,
                             doubted)
@@ -114,7 +123,8 @@ fn put(
          ON CONFLICT (endpoint, epoch, counter, hash) DO UPDATE
          SET clock = :clock, seen = :seen, person = :person, envelope = :envelope, hello = :hello,
              doubted = max(doubted, :doubted)
-         WHERE (doubted = 0 AND :doubted = 1) OR (envelope IS NULL AND :envelope IS NOT NULL)",
+         WHERE (doubted = 0 AND :doubted = 1) OR (envelope IS NULL AND :envelope IS NOT NULL)
+               OR :instead",
     )?
     .execute(named_params! {
         ":endpoint": endpoint,
@@ -127,6 +137,7 @@ fn put(
         ":envelope": papers.map(|(envelope, _)| envelope),
         ":hello": papers.map(|(_, hello)| hello),
         ":doubted": doubted,
+        ":instead": instead,
     })?;
     Ok(())
 }
@@ -137,6 +148,7 @@ pub(crate) fn add(
     id: &EndpointId,
     sighting: &Sighting,
     papers: Option<(&[u8], &[u8])>,
+    proves: &dyn Fn(&HeadRow) -> bool,
 ) -> Result<Vec<Doubt>, Fault> {
     let endpoint = id.to_string();
     let known = of(db, &endpoint, false)?;
@@ -157,16 +169,16 @@ pub(crate) fn add(
     }
     for record in records(db, &endpoint, &sighting.head)? {
         if let Some(doubt) = Doubt::between(&record, sighting) {
-            put(db, &endpoint, &record, None, true)?;
+            put(db, &endpoint, &record, None, true, false)?;
             doubts.push(doubt);
         }
     }
-    let same = known.iter().find(|row| row.sighting.head == sighting.head);
-    let known = same.is_some_and(|row| row.envelope.is_some() || papers.is_none());
-    if known && doubts.is_empty() {
+    let same = at(db, &endpoint, &sighting.head)?;
+    let instead = papers.is_some() && same.as_ref().is_some_and(|row| !proves(row));
+    if same.is_some() && !instead && doubts.is_empty() {
         return Ok(doubts);
     }
-    put(db, &endpoint, sighting, papers, !doubts.is_empty())?;
+    put(db, &endpoint, sighting, papers, !doubts.is_empty(), instead)?;
     db.prepare_cached(
         "DELETE FROM heads WHERE endpoint = ?1 AND doubted = 0
          AND (epoch, counter, hash) NOT IN (
@@ -182,7 +194,8 @@ pub(crate) fn add(
 
 impl Store {
     /// Keeps a head that was seen, with the person's envelope and the hello where there are some, and
-    /// says what it does not fit. Who saw it has it still, so this does not wait for the disk.
+    /// says what it does not fit. The first sighting of a head stays if its papers prove something,
+    /// which is for the caller to say. Who saw it has it still, so this does not wait for the disk.
     ///
     /// # Errors
     /// The store's own.
@@ -191,8 +204,11 @@ impl Store {
         endpoint: &EndpointId,
         sighting: &Sighting,
         papers: Option<(&[u8], &[u8])>,
+        proves: &dyn Fn(&HeadRow) -> bool,
     ) -> Result<Vec<Doubt>, StoreError> {
-        self.write_soon("keep a head that was seen", |db| add(db, endpoint, sighting, papers))
+        self.write_soon("keep a head that was seen", |db| {
+            add(db, endpoint, sighting, papers, proves)
+        })
     }
 
     /// The heads of an endpoint that are kept, those that do not fit first, then the newest; at most 32.

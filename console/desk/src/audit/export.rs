@@ -68,6 +68,8 @@ pub enum ExportError {
 /// # Errors
 /// [`ExportError`].
 pub fn export(desk: &Desk, ticket: &TicketId, now: Time) -> Result<Exported, ExportError> {
+    let open = catalogue::open(&desk.home, now)?;
+    let policy = catalogue::policy_of(&open)?;
     let filter = RunFilter { ticket: Some(ticket.clone()), ..RunFilter::default() };
     let (mut runs, mut unanswered) = (Vec::new(), Vec::new());
     for row in desk.store.runs(&filter)?.into_iter().rev() {
@@ -77,7 +79,7 @@ pub fn export(desk: &Desk, ticket: &TicketId, now: Time) -> Result<Exported, Exp
             // Looks at the machine change nothing; the record's own word, not the list's.
             (Some(_), Some((record, _))) if !record.predicate.mode.mutates() => {}
             (Some(mut papers), _) => {
-                add_head(&desk.store, &mut papers)?;
+                add_head(&desk.store, &mut papers, &policy)?;
                 let approvals = desk.store.approvals(row.order)?;
                 runs.push(RunPapers::public(papers, approvals));
             }
@@ -98,8 +100,6 @@ pub fn export(desk: &Desk, ticket: &TicketId, now: Time) -> Result<Exported, Exp
             ExportError::NoRecord(ticket)
         });
     }
-    let open = catalogue::open(&desk.home, now)?;
-    let policy = catalogue::policy_of(&open)?;
     let mut all = catalogue::files_with_past(&desk.home)?;
     let first = desk.home.first_root()?;
     if let Some(line) = desk.store.line() {

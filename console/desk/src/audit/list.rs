@@ -94,7 +94,7 @@ pub enum ListError {
 }
 
 /// Lists every order of these days, of one class where one is named; an order whose class is not known
-/// is of every class. Whether all are here is said of all classes.
+/// is of every class. Whether all are here is said of all classes, as is known `now`.
 ///
 /// # Errors
 /// [`ListError`].
@@ -102,6 +102,7 @@ pub fn list(
     desk: &Desk,
     (from, to): (Time, Time),
     risk: Option<Risk>,
+    now: Time,
 ) -> Result<AuditList, ListError> {
     let files = catalogue::files_with_past(&desk.home)?;
     let risks = trust::catalogue::Catalogue::risks(&files);
@@ -118,7 +119,7 @@ pub fn list(
     let chains = desk.store.chains()?;
     let mut incomplete: Vec<Incomplete> =
         chains.iter().flat_map(|chains| missing(chains, from, to)).collect();
-    let doubts = heads::doubts(desk)?.into_iter();
+    let doubts = heads::doubts(desk, &catalogue::policy(&desk.home, now)?)?.into_iter();
     incomplete.extend(
         doubts.map(|row| Incomplete::Unfit { endpoint: row.name, doubt: Box::new(row.doubt) }),
     );

@@ -6,7 +6,7 @@ use store::Store;
 
 use super::error::{BookError, Sorry};
 use super::operations::{BookAsk, Who};
-use super::peer::Peer;
+use super::peer::{Peer, People};
 use crate::identity::Checks;
 
 /// Answers one question: CBOR in, CBOR out.
@@ -20,6 +20,7 @@ pub fn answer(
     ask: &[u8],
     now: Time,
     checks: &dyn Checks,
+    people: &dyn People,
 ) -> Result<Vec<u8>, Sorry> {
     if ask.len() > limits::DESK_PART_BYTES_MAX {
         return Err(Sorry::new(sorry::LIMIT, "the question is too long"));
@@ -31,7 +32,7 @@ pub fn answer(
     let ask: BookAsk = decode(ask).map_err(unknown)?;
     may(store, peer, &ask)?;
     within_limits(&ask)?;
-    let bytes = ask.run(store, now, checks).map_err(BookError::said)?;
+    let bytes = ask.run(store, now, checks, people).map_err(BookError::said)?;
     if bytes.len() > limits::DESK_ANSWER_BYTES_MAX {
         return Err(Sorry::new(sorry::LIMIT, "the answer is too long for one; ask for fewer rows"));
     }

@@ -10,7 +10,7 @@ use trust::catalogue::{Catalogue, Files, RepositoryError, is_plain};
 
 use super::answer::answer;
 use super::error::Sorry;
-use super::peer::Peer;
+use super::peer::{Peer, People};
 use crate::catalogue::{self, CatalogueTrouble};
 use crate::home::Home;
 use crate::identity::Checks;
@@ -29,6 +29,8 @@ pub struct Counter<'a> {
     pub files: &'a Files,
     /// What the desk checks callers with.
     pub checks: &'a dyn Checks,
+    /// Whose seals it opens.
+    pub people: &'a dyn People,
 }
 
 impl From<Sorry> for DeskAnswer {
@@ -70,7 +72,8 @@ impl Counter<'_> {
         Some(match ask {
             DeskAsk::Hello { min, max } => self.hello(*min, *max).map(|hello| vec![hello]),
             DeskAsk::Book { ask } => {
-                answer(self.store, peer, &ask.0, now, self.checks).map(|bytes| book(&bytes))
+                answer(self.store, peer, &ask.0, now, self.checks, self.people)
+                    .map(|bytes| book(&bytes))
             }
             DeskAsk::Catalogue { have } => Ok(self.catalogue(*have)),
             _ => return None,

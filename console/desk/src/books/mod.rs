@@ -35,7 +35,7 @@ pub use counter::{Counter, Publication, in_parts, past};
 pub use error::{BookError, LineFault, Sorry};
 pub use line::{Ask, Line};
 pub use operations::{BookAsk, Paper, Who};
-pub use peer::Peer;
+pub use peer::{Peer, People};
 pub(crate) use rules::{BODY_CHARS_MAX, SUBJECT_CHARS_MAX};
 pub use transport::{Dialled, Door};
 

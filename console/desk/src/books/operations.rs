@@ -18,6 +18,7 @@ use store::{
 };
 
 use super::error::BookError;
+use super::peer::People;
 use super::{Books, heads, requests, rules};
 use crate::identity::{self, Checks, CodeAsked, CodeSaid, Contact, Contacts, SpokenCode};
 use crate::inventory::find::{self, Typed};
@@ -78,7 +79,7 @@ macro_rules! operations {
         $(#[$doc:meta])*
         $n:literal $op:ident $who:ident
         fn $name:ident($($an:literal $arg:ident: $ty:ty),* $(,)?)
-            $(at $now:ident)? $(with $checks:ident)? -> $ret:ty
+            $(at $now:ident)? $(with $checks:ident)? $(of $people:ident)? -> $ret:ty
         = |$store:ident| $body:expr;
     )+) => {
         /// One operation on the desk's store, as a console asks for it.
@@ -113,12 +114,14 @@ macro_rules! operations {
                 store: &Store,
                 now: Time,
                 checks: &dyn Checks,
+                people: &dyn People,
             ) -> Result<Vec<u8>, BookError> {
                 match self {
                     $( Self::$op { $($arg),* } => {
                         let $store = store;
                         $( let $now = now; )?
                         $( let $checks = checks; )?
+                        $( let $people = people; )?
                         let value: $ret = $body?;
                         minicbor::to_vec(&value).map_err(|_| BookError::NoAnswer)
                     } ),+
@@ -137,6 +140,7 @@ macro_rules! operations {
                     $( $arg: $ty, )*
                     $( $now: Time, )?
                     $( $checks: &dyn Checks, )?
+                    $( $people: &dyn People, )?
                 ) -> Result<$ret, BookError> {
                     match self {
                         Self::Here($store) => Ok($body?),
@@ -145,6 +149,8 @@ macro_rules! operations {
                             $( let _ = $now; )?
                             // And a sender and a key of its own.
                             $( let _ = $checks; )?
+                            // And its own policy.
+                            $( let _ = $people; )?
                             line.book(&BookAsk::$op { $($arg),* })
                         }
                     }
@@ -345,10 +351,12 @@ operations! {
     /// most 32.
     120 Heads Agent fn heads(0 endpoint: EndpointId) -> Vec<HeadRow>
         = |store| store.heads(&endpoint);
-    /// Keeps a head that one saw and countersigned, with the hello that shows it.
+    /// Keeps a head that one saw and countersigned, with the hello that shows it: both seals are
+    /// opened first.
     121 AddHead Oneself
-        fn add_head(0 endpoint: EndpointId, 1 seen: Bytes, 2 hello: Bytes, 3 by: AgentName) at now -> ()
-        = |store| heads::add(store, &endpoint, (seen, hello), &by, now);
+        fn add_head(0 endpoint: EndpointId, 1 seen: Bytes, 2 hello: Bytes, 3 by: AgentName)
+            at now of people -> ()
+        = |store| heads::add(store, &endpoint, (seen, hello), &by, now, people);
     /// The next head of a chain, at a place or behind it, that a person countersigned.
     123 HeadAfter Agent
         fn head_after(0 endpoint: EndpointId, 1 epoch: Digest, 2 counter: u64) -> Option<HeadRow>

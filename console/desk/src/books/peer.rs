@@ -1,7 +1,28 @@
 //! Who asks: the name that TLS proved, and what the signed policy says of it.
 
+use std::fmt;
+
+use evidence::Anchors;
 use policy::Policy;
-use protocol::{AgentName, Time};
+use protocol::{AgentName, PublicKey, Time};
+
+/// People's keys, from lists that are signed.
+pub trait People: fmt::Debug + Sync {
+    /// What verifies a person's seals; `None` of whom the lists do not know.
+    fn signing_key(&self, person: &AgentName) -> Option<PublicKey>;
+}
+
+impl People for Policy {
+    fn signing_key(&self, person: &AgentName) -> Option<PublicKey> {
+        self.person(person)?.signing_key
+    }
+}
+
+impl People for Anchors {
+    fn signing_key(&self, person: &AgentName) -> Option<PublicKey> {
+        self.agents.get(person).map(|agent| agent.key)
+    }
+}
 
 /// An agent at the other end of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use protocol::documents::{
 };
 use protocol::{
     AgentName, Bytes, Digest, EndpointId, EndpointName, Envelope, Mode, OrderId, Outcome,
-    Retention, RunId, Time,
+    PublicKey, Retention, RunId, Time,
 };
 use store::{
     AgentState, EndpointPlace, EndpointState, Enrolment, FactsRow, Health, HeldRow, Level,
@@ -20,7 +20,7 @@ use trust::{Signer as _, SigningKey};
 use protocol::documents::ContactKind;
 use zeroize::Zeroizing;
 
-use super::{BookAsk, Paper, Peer, answer};
+use super::{BookAsk, Paper, Peer, People, answer};
 use crate::identity::{Checks, CodeError, Contact, Message, Post, PostError, SpokenCode};
 
 /// What a caller is checked with, without chance and without mail.
@@ -40,6 +40,16 @@ impl Checks for Fixed {
     fn code(&self) -> Result<(Zeroizing<String>, [u8; 16]), CodeError> {
         Ok((Zeroizing::new(CODE.to_owned()), [7; 16]))
     }
+}
+
+impl People for Fixed {
+    fn signing_key(&self, person: &AgentName) -> Option<PublicKey> {
+        (*person == agent().name).then(|| agent_key().public_key())
+    }
+}
+
+fn agent_key() -> SigningKey {
+    SigningKey::from_seed([31; 32])
 }
 
 impl Post for Fixed {
@@ -336,7 +346,7 @@ pub fn seen_head() -> (Bytes, Bytes) {
     let hello = trust::seal::seal(&hello, &[&record_key()]).unwrap();
     let (endpoint, person) = (OTHER, agent().name);
     let seen = SeenHead { endpoint, head, hello: hello.digest(), person, seen: NOW };
-    let seen = trust::seal::seal(&seen, &[&SigningKey::from_seed([31; 32])]).unwrap();
+    let seen = trust::seal::seal(&seen, &[&agent_key()]).unwrap();
     (Bytes(seen.write().unwrap()), Bytes(hello.write().unwrap()))
 }
 
@@ -482,7 +492,7 @@ pub fn vectors(store: &Store) -> Vec<(String, String, String)> {
         // Only the receiver opens a secret, only administrators do some others.
         let own = matches!(ask.who(), super::Who::Receiver | super::Who::Oneself);
         let peer = if own { agent() } else { administrator() };
-        let answered = answer(store, &peer, &question, NOW, &Fixed).unwrap();
+        let answered = answer(store, &peer, &question, NOW, &Fixed, &Fixed).unwrap();
         (ask.name().to_owned(), hex(&question), hex(&answered))
     };
     seed(store);

@@ -85,8 +85,14 @@ fn answers(home: &Home, store: &Store, who: &link::Peer, asks: Vec<DeskAsk>) -> 
     let peer = Peer::of(&policy, &who.id, now()).unwrap();
     let organisation = "demo-ltd".parse().unwrap();
     let versions = catalogue.versions();
-    let counter =
-        Counter { store, organisation: &organisation, versions, files: &files, checks: home };
+    let counter = Counter {
+        store,
+        organisation: &organisation,
+        versions,
+        files: &files,
+        checks: home,
+        people: &policy,
+    };
     let mut publication = Publication::default();
     let mut all = Vec::new();
     for ask in asks {

@@ -43,6 +43,7 @@ impl Ask for Memory {
             versions,
             files: &files,
             checks: &samples::Fixed,
+            people: &samples::Fixed,
         };
         let answered = counter.answer(&self.peer, &over_the_wire(ask), NOW).unwrap();
         let answers = answered.unwrap_or_else(|no| vec![no.into()]);
@@ -227,7 +228,7 @@ fn seeded() -> (Store, tempfile::TempDir) {
 }
 
 fn ask(store: &Store, peer: &Peer, ask: &BookAsk) -> Result<Vec<u8>, Sorry> {
-    answer(store, peer, &minicbor::to_vec(ask).unwrap(), NOW, &samples::Fixed)
+    answer(store, peer, &minicbor::to_vec(ask).unwrap(), NOW, &samples::Fixed, &samples::Fixed)
 }
 
 /// Every operation against every role. A new operation is in the samples or this fails.
@@ -289,7 +290,9 @@ fn who_may_do_what() {
 fn what_is_no_question_is_not_answered() {
     let (store, _folder) = seeded();
     let code = |bytes: &[u8]| {
-        answer(&store, &administrator(), bytes, NOW, &samples::Fixed).unwrap_err().code
+        answer(&store, &administrator(), bytes, NOW, &samples::Fixed, &samples::Fixed)
+            .unwrap_err()
+            .code
     };
     let mut unknown = Vec::new();
     Encoder::new(&mut unknown).array(2).unwrap().u32(9999).unwrap().array(0).unwrap();
@@ -330,7 +333,7 @@ fn unknown_fields_are_passed_over_and_name_nobody() {
     e.array(2).unwrap().u32(28).unwrap().array(4).unwrap();
     e.u64(1).unwrap().encode(TicketState::Closed).unwrap();
     e.str("b.chef").unwrap().array(1).unwrap().str("more").unwrap();
-    answer(&store, &agent(), &bytes, NOW, &samples::Fixed).unwrap();
+    answer(&store, &agent(), &bytes, NOW, &samples::Fixed, &samples::Fixed).unwrap();
     assert_eq!(store.ticket(1).unwrap().state, TicketState::Closed);
     // And an opened secret is the peer's, whoever the frame names.
     let other = Peer { name: "c.other".parse().unwrap(), administrator: false };
@@ -339,7 +342,7 @@ fn unknown_fields_are_passed_over_and_name_nobody() {
     e.array(2).unwrap().u32(9).unwrap().array(2).unwrap();
     e.encode(samples::run()).unwrap().encode(agent().name).unwrap();
     assert_eq!(
-        answer(&store, &other, &bytes, NOW, &samples::Fixed).unwrap_err().code,
+        answer(&store, &other, &bytes, NOW, &samples::Fixed, &samples::Fixed).unwrap_err().code,
         sorry::FORBIDDEN
     );
 }
@@ -426,9 +429,9 @@ fn the_counter_greets_only_who_speaks_its_version() {
     let (store, _folder) = seeded();
     let organisation = "demo".parse().unwrap();
     let (versions, files) = (CatalogueVersions::default(), Files::new());
-    let checks = &samples::Fixed;
-    let counter =
-        Counter { store: &store, organisation: &organisation, versions, files: &files, checks };
+    let (checks, people) = (&samples::Fixed, &samples::Fixed);
+    let (store, organisation, files) = (&store, &organisation, &files);
+    let counter = Counter { store, organisation, versions, files, checks, people };
     let hello = |min, max| counter.answer(&agent(), &DeskAsk::Hello { min, max }, NOW).unwrap();
     assert!(matches!(hello(1, 3).unwrap()[..], [DeskAnswer::Hello { min: 1, max: 1, .. }]));
     assert_eq!(hello(2, 3).unwrap_err().code, sorry::STATE);

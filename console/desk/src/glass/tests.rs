@@ -120,7 +120,7 @@ async fn glass_is_broken_with_both_keys_and_loud_until_another_person_has_looked
         "{need}"
     );
     let listed = |desk: &Desk| {
-        let all = audit::list(desk, (Time(0), now().plus(60)), None).unwrap().rows;
+        let all = audit::list(desk, (Time(0), now().plus(60)), None, now()).unwrap().rows;
         all.into_iter().find(|row| row.run.id == run).unwrap().glass.unwrap()
     };
     assert_eq!(listed(desk).reviewed, None);

@@ -71,6 +71,7 @@ impl Ask for Memory {
             versions: Default::default(),
             files: &files,
             checks: &self.office,
+            people: &samples::Fixed,
         };
         let frame = encode(&asks[0], limits::FRAME_BYTES_MAX).unwrap();
         let ask: DeskAsk = decode(&frame[4..]).unwrap();

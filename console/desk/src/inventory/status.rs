@@ -209,7 +209,7 @@ pub fn status(desk: &Desk, now: Time) -> Result<Status, StatusError> {
     };
     endpoints(desk, now, &mut status)?;
     waiting(desk, now, &mut status)?;
-    status.doubts = heads::doubts(desk)?;
+    status.doubts = heads::doubts(desk, &policy)?;
     status.endings.sort_by_key(|ending| ending.ends);
     status.needs_person = needs(&status, mine.is_some(), now);
     Ok(status)

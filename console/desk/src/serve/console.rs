@@ -221,6 +221,7 @@ async fn counter(
             versions: known.catalogue.versions(),
             files: &known.files,
             checks: &server.desk.home,
+            people: &known.policy,
         };
         let unknown = || Err(Sorry::new(sorry::STATE, "this question has no place there"));
         counter.answer(&peer, &ask, (server.now)()).unwrap_or_else(unknown)

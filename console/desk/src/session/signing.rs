@@ -79,6 +79,13 @@ impl Signing {
         matches!(self.own, OwnKey::Locked(_)) && self.opened.get().is_none()
     }
 
+    /// Whether the own key signs without asking anybody: it is here, and open. An ssh-agent may have a
+    /// person confirm each use, and does not say whether it will.
+    #[must_use]
+    pub fn is_at_hand(&self) -> bool {
+        !matches!(self.own, OwnKey::SshAgent(_)) && !self.is_locked()
+    }
+
     /// Opens the own key.
     ///
     /// # Errors

@@ -75,7 +75,7 @@ pub fn verify_copy(
         fill("the record before", &mut given.before, filed.before);
         fill("the record after", &mut given.after, filed.after);
         given.erased = given.erased.or(filed.erased);
-        add_head(books, &mut given)?;
+        add_head(books, &mut given, anchors)?;
     }
     Ok(CopyReport { report: verify_record(&given, anchors), added, difference, doubt: None })
 }

@@ -67,7 +67,7 @@ fn whoever_saw_more_tells_it_to_the_desk_whatever_came_first() {
     let store = &room.store;
     assert_eq!(see(store, head(5, 5), 9), []);
     let more = by("m.ruiz", head(7, 7), 5);
-    let doubts = store.add_head(&ID, &more, Some((b"seen", b"hello"))).unwrap();
+    let doubts = store.add_head(&ID, &more, Some((b"seen", b"hello")), &|_| true).unwrap();
     assert_eq!(doubts.len(), 1);
     assert_eq!((doubts[0].misfit, &doubts[0].had), (Misfit::Rewound, &more));
     let rows = store.heads(&ID).unwrap();
@@ -75,11 +75,34 @@ fn whoever_saw_more_tells_it_to_the_desk_whatever_came_first() {
     assert_eq!(rows[1].envelope, Some(protocol::Bytes(b"seen".to_vec())));
     // The desk saw the same head first: the person's papers are added, and nothing is told twice.
     let same = by("a.kaya", head(5, 5), 10);
-    store.add_head(&ID, &same, Some((b"seen", b"hello"))).unwrap();
+    let proves = |row: &HeadRow| row.envelope.is_some();
+    store.add_head(&ID, &same, Some((b"seen", b"hello")), &proves).unwrap();
     let rows = store.heads(&ID).unwrap();
     assert_eq!(rows.len(), 2);
     assert!(rows.iter().all(|row| row.hello.is_some()));
     assert_eq!(store.doubts_page(None, 9).unwrap().len(), 1);
+}
+
+#[test]
+fn papers_that_prove_nothing_make_way_and_the_first_that_do_stay() {
+    let room = machine();
+    let store = &room.store;
+    let kept = || {
+        let row = store.heads(&ID).unwrap().remove(0);
+        (row.sighting.by.unwrap().to_string(), row.envelope.unwrap().0)
+    };
+    let proves = |row: &HeadRow| row.envelope.as_ref().is_some_and(|bytes| bytes.0 != b"junk");
+    let add = |name, after, seen: &[u8]| {
+        let sighting = by(name, head(5, 5), after);
+        store.add_head(&ID, &sighting, Some((seen, b"hello")), &proves).unwrap();
+    };
+    add("m.ruiz", 1, b"junk");
+    assert_eq!(kept(), ("m.ruiz".to_owned(), b"junk".to_vec()));
+    add("a.kaya", 2, b"good");
+    assert_eq!(kept(), ("a.kaya".to_owned(), b"good".to_vec()));
+    add("c.lange", 3, b"later");
+    assert_eq!(kept(), ("a.kaya".to_owned(), b"good".to_vec()));
+    assert_eq!(store.heads(&ID).unwrap().len(), 1);
 }
 
 #[test]
@@ -112,7 +135,11 @@ fn the_newest_heads_are_kept_and_of_older_ones_the_first_of_each_week() {
     let after = |n| room.store.head_after(&ID, &HEAD.epoch, n).unwrap();
     assert_eq!(after(1), None, "nobody countersigned one");
     let papers: (&[u8], &[u8]) = (b"seen", b"hello");
-    room.store.add_head(&ID, &by("m.ruiz", head(60, 60), 60 * day), Some(papers)).unwrap();
+    room.store
+        .add_head(&ID, &by("m.ruiz", head(60, 60), 60 * day), Some(papers), &|row| {
+            row.envelope.is_some()
+        })
+        .unwrap();
     assert_eq!(after(9).unwrap().sighting.head.counter, 60);
     assert_eq!(after(61), None);
     let counters: Vec<u64> = rows.iter().map(|row| row.sighting.head.counter).collect();
