@@ -295,12 +295,17 @@ pub fn asks() -> Vec<BookAsk> {
         BookAsk::RunsBetween { from: Time(0), to: NOW, after: None, limit },
         BookAsk::Chains { after: None, limit },
     ];
-    let glass = vec![
-        BookAsk::BrokenGlass { open: true, after: None, limit },
-        BookAsk::ReviewGlass { order: ORDER, by: agent().name },
-    ];
     // Before the ticket is somebody else's.
-    [identity(), first, enrolment(), waiting, approvals(), facts, evidence, heads(), glass].concat()
+    [identity(), first, enrolment(), waiting, approvals(), facts, evidence, heads(), glass()]
+        .concat()
+}
+
+/// Those of orders that broke glass.
+fn glass() -> Vec<BookAsk> {
+    vec![
+        BookAsk::BrokenGlass { open: true, after: None, limit: 5 },
+        BookAsk::ReviewGlass { order: ORDER, by: agent().name },
+    ]
 }
 
 /// Signs the hellos of the machine that is added.
