@@ -13,12 +13,14 @@ use support::{Endpoint, Lab, programs, wait_for};
 use crate::bench::{self, COUNTER, Held};
 
 /// Points that no run of an order passes, and who holds them.
-const ELSEWHERE: [(&str, &str); 8] = [
+const ELSEWHERE: [(&str, &str); 10] = [
     ("to-gate:Enrol", "no ledger exists while enrolling: the keeper's own tests interrupt it"),
     ("to-gate:Probe", "salved doctor has no ledger open"),
     ("to-gate:Certificate", "a renewal touches no order: the simulation ends it there"),
     ("effect:StoreCertificate", "the same"),
     ("effect:DropSpare", "comes when nobody orders anything: the simulation ends it there"),
+    ("effect:Ask", "asks a person who is signed in: the simulation ends it there"),
+    ("effect:EndAsk", "the same"),
     ("effect:ReadOutput", "asked of a run that has its record: the simulation asks it"),
     ("effect:ReadOrder", "the same"),
     ("ledger:Opened", "written while a ledger is made, before there is anything to lose"),
