@@ -136,12 +136,13 @@ def check_statement(checks, name, payload):
 def check_identity(checks, name, predicate):
     """The desk's word stands beside the agent's statement, for this agent and script, before the run, masked."""
     said = predicate["identity_checked"]
-    fields = {"by", "contact", "masked", "on_file_since", "person", "agent", "script", "at"}
+    fields = {"by", "contact", "masked", "on_file_since", "person", "agent", "script", "at", "endpoint"}
     checks.that(set(said) == fields and said["by"] == "code", f"{name}: what the desk checked")
     checks.that(predicate["identified"] == {"by": "code"}, f"{name}: the agent states the same way")
     own = said["agent"] == predicate["agent"] and said["script"] == predicate["script"]["name"]
     checks.that(own, f"{name}: the check is of this agent and script")
     checks.that(said["at"] <= predicate["accepted"], f"{name}: it was checked before")
+    checks.that(said["endpoint"] == predicate["endpoint"]["id"], f"{name}: the check is for this machine")
     checks.that("…" in said["masked"], f"{name}: the contact is masked")
 
 

@@ -7,9 +7,10 @@ use protocol::documents::{
     TicketState,
 };
 use protocol::frames::Ask;
-use protocol::{Mode, Time, limits};
+use protocol::{EndpointId, Mode, Time, limits};
+use trust::Signer as _;
 
-use crate::desk::{Desk, HERE, bytes, dispatch, sealed};
+use crate::desk::{Desk, HERE, bytes, dispatch, key, sealed};
 use crate::world::{Manner, World};
 
 /// The word of a check an hour ago less a minute, for this order.
@@ -23,6 +24,7 @@ fn check(now: Time) -> IdentityCheck {
         agent: "a.kaya".parse().unwrap(),
         script: "cache.clear".parse().unwrap(),
         at: now.minus(limits::IDENTITY_CHECK_SECONDS - 60),
+        endpoint: Some(HERE),
     }
 }
 
@@ -84,6 +86,11 @@ fn a_check_counts_for_its_own_order_and_no_other() {
             order.identified = Some(Identified::Callback);
         }),
         ("the order says none", |order, _| order.identified = None),
+        ("another machine's", |_, said| of(said).endpoint = Some(EndpointId([9; 16]))),
+        ("over an hour old and an order that says it is older", |order, said| {
+            of(said).at = of(said).at.minus(120);
+            order.not_before = order.not_before.minus(600);
+        }),
         ("over an hour old", |_, said| of(said).at = of(said).at.minus(61)),
         ("made after the order", |order, said| of(said).at = order.not_before.plus(121)),
         ("made after it was attested", |_, said| of(said).at = said.issued.plus(1)),
@@ -107,6 +114,33 @@ fn a_check_counts_for_its_own_order_and_no_other() {
         let said = good.identity_checked.unwrap();
         assert_eq!((said.person.as_str(), said.masked.as_str()), ("jo.meyer", "j…@example.com"));
         world.settle_and_check();
+    }
+}
+
+#[test]
+fn what_waited_rests_on_the_check_of_the_hour_before_it_and_what_is_live_does_not() {
+    for (signer, taken) in [("made for one order", true), ("a.kaya", false)] {
+        let mut world = World::new();
+        let (session, challenge) = world.session();
+        let now = world.time();
+        let mut said = attestation(now, Some(check(now)));
+        of(&mut said).at = now.minus(3 * 3600);
+        let mut order = world.desk.order("cache.clear", Mode::Fix, now);
+        order.identified = Some(Identified::Code);
+        (order.not_before, order.dispatch_key) =
+            (now.minus(2 * 3600 + 60), key(signer).public_key());
+        let order = sealed(&order, "a.kaya");
+        let ask = Ask::Submit {
+            order: bytes(&order),
+            dispatch: bytes(&sealed(&dispatch(&order, challenge, 1, now), signer)),
+            attestation: Some(bytes(&sealed(&said, "ticket"))),
+            approvals: vec![],
+        };
+        world.ask(session, 1, &ask);
+        let record = world.record_on(session, 1).unwrap().predicate;
+        assert_eq!(record.identity_checked.is_some(), taken, "{signer}: {:?}", record.reason);
+        let stale = record.reason.as_deref() == Some("ticket-attestation");
+        assert_eq!(stale, !taken, "{signer}: {:?}", record.reason);
     }
 }
 

@@ -6,7 +6,9 @@ use protocol::documents::{
     STATEMENT_TYPE,
 };
 use protocol::error_chain::ErrorChain;
-use protocol::{AgentName, Digest, Envelope, PublicKey, RunId};
+use protocol::{
+    AgentName, Digest, EndpointId, Envelope, Erased, ErasedBy, PublicKey, Retention, RunId,
+};
 use trust::{ByPerson, Verified, chain, open_by_person, seal};
 
 use crate::anchors::{Anchors, Judged, KnownAgent};
@@ -27,6 +29,17 @@ fn absent(about: About, words: impl Into<String>) -> Line {
 
 fn erased(about: About, words: impl Into<String>) -> Line {
     Line { about, standing: Standing::Erased, words: words.into() }
+}
+
+/// When and why what is missing was erased, where that can be: by rule only after the least days of any
+/// rule.
+fn gone(papers: &Papers, claimed: &Record) -> Option<Erased> {
+    let least = u64::from(Retention::DAYS_MIN).saturating_mul(86_400);
+    let from = match papers.erased?.by {
+        ErasedBy::Rule => claimed.predicate.ended.plus(least),
+        ErasedBy::Request => claimed.predicate.ended,
+    };
+    papers.erased.filter(|erased| erased.at >= from)
 }
 
 fn envelope(about: About, bytes: &[u8]) -> Result<Envelope, Line> {
@@ -191,24 +204,23 @@ pub(crate) fn subject(record: &Record, name: &str) -> Option<Digest> {
 }
 
 /// Whether a check of who was calling is of this order: an endpoint takes no other.
-fn of(check: &IdentityCheck, order: &Order) -> bool {
+fn of(check: &IdentityCheck, order: &Order, here: &EndpointId) -> bool {
     order.identified == Some(Identified::Code)
         && check.agent == order.agent
         && check.script == order.script.name
         && check.supports(order.not_before)
+        && check.endpoint.is_none_or(|named| named == *here)
 }
 
 fn order(papers: &Papers, view: &View<'_>) -> Line {
     let (claimed, then) = (view.claimed, view.then);
     let here = &claimed.predicate;
     let Some(bytes) = &papers.order else {
-        if let Some(gone) = papers.erased {
-            let words = format!("{gone}; that {} ordered this is the record's word", here.agent);
-            return erased(About::Order, words);
-        }
+        // Why it is not here is the desk's word, and replaces nothing that the agent signed.
+        let why = gone(papers, claimed).map(|gone| format!("; {gone}, by the desk's word"));
         let words = "the order is not here, so who ordered this is not proven; the record names \
                      its digest only";
-        return absent(About::Order, words);
+        return absent(About::Order, format!("{words}{}", why.unwrap_or_default()));
     };
     let sealed = match envelope(About::Order, bytes) {
         Ok(sealed) => sealed,
@@ -237,7 +249,10 @@ fn order(papers: &Papers, view: &View<'_>) -> Line {
         ("mode", order.mode == here.mode),
         ("ticket", order.ticket == here.ticket),
         ("identity statement", order.identified == here.identified),
-        ("identity check", here.identity_checked.as_ref().is_none_or(|check| of(check, &order))),
+        (
+            "identity check",
+            here.identity_checked.as_ref().is_none_or(|check| of(check, &order, &here.endpoint.id)),
+        ),
         ("consent", order.consent == here.consent),
         ("endpoint", order.targets.contains(&here.endpoint.id)),
         ("run id", here.run_fits(&digest)),
@@ -317,7 +332,7 @@ fn effects(papers: &Papers, claimed: &Record) -> Line {
     }
     let Some(bytes) = &papers.effects else {
         let none = here.lines == 0 && here.digest == Digest::of(b"");
-        if let Some(gone) = papers.erased.filter(|_| !none) {
+        if let Some(gone) = gone(papers, claimed).filter(|_| !none) {
             return erased(about, format!("{} lines, {gone}", here.lines));
         }
         return if none {

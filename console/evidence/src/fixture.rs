@@ -285,5 +285,6 @@ pub fn checked() -> IdentityCheck {
         agent: "a.kaya".parse().expect("a name"),
         script: "cache.clear".parse().expect("a name"),
         at: NOW.minus(90),
+        endpoint: None,
     }
 }

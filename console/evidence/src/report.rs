@@ -59,7 +59,8 @@ pub enum Standing {
     Good,
     /// Not checked: the paper is not here. Nothing contradicts.
     Absent,
-    /// Not checked: the paper was erased after its time, or on request. Nothing contradicts.
+    /// Not checked: the paper was erased after its time, or on request, by the desk's word. Never said of
+    /// an order: without one nothing proves who ordered. Nothing contradicts.
     Erased,
     /// Checked and wrong.
     Bad,

@@ -11,11 +11,13 @@ use desk::org::Desk;
 use protocol::{Risk, TicketId, Time};
 use serde::Serialize;
 
+use crate::cli::contacts::only_administrators;
 use crate::cli::typed;
 use crate::ctx::Ctx;
 use crate::exit::{Exit, Failure};
 use crate::failures::first;
 use crate::view::policy::page as policy_page;
+use crate::view::status::retention as retention_words;
 use crate::view::{audit as view, bytes, count, safe};
 
 const DAY_SECONDS: u64 = 86_400;
@@ -35,7 +37,9 @@ enum What {
     Access(AccessArgs),
     /// How long bodies are kept (effects, plans, reasons, notes, sealed secrets); records stay
     ///
-    /// What is older goes within a day: at the shared desk by itself, else with the next command.
+    /// What is older goes within a day: at the shared desk by itself, else with the next command. A rule that
+    /// keeps them shorter counts after 7 days; until then `salve status` says so. Shows who set it, and who had
+    /// what erased.
     Retention(RetentionArgs),
     /// Erase the bodies of one ticket's runs and its texts now, as a person asks for it
     Erase(EraseArgs),
@@ -110,8 +114,11 @@ pub fn run(ctx: &Ctx, args: AuditArgs) -> Result<Exit, Failure> {
 }
 
 fn retention(ctx: &Ctx, desk: &Desk, wanted: &RetentionArgs) -> Result<Exit, Failure> {
-    let mut rule = desk.store.retention()?;
+    let now = ctx.now();
+    let row = desk.store.retention(now)?;
     if wanted.days.is_some() || wanted.keep_high.is_some() {
+        only_administrators(ctx, desk)?;
+        let mut rule = row.next.map_or(row.rule, |next| next.rule);
         rule.days = wanted.days.unwrap_or(rule.days);
         rule.high_days = wanted.keep_high.unwrap_or(rule.high_days.max(rule.days));
         if !rule.is_sound() {
@@ -121,24 +128,24 @@ fn retention(ctx: &Ctx, desk: &Desk, wanted: &RetentionArgs) -> Result<Exit, Fai
             ))
             .next("salve audit retention --days 400 --keep-high 800"));
         }
-        desk.store.set_retention(rule)?;
+        desk.store.set_retention(rule, desk.organisation.me.clone(), now)?;
     }
-    ctx.show(&rule, |rule| {
-        format!(
-            "Bodies are kept {} days, those of high risk {}. Records and digests stay.",
-            rule.days, rule.high_days
-        )
+    let row = desk.store.retention(now)?;
+    ctx.show(&row, |row| {
+        format!("{}records and digests stay", retention_words(row, row.erasures.len()))
     })?;
     Ok(Exit::Fine)
 }
 
 fn erase(ctx: &Ctx, desk: &Desk, which: &EraseArgs) -> Result<Exit, Failure> {
-    let done = desk.store.erase_ticket(which.ticket.clone(), ctx.now())?;
+    only_administrators(ctx, desk)?;
+    let me = desk.organisation.me.clone();
+    let done = desk.store.erase_ticket(which.ticket.clone(), me, ctx.now())?;
     ctx.show(&done, |done| {
         let (runs, notes) = (count(done.runs, "run"), count(done.notes, "note"));
         format!(
-            "Erased: the bodies of {runs}, {notes} and the ticket's own words. Records and digests \
-             stay; runs that go on were left.\nBackups of the desk hold them still, and another \
+            "Erased: the bodies of {runs}, {notes} and the ticket's own words and codes. Records and \
+             digests stay, and so do contacts; runs that go on were left.\nBackups of the desk hold them still, and another \
              ticket system its own notes."
         )
     })?;

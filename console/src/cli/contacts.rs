@@ -82,7 +82,10 @@ pub fn run(ctx: &Ctx, args: ContactsArgs) -> Result<Exit, Failure> {
 }
 
 /// A shared desk holds everybody to it; here it is this home's own policy.
-fn only_administrators(ctx: &Ctx, desk: &Desk) -> Result<(), Failure> {
+///
+/// # Errors
+/// Refused to everybody else; a catalogue that does not verify.
+pub fn only_administrators(ctx: &Ctx, desk: &Desk) -> Result<(), Failure> {
     let policy = desk::catalogue::policy(&desk.home, ctx.now())?;
     let me = policy.person(&desk.organisation.me);
     if me.is_some_and(|me| me.admin_key.is_some() && !policy.is_withdrawn(me, ctx.now())) {

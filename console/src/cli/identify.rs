@@ -38,7 +38,8 @@ pub async fn identify(
     let mut lines = answers(fd)?;
     let (script, me) = (&job.script.manifest.name, &work.agent.name);
     let (books, checks) = (&work.desk.store, &work.desk.home);
-    let asked = books.ask_code(row.id, script.clone(), me.clone(), ctx.now(), checks)?;
+    let here = Some(job.endpoint.id);
+    let asked = books.ask_code(row.id, script.clone(), me.clone(), here, ctx.now(), checks)?;
     let contact = match asked {
         CodeAsked::Stands { at, masked } => {
             let (masked, at) = (safe(&masked), at.clock());

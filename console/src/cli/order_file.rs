@@ -294,7 +294,8 @@ fn busy(result: &RunResult) -> bool {
 fn attested(ctx: &Ctx, work: &Work, order: &Order) -> Result<Option<protocol::Envelope>, Failure> {
     let (Some(ticket), None) = (&order.ticket, work.desk.store.line()) else { return Ok(None) };
     let Ok((id, row)) = find_ticket(&work.desk.store, ticket.as_str()) else { return Ok(None) };
-    attest_ticket(&work.desk, (&id, &row), Some(order), ctx.now())
+    let now = ctx.now();
+    attest_ticket(&work.desk, (&id, &row), Some((order, now)), now)
         .map_err(|error| Failure::broken("could not attest the ticket").because(error))
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use desk::audit::{Erasure, ErasureRow, NextRule, RetentionRow};
 use desk::inventory::{
     Behind, Ending, FileRow, KeyPlace, NoteRow, OpenToken, OutboxKind, OutboxState, RunRow,
     RunState, Status, TicketRow, Undelivered, Unopened,
@@ -9,7 +10,7 @@ use desk::inventory::{
 use desk::verify::fixture::{EFFECTS, Fixture, NOW, bytes, sealed, versions};
 use desk::verify::{CopyReport, Papers, verify_copy};
 use protocol::documents::{InFlight, TicketState};
-use protocol::{Digest, Outcome, Plan, PlanLine, PlanReach, RunId, Time};
+use protocol::{Digest, Outcome, Plan, PlanLine, PlanReach, Retention, RunId, Time};
 
 use crate::view::runs::RunPage;
 use crate::view::ticket::{FileLine, TicketLine, TicketPage};
@@ -357,8 +358,28 @@ fn a_status() -> Status {
         unanswered: vec![RunId([0x22; 16])],
         secrets: vec![Unopened { run: RunId([0x22; 16]), until: NOW.plus(60) }],
         tokens: vec![OpenToken { name: "pc-9".to_owned(), until: NOW.plus(60) }],
+        retention: retained(),
         weaknesses: vec!["scripts of every risk need one signature of one".to_owned()],
         needs_person: vec!["a root key lies on this desk: move it".to_owned()],
+    }
+}
+
+/// A rule that was shortened, and two erasures.
+fn retained() -> RetentionRow {
+    let (long, short) =
+        (Retention { days: 400, high_days: 400 }, Retention { days: 30, high_days: 60 });
+    let erased = |ticket: Option<&str>, by: Option<&str>, runs| ErasureRow {
+        ticket: ticket.map(|ticket| ticket.parse().unwrap()),
+        by: by.map(|by| by.parse().unwrap()),
+        at: NOW.minus(86_400),
+        done: Erasure { runs, notes: 2 },
+    };
+    RetentionRow {
+        rule: long,
+        next: Some(NextRule { rule: short, from: NOW.plus(86_400) }),
+        set_by: Some("m.ruiz".parse().unwrap()),
+        set_at: Some(NOW.minus(6 * 86_400)),
+        erasures: vec![erased(Some("7"), Some("m.ruiz"), 1), erased(None, None, 40)],
     }
 }
 
@@ -380,6 +401,10 @@ Demo Ltd (profile solo), you are a.kaya
 ticket 1: note not delivered, 5 min ago: tried 2 times, last: no answer
 no record yet of: 1248h248
 secret of run 1248h248 is unopened, until 2026-11-22T10:43:07Z
+bodies are kept 400 days, those of high risk 400; set by m.ruiz 2026-11-16T10:42:07Z
+  shortened: 30 days, those of high risk 60 from 2026-11-23T10:42:07Z
+  erased 2026-11-21T10:42:07Z: 1 run, 2 notes; ticket 7, asked by m.ruiz
+  erased 2026-11-21T10:42:07Z: 40 runs, 2 notes; rule, set by default
 
 ENDS        WHAT                   RENEWED BY
 in 3 d   !  catalogue role policy  an administrator

@@ -1,9 +1,13 @@
 //! The state of a home on one page: what needs a person first, then what ends when.
 
+use desk::audit::RetentionRow;
 use desk::inventory::{OutboxState, Status};
-use protocol::Time;
+use protocol::{AgentName, Retention, Time};
 
 use crate::view::{Table, count, safe};
+
+/// Erasures that a page shows; all of them:  salve audit retention.
+const ERASURES_SHOWN: usize = 3;
 
 /// The page.
 #[must_use]
@@ -22,10 +26,36 @@ pub fn page(status: &Status, now: Time) -> String {
     }
     endpoints(&mut out, status);
     tickets(&mut out, status, now);
+    out.push_str(&retention(&status.retention, ERASURES_SHOWN));
     endings(&mut out, status, now);
     keys(&mut out, status);
     for weakness in &status.weaknesses {
         out.push_str(&format!("weak: {}\n", safe(weakness)));
+    }
+    out
+}
+
+/// How long bodies are kept and what was erased, the newest first.
+#[must_use]
+pub fn retention(row: &RetentionRow, most: usize) -> String {
+    let days =
+        |rule: &Retention| format!("{} days, those of high risk {}", rule.days, rule.high_days);
+    let mut out = format!("bodies are kept {}", days(&row.rule));
+    if let (Some(by), Some(at)) = (&row.set_by, row.set_at) {
+        out.push_str(&format!("; set by {by} {at}"));
+    }
+    out.push('\n');
+    if let Some(next) = &row.next {
+        out.push_str(&format!("  shortened: {} from {}\n", days(&next.rule), next.from));
+    }
+    for one in row.erasures.iter().take(most) {
+        let by = one.by.as_ref().map_or("by default", AgentName::as_str);
+        let (runs, notes) = (count(one.done.runs, "run"), count(one.done.notes, "note"));
+        let what = match &one.ticket {
+            Some(ticket) => format!("ticket {}, asked by {by}", safe(ticket.as_str())),
+            None => format!("rule, set {}{by}", if one.by.is_some() { "by " } else { "" }),
+        };
+        out.push_str(&format!("  erased {}: {runs}, {notes}; {what}\n", one.at));
     }
     out
 }

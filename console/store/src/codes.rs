@@ -2,7 +2,7 @@
 //! it under a key that lies elsewhere, and that goes when the code has ended.
 
 use protocol::documents::{CheckedBy, ContactKind, IdentityCheck};
-use protocol::{AgentName, Digest, ScriptName, TicketId, Time, limits};
+use protocol::{AgentName, Digest, EndpointId, ScriptName, TicketId, Time, limits};
 use rusqlite::{OptionalExtension as _, Transaction};
 
 use crate::error::{Fault, StoreError};
@@ -25,6 +25,8 @@ pub struct CodeFor<'a> {
 pub struct NewCode<'a> {
     /// Whose.
     pub of: CodeFor<'a>,
+    /// For which machine, where one is named.
+    pub endpoint: Option<EndpointId>,
     /// To whom it goes.
     pub person: &'a str,
     /// How.
@@ -92,8 +94,8 @@ impl Store {
             end(db, "ticket = ?1 AND state = 'open'", [&ticket])?;
             db.execute(
                 "INSERT INTO codes (ticket, person, agent, script, kind, masked, on_file, nonce, mark,
-                                    asked, until, tries, state)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, 'open')",
+                                    asked, until, endpoint, tries, state)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, 'open')",
                 (
                     ticket,
                     new.person,
@@ -106,6 +108,7 @@ impl Store {
                     new.mark.to_string(),
                     row::stamp(now),
                     row::stamp(now.plus(limits::CODE_SECONDS)),
+                    new.endpoint.map(|endpoint| endpoint.to_string()),
                 ),
             )?;
             Ok(Ok(u64::try_from(db.last_insert_rowid()).unwrap_or_default()))
@@ -169,22 +172,25 @@ impl Store {
         })
     }
 
-    /// The newest check that an order, valid from `not_before`, may rest on.
+    /// The newest check that an order for this machine, valid from `not_before`, may rest on: one that was
+    /// made for it, or for no machine.
     ///
     /// # Errors
     /// The store's own.
     pub fn identity_check(
         &self,
         of: CodeFor<'_>,
+        endpoint: Option<EndpointId>,
         not_before: Time,
     ) -> Result<Option<IdentityCheck>, StoreError> {
         self.read("look up a check", |db| {
-            let sql = "SELECT person, kind, masked, on_file, said FROM codes
+            let sql = "SELECT person, kind, masked, on_file, said, endpoint FROM codes
                        WHERE ticket = ?1 AND agent = ?2 AND script = ?3 AND state = 'right'
-                             AND said <= ?4 ORDER BY said DESC LIMIT 1";
+                             AND said <= ?4 AND (endpoint IS NULL OR endpoint = ?5) ORDER BY said DESC LIMIT 1";
             let newest = row::stamp(not_before.plus(limits::CLOCK_SKEW_SECONDS));
-            let given =
-                (of.ticket.to_string(), of.agent.to_string(), of.script.to_string(), newest);
+            let (ticket, agent) = (of.ticket.to_string(), of.agent.to_string());
+            let endpoint = endpoint.map(|endpoint| endpoint.to_string());
+            let given = (ticket, agent, of.script.to_string(), newest, endpoint);
             let found = db.query_row(sql, given, |found| {
                 Ok(IdentityCheck {
                     by: CheckedBy::Code,
@@ -195,6 +201,7 @@ impl Store {
                     agent: of.agent.clone(),
                     script: of.script.clone(),
                     at: row::time(found, "said")?,
+                    endpoint: row::text_opt(found, "endpoint")?,
                 })
             });
             Ok(found.optional()?.filter(|check| check.supports(not_before)))

@@ -48,7 +48,7 @@ pub use outbox::{Deliverer, OutboxKind, OutboxRow, OutboxState};
 pub use people::{AgentRow, AgentState};
 pub use presence::{AgentSeen, HERE_SECONDS, Way};
 pub use requests::{AnswerRow, NewRequest, REQUESTS_MAX, RequestPapers, RequestRow};
-pub use retention::Erasure;
+pub use retention::{Erasure, ErasureRow, NextRule, RetentionRow, SHORTER_AFTER};
 pub use runs::{RunFilter, RunRow, RunState, Stray};
 pub use tickets::{NewTicketRow, TicketFilter, TicketRow};
 pub use tokens::{Enrolment, HeldRow, TokenKind, TokenRow};

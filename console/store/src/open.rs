@@ -32,6 +32,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema/12.sql"),
     include_str!("schema/13.sql"),
     include_str!("schema/14.sql"),
+    include_str!("schema/15.sql"),
 ];
 /// A writer holds the file for milliseconds; five seconds is a stuck one.
 const BUSY: Duration = Duration::from_secs(5);

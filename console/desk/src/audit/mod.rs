@@ -12,4 +12,4 @@ pub use access::{Access, access};
 pub use evidence::{BadBundle, Bundle, RunPapers};
 pub use export::{ExportError, Exported, export};
 pub use list::{AuditList, Incomplete, ListError, Row, list};
-pub use retain::{Erasure, RetainError, Retention, retain};
+pub use retain::{Erasure, ErasureRow, NextRule, RetainError, Retention, RetentionRow, retain};

@@ -2,7 +2,7 @@
 
 pub use protocol::Retention;
 use protocol::{Risk, Time};
-pub use store::Erasure;
+pub use store::{Erasure, ErasureRow, NextRule, RetentionRow};
 use trust::catalogue::Catalogue;
 
 use crate::books::{BookError, Books};

@@ -65,16 +65,22 @@ async fn a_tickets_evidence_stands_for_itself_years_later() {
 }
 
 #[tokio::test]
-async fn what_the_rule_erased_is_said_and_the_record_stays_valid() {
+async fn what_the_rule_erased_is_said_and_who_ordered_is_not_proven() {
     const DAY: u64 = 86_400;
     let (house, machine) = house(Quirk::None);
     let wish = fix_for(&house, Mode::Fix, ticket());
     let run = go(&house, machine, wish).await.0.unwrap().run;
     let desk = &house.desk;
     assert_eq!(retain(desk, now()).unwrap(), Erasure::default(), "nothing is old");
+    let by = desk.organisation.me.clone();
     let unsound = Retention { days: 400, high_days: 30 };
-    assert!(desk.store.set_retention(unsound).is_err(), "high risk no shorter");
-    desk.store.set_retention(Retention { days: 30, high_days: 30 }).unwrap();
+    assert!(desk.store.set_retention(unsound, by.clone(), now()).is_err(), "high risk no shorter");
+    desk.store.set_retention(Retention { days: 30, high_days: 30 }, by, now()).unwrap();
+    let said = crate::inventory::status(desk, now()).unwrap().needs_person;
+    assert!(
+        said.iter().any(|need| need.contains("shortened how long bodies are kept")),
+        "{said:?}"
+    );
     let later = now().plus(31 * DAY);
     assert_eq!(retain(desk, later).unwrap().runs, 1);
     assert_eq!(retain(desk, later).unwrap(), Erasure::default(), "once a day");
@@ -84,13 +90,56 @@ async fn what_the_rule_erased_is_said_and_the_record_stays_valid() {
     assert!(papers.order.is_none() && papers.erased.is_some());
     let anchors = crate::verify::own_anchors(&desk.home, now()).unwrap();
     let report = crate::verify::verify_record(&papers, &anchors);
-    assert!(report.verified, "{report:#?}");
-    assert_eq!(report.verdict(), "VERIFIED, but for what was erased.");
-    let bundle = export(desk, &ticket(), now()).unwrap();
-    let good = judged(&house, &bundle.file);
-    assert!(good.valid, "{good:#?}");
-    let said = |line: &evidence::Said| line.words.contains("erased by rule on ");
-    assert!(good.runs[0].lines.iter().any(said), "{good:#?}");
+    assert!(!report.verified, "{report:#?}");
+    let verdict = report.verdict();
+    assert!(verdict.contains("who ordered this is not proven"), "{verdict}");
+    assert!(verdict.contains("; erased by rule on "), "{verdict}");
+    let bad = |line: &crate::verify::Line| line.standing == crate::verify::Standing::Bad;
+    assert!(!report.lines.iter().any(bad), "{report:#?}");
+    let bundle = export(desk, &ticket(), later).unwrap();
+    let judged = judged(&house, &bundle.file);
+    assert!(!judged.valid && judged.faults.len() == 1, "{judged:#?}");
+    assert!(judged.verdict.contains("erased by rule on "), "{judged:#?}");
+}
+
+#[tokio::test]
+async fn a_check_is_attested_to_what_came_within_its_hour_for_its_machine() {
+    use protocol::documents::{ContactKind, Identified, TicketAttestation};
+    use protocol::{Digest, EndpointId};
+    let (house, _machine) = house(Quirk::None);
+    let desk = &house.desk;
+    let asked = store::NewTicketRow { endpoint: None, ..crate::books::samples::ticket(9) };
+    let number = desk.store.add_ticket(asked, now()).unwrap();
+    let (ticket, row) = crate::inventory::find_ticket(&desk.store, &number.to_string()).unwrap();
+    let mut order = evidence::fixture::Fixture::default().order();
+    order.identified = Some(Identified::Code);
+    (order.not_before, order.not_after) = (now(), now().plus(3600));
+    let [here, there] = [EndpointId([1; 16]), EndpointId([2; 16])];
+    let new = store::NewCode {
+        of: store::CodeFor { ticket: &ticket, agent: &order.agent, script: &order.script.name },
+        endpoint: Some(here),
+        person: "jo.meyer",
+        kind: ContactKind::Mail,
+        masked: "j…@example.com",
+        on_file: now(),
+        nonce: [0; 16],
+        mark: Digest([0; 32]),
+    };
+    let store = desk.store.here().unwrap();
+    let id = store.add_code(&new, now()).unwrap().unwrap();
+    store.code_right(id, now()).unwrap();
+    let said = |targets: &[EndpointId], came| {
+        let order = protocol::documents::Order { targets: targets.to_vec(), ..order.clone() };
+        let at = (&ticket, &row);
+        let sealed = crate::runs::attest_ticket(desk, at, Some((&order, came)), came).unwrap();
+        let said: TicketAttestation = trust::seal::peek(&sealed.unwrap()).unwrap();
+        said.identity_checked.map(|check| check.endpoint)
+    };
+    let hour = now().plus(protocol::limits::IDENTITY_CHECK_SECONDS);
+    assert_eq!(said(&[here], hour), Some(Some(here)));
+    assert_eq!(said(&[here], hour.plus(1)), None, "whatever the order says of its beginning");
+    assert_eq!(said(&[there], now()), None);
+    assert_eq!(said(&[here, there], now()), None);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The desk's half: one question of one peer against the store. No network, no clock.
 
 use protocol::frames::{decode, sorry};
-use protocol::{Time, limits};
+use protocol::{Retention, Time, limits};
 use store::Store;
 
 use super::error::{BookError, Sorry};
@@ -39,12 +39,29 @@ pub fn answer(
     Ok(bytes)
 }
 
+/// What the desk's journal keeps of a question that was answered: what cannot be undone, and who asked.
+#[must_use]
+pub fn journal(ask: &[u8]) -> Option<String> {
+    match decode(ask).ok()? {
+        BookAsk::SetRetention { rule: Retention { days, high_days }, by } => Some(format!(
+            "{by} set how long bodies are kept: {days} days, those of high risk {high_days}"
+        )),
+        BookAsk::EraseTicket { ticket, by } => {
+            Some(format!("{by} had the bodies of ticket {ticket} erased"))
+        }
+        _ => None,
+    }
+}
+
 fn may(store: &Store, peer: &Peer, ask: &BookAsk) -> Result<(), Sorry> {
     let allowed = match (ask.who(), ask) {
         (Who::Agent, _) => true,
-        (Who::Administrator, BookAsk::SetContact { by, .. }) => {
-            peer.administrator && *by == peer.name
-        }
+        (
+            Who::Administrator,
+            BookAsk::SetContact { by, .. }
+            | BookAsk::SetRetention { by, .. }
+            | BookAsk::EraseTicket { by, .. },
+        ) => peer.administrator && *by == peer.name,
         (Who::Administrator, _) => peer.administrator,
         (Who::Receiver, BookAsk::OpenEscrow { run }) => {
             let error = |error| BookError::from(error).said();

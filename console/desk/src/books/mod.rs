@@ -30,7 +30,7 @@ use store::{
 
 use crate::identity::Contacts;
 
-pub use answer::answer;
+pub use answer::{answer, journal};
 pub use counter::{Counter, Publication, in_parts, past};
 pub use error::{BookError, LineFault, Sorry};
 pub use line::{Ask, Line};

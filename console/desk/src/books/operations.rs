@@ -13,8 +13,8 @@ use store::{
     AgentRow, AgentSeen, AgentState, Chains, DoubtRow, EndpointPlace, EndpointRow, EndpointState,
     Enrolment, Erasure, EscrowRow, FactsRow, FileRow, GlassRow, HeadRow, HeldRow, ListFilter,
     Listed, NewEndpoint, NewTicketRow, NoteRow, OrderRow, OutboxRow, RequestPapers, RequestRow,
-    RunFilter, RunRow, Standing, Store, Stray, TicketFilter, TicketRow, TokenKind, TokenRow,
-    WaitingRow,
+    RetentionRow, RunFilter, RunRow, Standing, Store, Stray, TicketFilter, TicketRow, TokenKind,
+    TokenRow, WaitingRow,
 };
 
 use super::error::BookError;
@@ -364,14 +364,15 @@ operations! {
     /// A page of the endpoints in use of which heads do not fit, by id.
     122 Doubts Agent fn doubts_page(0 after: Option<EndpointId>, 1 limit: usize) -> Vec<DoubtRow>
         = |store| store.doubts_page(after.as_ref(), limit);
-    /// How long bodies are kept.
-    124 Retention Agent fn retention() -> Retention = |store| store.retention();
-    /// Sets how long bodies are kept.
-    125 SetRetention Administrator fn set_retention(0 rule: Retention) -> ()
-        = |store| rules::set_retention(store, rule);
-    /// Erases the bodies of one ticket at once, as a person asks for it.
-    126 EraseTicket Administrator fn erase_ticket(0 ticket: TicketId) at now -> Erasure
-        = |store| store.erase_ticket(ticket.as_str(), now);
+    /// How long bodies are kept, by whom, and what was erased.
+    124 Retention Agent fn retention() at now -> RetentionRow = |store| store.retention(now);
+    /// Sets how long bodies are kept, in an administrator's own name.
+    125 SetRetention Administrator fn set_retention(0 rule: Retention, 1 by: AgentName) at now -> ()
+        = |store| rules::set_retention(store, rule, &by, now);
+    /// Erases the bodies of one ticket at once, as a person asks for it; in an administrator's own name.
+    126 EraseTicket Administrator
+        fn erase_ticket(0 ticket: TicketId, 1 by: AgentName) at now -> Erasure
+        = |store| store.erase_ticket(&ticket, &by, now);
     /// When and why the bodies of a run were erased.
     127 ErasedOf Agent fn erased(0 run: RunId) -> Option<Erased> = |store| store.erased(&run);
     /// A page of the orders that broke glass, by order: all, or those that nobody has reviewed.
@@ -395,11 +396,16 @@ operations! {
     /// Removes a person's contact; says whether there was one.
     132 RemoveContact Administrator fn remove_contact(0 person: String) -> bool
         = |store| identity::remove(store, &person);
-    /// Sends a code to whoever a ticket is for: one's own, for one script.
+    /// Sends a code to whoever a ticket is for: one's own, for one script, and for one machine where one is
+    /// named.
     133 AskCode Oneself
-        fn ask_code(0 ticket: u64, 1 script: ScriptName, 2 by: AgentName) at now with checks
-            -> CodeAsked
-        = |store| identity::ask(store, (ticket, &script), &by, now, checks);
+        fn ask_code(
+            0 ticket: u64,
+            1 script: ScriptName,
+            2 by: AgentName,
+            3 endpoint: Option<EndpointId>,
+        ) at now with checks -> CodeAsked
+        = |store| identity::ask(store, (ticket, &script, endpoint), &by, now, checks);
     /// Hands in what the caller said.
     134 SayCode Oneself
         fn say_code(0 ticket: u64, 1 script: ScriptName, 2 said: SpokenCode, 3 by: AgentName)

@@ -2,7 +2,7 @@
 //! them too.
 
 use protocol::documents::TicketState;
-use protocol::{Digest, NamePatterns, Retention, TicketId, Time, limits};
+use protocol::{AgentName, Digest, NamePatterns, Retention, TicketId, Time, limits};
 use store::{Enrolment, NewTicketRow, Store, TicketRow};
 use tickets::{Key, KeyKind, TicketError, TicketKind, TicketSystem as _};
 
@@ -73,11 +73,16 @@ pub(super) fn add_enrolment(
     Ok(store.add_enrolment(secret, names.as_str(), enrolment, now, expires)?)
 }
 
-pub(super) fn set_retention(store: &Store, rule: Retention) -> Result<(), BookError> {
+pub(super) fn set_retention(
+    store: &Store,
+    rule: Retention,
+    by: &AgentName,
+    now: Time,
+) -> Result<(), BookError> {
     if !rule.is_sound() {
         return Err(BookError::Beyond { field: "days" });
     }
-    Ok(store.set_retention(rule)?)
+    Ok(store.set_retention(rule, by, now)?)
 }
 
 pub(super) fn set_ticket_state(

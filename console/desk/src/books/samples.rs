@@ -366,9 +366,12 @@ fn heads() -> Vec<BookAsk> {
         BookAsk::Heads { endpoint: OTHER },
         BookAsk::Doubts { after: None, limit: 5 },
         BookAsk::HeadAfter { endpoint: OTHER, epoch: EPOCH, counter: 2 },
-        BookAsk::SetRetention { rule: Retention { days: 200, high_days: 400 } },
+        BookAsk::SetRetention {
+            rule: Retention { days: 200, high_days: 400 },
+            by: administrator().name,
+        },
         BookAsk::Retention {},
-        BookAsk::EraseTicket { ticket: "1".parse().unwrap() },
+        BookAsk::EraseTicket { ticket: "1".parse().unwrap(), by: administrator().name },
         BookAsk::ErasedOf { run: run() },
     ]
 }
@@ -446,7 +449,12 @@ fn identity() -> Vec<BookAsk> {
     vec![
         BookAsk::SetContact { person: "jo.meyer".into(), contact, by: administrator().name },
         BookAsk::Contacts { after: None, limit: 5 },
-        BookAsk::AskCode { ticket: 1, script: script.clone(), by: by.clone() },
+        BookAsk::AskCode {
+            ticket: 1,
+            script: script.clone(),
+            by: by.clone(),
+            endpoint: Some(OTHER),
+        },
         BookAsk::SayCode { ticket: 1, script, said, by },
         BookAsk::RemoveContact { person: "jo.meyer".into() },
     ]

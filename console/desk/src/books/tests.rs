@@ -287,6 +287,36 @@ fn who_may_do_what() {
 }
 
 #[test]
+fn nothing_is_erased_in_somebody_elses_name_and_the_journal_says_in_whose() {
+    let by = agent().name;
+    let rule = protocol::Retention { days: 30, high_days: 30 };
+    for (theirs, own, words) in [
+        (
+            BookAsk::SetRetention { rule, by: by.clone() },
+            BookAsk::SetRetention { rule, by: administrator().name },
+            "set how long bodies are kept: 30 days, those of high risk 30",
+        ),
+        (
+            BookAsk::EraseTicket { ticket: "1".parse().unwrap(), by },
+            BookAsk::EraseTicket { ticket: "1".parse().unwrap(), by: administrator().name },
+            "had the bodies of ticket 1 erased",
+        ),
+    ] {
+        let (store, _folder) = seeded();
+        let before = store.retention(NOW).unwrap();
+        for peer in [administrator(), agent()] {
+            assert_eq!(ask(&store, &peer, &theirs).unwrap_err().code, sorry::FORBIDDEN);
+        }
+        assert_eq!(store.retention(NOW).unwrap(), before);
+        ask(&store, &administrator(), &own).unwrap();
+        assert_ne!(store.retention(NOW).unwrap(), before);
+        let said = journal(&minicbor::to_vec(&own).unwrap());
+        assert_eq!(said, Some(format!("{} {words}", administrator().name)));
+    }
+    assert_eq!(journal(&minicbor::to_vec(BookAsk::Retention {}).unwrap()), None);
+}
+
+#[test]
 fn what_is_no_question_is_not_answered() {
     let (store, _folder) = seeded();
     let code = |bytes: &[u8]| {

@@ -4,7 +4,7 @@
 
 use minicbor::{Decode, Encode};
 use protocol::documents::TicketState;
-use protocol::{AgentName, Digest, ScriptName, TicketId, Time, limits};
+use protocol::{AgentName, Digest, EndpointId, ScriptName, TicketId, Time, limits};
 use sha2::{Digest as _, Sha256};
 use store::{CodeFor, NewCode, Store};
 use subtle::ConstantTimeEq as _;
@@ -138,7 +138,7 @@ fn ticket_id(ticket: u64) -> Result<TicketId, BookError> {
 /// Sends a code to whoever the ticket is for.
 pub(crate) fn ask(
     store: &Store,
-    (ticket, script): (u64, &ScriptName),
+    (ticket, script, endpoint): (u64, &ScriptName, Option<EndpointId>),
     by: &AgentName,
     now: Time,
     checks: &dyn Checks,
@@ -152,7 +152,8 @@ pub(crate) fn ask(
     }
     let of = CodeFor { ticket: &id, agent: by, script };
     let later = now.plus(STANDS);
-    if let Some(check) = store.identity_check(of, now)?.filter(|check| check.supports(later)) {
+    let stands = store.identity_check(of, endpoint, now)?;
+    if let Some(check) = stands.filter(|check| check.supports(later)) {
         return Ok(CodeAsked::Stands { at: check.at, masked: check.masked });
     }
     let person = row.requester.filter(|person| !person.is_empty());
@@ -164,6 +165,7 @@ pub(crate) fn ask(
     let seen = Masked::of(&contact);
     let new = NewCode {
         of,
+        endpoint,
         person: &person,
         kind: seen.kind,
         masked: &seen.masked,

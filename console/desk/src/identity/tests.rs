@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use protocol::documents::{ContactKind, TicketState};
 use protocol::frames::{DeskAnswer, DeskAsk, decode, encode, sorry};
-use protocol::{ScriptName, TicketId, limits};
+use protocol::{EndpointId, ScriptName, TicketId, limits};
 use store::{CodeFor, NewTicketRow, Store};
 
 use super::*;
@@ -134,7 +134,11 @@ impl Room {
         *now = now.plus(seconds);
     }
     fn ask(&self) -> Result<CodeAsked, BookError> {
-        self.books.ask_code(self.ticket, script(), agent().name, self.now(), &self.office)
+        self.ask_for(None)
+    }
+    fn ask_for(&self, endpoint: Option<EndpointId>) -> Result<CodeAsked, BookError> {
+        let (now, me) = (self.now(), agent().name);
+        self.books.ask_code(self.ticket, script(), me, endpoint, now, &self.office)
     }
     fn say(&self, code: &str) -> CodeSaid {
         let said = SpokenCode::new(code);
@@ -147,7 +151,7 @@ impl Room {
     fn check(&self) -> Option<protocol::documents::IdentityCheck> {
         let (ticket, agent, script) = (self.id(), agent().name, script());
         let of = CodeFor { ticket: &ticket, agent: &agent, script: &script };
-        self.store.identity_check(of, self.now()).unwrap()
+        self.store.identity_check(of, None, self.now()).unwrap()
     }
     /// What the last code was.
     fn code(&self) -> String {
@@ -227,7 +231,8 @@ fn a_person_gets_five_codes_an_hour_whoever_asks() {
         let other = room.store.add_ticket(&samples::ticket(10), NOW).unwrap();
         for ticket in [room.ticket, other] {
             let (by, now) = (agent().name, room.now());
-            let many = room.books.ask_code(ticket, script(), by, now, &room.office).unwrap_err();
+            let many =
+                room.books.ask_code(ticket, script(), by, None, now, &room.office).unwrap_err();
             assert_eq!(code_of(&many), sorry::LIMIT, "{many}");
             assert!(many.to_string().contains("jo.meyer"), "{many}");
         }
@@ -248,7 +253,7 @@ fn what_is_missing_is_said_before_anything_is_sent() {
         let ask = |ticket| {
             nothing
                 .books
-                .ask_code(ticket, script(), agent().name, NOW, &nothing.office)
+                .ask_code(ticket, script(), agent().name, None, NOW, &nothing.office)
                 .unwrap_err()
         };
         assert!(ask(ticket).to_string().contains("is for nobody"));
@@ -297,7 +302,7 @@ fn nobody_else_and_nothing_else_rests_on_a_code() {
     // In my name nobody says anything; in their own there is no code.
     assert_eq!(code_of(&say(&theirs, room.ticket, reset, &mine).unwrap_err()), sorry::FORBIDDEN);
     assert_eq!(say(&theirs, room.ticket, reset, &ruiz.name).unwrap(), CodeSaid::Over);
-    let ask = theirs.ask_code(room.ticket, script(), mine.clone(), room.now(), &room.office);
+    let ask = theirs.ask_code(room.ticket, script(), mine.clone(), None, room.now(), &room.office);
     assert_eq!(code_of(&ask.unwrap_err()), sorry::FORBIDDEN);
     assert_eq!(say(&room.books, room.ticket, "cache.clear", &mine).unwrap(), CodeSaid::Over);
     assert_eq!(say(&room.books, 1, reset, &mine).unwrap(), CodeSaid::Over);
@@ -305,7 +310,7 @@ fn nobody_else_and_nothing_else_rests_on_a_code() {
     let found = |ticket: &str, by: &AgentName, script: &str, at: Time| {
         let (ticket, script) = (ticket.parse().unwrap(), script.parse().unwrap());
         let of = CodeFor { ticket: &ticket, agent: by, script: &script };
-        room.store.identity_check(of, at).unwrap().is_some()
+        room.store.identity_check(of, None, at).unwrap().is_some()
     };
     let (own, now) = (room.id(), room.now());
     assert!(found(own.as_str(), &mine, reset, now));
@@ -315,6 +320,22 @@ fn nobody_else_and_nothing_else_rests_on_a_code() {
     assert!(found(own.as_str(), &mine, reset, now.plus(limits::IDENTITY_CHECK_SECONDS)));
     assert!(!found(own.as_str(), &mine, reset, now.plus(limits::IDENTITY_CHECK_SECONDS + 1)));
     assert!(!found(own.as_str(), &mine, reset, now.minus(limits::CLOCK_SKEW_SECONDS + 1)));
+}
+
+#[test]
+fn a_code_for_one_machine_is_none_for_another() {
+    both(|room| {
+        let (here, there) = (EndpointId([1; 16]), EndpointId([2; 16]));
+        room.ask_for(Some(here)).unwrap();
+        assert_eq!(room.say(&room.code()), CodeSaid::Right);
+        let (ticket, agent, script) = (room.id(), agent().name, script());
+        let of = CodeFor { ticket: &ticket, agent: &agent, script: &script };
+        let found = |endpoint| room.store.identity_check(of, endpoint, room.now()).unwrap();
+        assert_eq!(found(Some(here)).unwrap().endpoint, Some(here));
+        assert_eq!((found(Some(there)), found(None)), (None, None));
+        assert!(matches!(room.ask_for(Some(here)).unwrap(), CodeAsked::Stands { .. }));
+        assert!(matches!(room.ask_for(Some(there)).unwrap(), CodeAsked::Sent { .. }));
+    });
 }
 
 #[test]

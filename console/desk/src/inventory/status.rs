@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use protocol::documents::{Card, CatalogueVersions};
 use protocol::{AgentName, EndpointName, Envelope, RunId, TicketId, Time};
 use serde::Serialize;
-use store::{DoubtRow, GlassRow, OutboxKind, OutboxState, RunFilter, Standing};
+use store::{DoubtRow, GlassRow, OutboxKind, OutboxState, RetentionRow, RunFilter, Standing};
 
 use crate::backup::Restored;
 use crate::books::BookError;
@@ -139,6 +139,8 @@ pub struct Status {
     pub secrets: Vec<Unopened>,
     /// Tokens that can be used.
     pub tokens: Vec<OpenToken>,
+    /// How long bodies are kept, and what was erased.
+    pub retention: RetentionRow,
     /// What is weak by configuration.
     pub weaknesses: Vec<String>,
     /// What a person should do, one sentence each; empty where all is well.
@@ -203,6 +205,7 @@ pub fn status(desk: &Desk, now: Time) -> Result<Status, StatusError> {
         secrets: Vec::new(),
         tokens: Vec::new(),
         weaknesses,
+        retention: desk.store.retention(now)?,
         glass: desk.store.broken_glass(true)?,
         asking: asking(desk, &desk.organisation.me, now)?,
         needs_person: Vec::new(),
@@ -439,6 +442,15 @@ fn needs(status: &Status, listed: bool, now: Time) -> Vec<String> {
             row.agent, row.key, row.script, row.created
         )
     }));
+    if let Some(next) = &status.retention.next {
+        let by = status.retention.set_by.as_ref().map_or("somebody", AgentName::as_str);
+        let (was, rule) = (status.retention.rule, next.rule);
+        needs.push(format!(
+            "{by} shortened how long bodies are kept, to {} days and {} of high risk from {}; to keep them:  \
+             salve audit retention --days {} --keep-high {}",
+            rule.days, rule.high_days, next.from, was.days, was.high_days
+        ));
+    }
     match status.asking {
         0 => {}
         1 => needs.push("an order asks for approval:  salve approve".to_owned()),

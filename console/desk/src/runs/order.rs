@@ -301,18 +301,24 @@ pub fn attest(
     let (Some(ticket), Some(row)) = (&wish.ticket, &wish.ticket_row) else { return Ok(None) };
     // The wish may be older than the ticket: somebody may have closed it while a plan was read.
     let fresh = crate::inventory::find_ticket(&desk.store, ticket.as_str()).ok();
-    attest_ticket(desk, (ticket, fresh.as_ref().map_or(row, |(_, row)| row)), order, now)
+    attest_ticket(
+        desk,
+        (ticket, fresh.as_ref().map_or(row, |(_, row)| row)),
+        order.map(|order| (order, now)),
+        now,
+    )
 }
 
 /// What a ticket is now, under the desk's ticket key, and whether who is calling was checked for this order;
-/// none where the key is not here.
+/// none where the key is not here. Beside the order stands when it came to this desk: what it says of itself
+/// is the agent's word.
 ///
 /// # Errors
 /// [`RunError::Attest`] where the key is there and cannot be used; the store's own.
 pub fn attest_ticket(
     desk: &Desk,
     (ticket, row): (&TicketId, &TicketRow),
-    order: Option<&Order>,
+    order: Option<(&Order, Time)>,
     now: Time,
 ) -> Result<Option<Envelope>, RunError> {
     let key = match desk.home.online_key(Online::Ticket) {
@@ -320,10 +326,16 @@ pub fn attest_ticket(
         Err(error) if error.is_missing() => return Ok(None),
         Err(error) => return Err(RunError::Attest(error)),
     };
-    let identity_checked = match order.filter(|order| order.identified == Some(Identified::Code)) {
-        Some(Order { agent, script, not_before, .. }) => {
+    let said = |(order, _): &(&Order, Time)| order.identified == Some(Identified::Code);
+    let identity_checked = match order.filter(said) {
+        Some((Order { agent, script, not_before, targets, .. }, came)) => {
             let of = CodeFor { ticket, agent, script: &script.name };
-            desk.store.here()?.identity_check(of, *not_before)?
+            let endpoint = match targets.as_slice() {
+                [one] => Some(*one),
+                _ => None,
+            };
+            let check = desk.store.here()?.identity_check(of, endpoint, *not_before)?;
+            check.filter(|check| check.is_fresh(came))
         }
         None => None,
     };

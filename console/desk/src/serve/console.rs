@@ -224,7 +224,13 @@ async fn counter(
             people: &known.policy,
         };
         let unknown = || Err(Sorry::new(sorry::STATE, "this question has no place there"));
-        counter.answer(&peer, &ask, (server.now)()).unwrap_or_else(unknown)
+        let answered = counter.answer(&peer, &ask, (server.now)()).unwrap_or_else(unknown);
+        if let (Ok(_), DeskAsk::Book { ask }) = (&answered, &ask)
+            && let Some(words) = books::journal(&ask.0)
+        {
+            server.line(&words);
+        }
+        answered
     });
     answered.await.unwrap_or_else(|_| Err(broken()))
 }

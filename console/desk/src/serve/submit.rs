@@ -6,7 +6,7 @@ use std::sync::Arc;
 use protocol::documents::{Dispatch, Order};
 use protocol::error_chain::ErrorChain;
 use protocol::frames::{Ask, DeskAnswer, sorry};
-use protocol::{Bytes, EndpointId, Envelope, RunId};
+use protocol::{Bytes, EndpointId, Envelope, RunId, Time};
 use store::StoreError;
 use trust::Verified;
 
@@ -64,7 +64,7 @@ pub(super) async fn submit(server: &Arc<Server>, parcel: Parcel) -> Result<Follo
     let Some(line) = server.lines.get(&parcel.endpoint) else {
         return Err(not_sent("the endpoint is not connected; nothing was sent"));
     };
-    let support = support(server, &order).await?;
+    let support = support(server, &order, (server.now)()).await?;
     let store = server.store().map_err(BookError::said)?;
     let now = (server.now)();
     let stored = line.with_seen(|seen| {
@@ -101,14 +101,20 @@ pub(super) async fn submit(server: &Arc<Server>, parcel: Parcel) -> Result<Follo
     Ok(follower)
 }
 
-/// The ticket's attestation, where the order names one and the desk has the ticket key.
-pub(super) async fn support(server: &Arc<Server>, order: &Order) -> Result<Option<Vec<u8>>, Sorry> {
+/// The ticket's attestation for an order that came here then, where it names a ticket and the desk has the
+/// ticket key.
+pub(super) async fn support(
+    server: &Arc<Server>,
+    order: &Order,
+    came: Time,
+) -> Result<Option<Vec<u8>>, Sorry> {
     let Some(ticket) = order.ticket.clone() else { return Ok(None) };
     let (at, order) = (Arc::clone(server), order.clone());
     let made = tokio::task::spawn_blocking(move || {
         let row = crate::inventory::find_ticket(&at.desk.store, ticket.as_str());
         let (id, row) = row.map_err(|_| not_sent("the desk has no such ticket"))?;
-        let sealed = crate::runs::attest_ticket(&at.desk, (&id, &row), Some(&order), (at.now)());
+        let order = Some((&order, came));
+        let sealed = crate::runs::attest_ticket(&at.desk, (&id, &row), order, (at.now)());
         let fault = |error: &dyn std::error::Error| Sorry {
             fault: Some(ErrorChain(error).to_string()),
             ..not_sent("the desk could not attest the ticket")

@@ -120,7 +120,7 @@ async fn send(server: &Arc<Server>, row: &WaitingRow, line: &HeldLine) -> Result
     let envelope = Envelope::read(&stored.envelope).map_err(|error| said(&error))?;
     // Whoever was withdrawn while it waited orders nothing.
     let order = opened(&envelope, &server.current(), server).map_err(|no| no.sentence)?;
-    let attested = support(server, &order).await.map_err(|no| no.sentence)?;
+    let attested = support(server, &order, stored.created).await.map_err(|no| no.sentence)?;
     let met = line.challenge().await.map_err(|error| said(&error))?;
     let hello = Envelope::read(&met.hello).map_err(|error| said(&error))?;
     // Verified when the line took it.

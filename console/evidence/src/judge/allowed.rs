@@ -79,7 +79,7 @@ fn approvals(sheet: &mut Sheet<'_>, given: &RunPapers, policy: &Policy) -> BTree
     let order = given.order.as_ref().and_then(|bytes| Envelope::read(&bytes.0).ok());
     let (mut digest, mut plan) =
         (order.map(|order| order.digest()), sheet.order.as_ref().and_then(|order| order.plan));
-    if given.order.is_none() && given.erased.is_some() {
+    if given.order.is_none() {
         // The record names both, and the endpoint signed that.
         digest = subject(sheet.record, "order");
         plan = here.plan;

@@ -81,7 +81,12 @@ pub fn judge(file: &[u8], root: &[u8]) -> Result<Judgement, BadBundle> {
                 let sentence = "the organisation is not the one of the catalogue's policy";
                 faults.push(sentence.to_owned());
             }
-            let today = since::Today { policy: &policy, anchors: &anchors, issued: newest };
+            let today = since::Today {
+                policy: &policy,
+                anchors: &anchors,
+                issued: newest,
+                made: bundle.made,
+            };
             for papers in &bundle.runs {
                 let (judged, open) = run::judge(papers, &bundle.ticket, &today);
                 faults.extend(judged.faults.iter().cloned());

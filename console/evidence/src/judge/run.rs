@@ -43,7 +43,9 @@ pub(super) fn judge(
     ticket: &TicketId,
     today: &Today<'_>,
 ) -> (RunJudgement, Vec<String>) {
-    let papers = given.papers();
+    let mut papers = given.papers();
+    // Nobody knew then what was erased later.
+    papers.erased = papers.erased.filter(|erased| erased.at <= today.made);
     let report = verify_record(&papers, today.anchors);
     let Some((record, _)) = peek_record(&papers.record) else {
         let fault = report.fault.unwrap_or_else(|| "it cannot be read".to_owned());

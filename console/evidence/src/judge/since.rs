@@ -10,6 +10,8 @@ pub(super) struct Today<'a> {
     pub(super) policy: &'a Policy,
     pub(super) anchors: &'a Anchors,
     pub(super) issued: Time,
+    /// When the bundle says that it was made.
+    pub(super) made: Time,
 }
 
 /// `2026-10-01`.

@@ -324,36 +324,53 @@ fn a_head_that_somebody_saw_later_shows_that_the_chain_went_on_unbroken() {
 }
 
 #[test]
-fn what_was_erased_is_said_and_is_no_fault() {
+fn what_was_erased_is_said_and_proves_no_order() {
     let (_folder, world) = world();
-    let at = NOW.plus(400 * DAY);
-    let erased = |by| {
+    let ended = |run: &crate::RunPapers| {
+        crate::papers::peek_record(&run.record.0).unwrap().0.predicate.ended
+    };
+    let at = ended(&world.run()).plus(30 * DAY);
+    let erased_at = |by, at| {
         let mut run = world.run();
         (run.order, run.dispatch, run.effects, run.plan) = (None, None, None, None);
         run.effect_lines.clear();
         run.erased = Some(protocol::Erased { at, by });
         run
     };
+    let erased = |by| erased_at(by, at);
     let rule = judged(&world, erased(protocol::ErasedBy::Rule));
-    assert!(rule.valid, "{rule:#?}");
-    let words = line(&rule, "erased");
-    let order =
-        "order: erased by rule on 2027-12-27; that a.kaya ordered this is the record's word";
-    assert_eq!(words, order);
-    assert!(
-        rule.runs[0]
-            .lines
-            .iter()
-            .any(|l| l.words == "effects: 4 lines, erased by rule on 2027-12-27")
-    );
+    // Without its order it is the record's word alone who ordered, whoever erased it and why.
+    assert!(!rule.valid && rule.faults.len() == 1, "{rule:#?}");
+    let fault = "the order is not here, so who ordered this is not proven; the record names its \
+                 digest only; erased by rule on 2026-12-22, by the desk's word";
+    assert!(rule.verdict.contains(fault), "{}", rule.verdict);
+    assert_eq!(line(&rule, "erased"), "effects: 4 lines, erased by rule on 2026-12-22");
     assert!(line(&rule, "approved").starts_with("m.ruiz: another person"), "{rule:#?}");
     assert!(
         line(&rule, "allowed").ends_with("by the endpoint's word: no order is here"),
         "{rule:#?}"
     );
-    assert!(rule.verdict.contains("what the order of run"), "{rule:#?}");
-    let asked = judged(&world, erased(protocol::ErasedBy::Request));
-    assert!(line(&asked, "erased").contains("erased on request on 2027-12-27"), "{asked:#?}");
+    // Where the order is kept, as another run of it goes on, erased effects are no fault.
+    let kept = |mut run: crate::RunPapers| {
+        (run.order, run.dispatch) = (world.run().order, world.run().dispatch);
+        run
+    };
+    let good = judged(&world, kept(erased(protocol::ErasedBy::Rule)));
+    assert!(good.valid && good.verdict.contains("what the effects of run"), "{good:#?}");
+    let asked = judged(&world, kept(erased_at(protocol::ErasedBy::Request, ended(&world.run()))));
+    assert!(asked.valid && line(&asked, "erased").contains("erased on request on "), "{asked:#?}");
+    // No rule erases that early, nobody before there was something, and nothing after the bundle.
+    let made = world.bundle(vec![world.run()]).made;
+    for (by, at) in [
+        (protocol::ErasedBy::Rule, at.minus(1)),
+        (protocol::ErasedBy::Rule, made.plus(1)),
+        (protocol::ErasedBy::Request, ended(&world.run()).minus(1)),
+        (protocol::ErasedBy::Request, made.plus(1)),
+    ] {
+        let early = judged(&world, erased_at(by, at));
+        assert!(!early.valid && !early.verdict.contains("erased"), "{early:#?}");
+        assert!(early.runs[0].lines.iter().all(|line| line.about != "erased"), "{early:#?}");
+    }
     // Without that word they are missing, and what is there is judged as ever.
     let run = crate::RunPapers { erased: None, ..erased(protocol::ErasedBy::Rule) };
     assert!(!judged(&world, run).valid);

@@ -117,6 +117,10 @@ pub struct IdentityCheck {
     /// When the code was right.
     #[n(7)]
     pub at: Time,
+    /// The machine that it was asked for, where one was named; no order for another is supported by it.
+    #[n(8)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<EndpointId>,
 }
 
 impl IdentityCheck {
@@ -133,6 +137,13 @@ impl IdentityCheck {
     pub fn supports(&self, not_before: Time) -> bool {
         self.at <= not_before.plus(limits::CLOCK_SKEW_SECONDS)
             && not_before <= self.at.plus(limits::IDENTITY_CHECK_SECONDS)
+    }
+
+    /// Whether an order that was sent at `sent` may rest on it: up to
+    /// [`limits::IDENTITY_CHECK_SECONDS`] after it was made. What an order says of itself is the agent's.
+    #[must_use]
+    pub fn is_fresh(&self, sent: Time) -> bool {
+        sent <= self.at.plus(limits::IDENTITY_CHECK_SECONDS)
     }
 
     /// Whether the contact was younger than [`limits::CONTACT_YOUNG_SECONDS`] when the code was said.

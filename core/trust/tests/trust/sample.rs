@@ -214,6 +214,7 @@ pub(crate) fn checked() -> Try<IdentityCheck> {
         agent: "a.kaya".parse()?,
         script: "cache.clear".parse()?,
         at: NOW.minus(60),
+        endpoint: Some(ENDPOINT),
     })
 }
 

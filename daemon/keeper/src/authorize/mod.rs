@@ -152,7 +152,8 @@ pub fn authorize(submission: &Submission, state: &State<'_>) -> Verdict {
         .and_then(|found| {
             let plan = plan(&order, state)?;
             let over = (plan, &found.parameters);
-            let attested = support::attested(submission.attestation.as_ref(), &order, state)?;
+            let attested = submission.attestation.as_ref();
+            let attested = support::attested(attested, (&order, session), state)?;
             let (sent, sealed) = ((submission, &attested), (&order, session));
             let facts = facts(sent, sealed, &dispatch, &found.manifest, over, state)?;
             match decide(&facts, state.policy) {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use policy::Glass;
 use protocol::documents::{
-    Approval, BreakGlass, ConsentAnswer, Identified, IdentityCheck, Order, TicketAttestation,
-    TicketState,
+    Approval, BreakGlass, ConsentAnswer, Identified, IdentityCheck, Order, SessionKey,
+    TicketAttestation, TicketState,
 };
 use protocol::{AgentName, Envelope, Manifest, Refusal, limits};
 use trust::{Verified, seal};
@@ -25,7 +25,7 @@ pub(super) struct Attested {
 /// What the attestation says, if one came. One that does not fit is a refusal, whatever the rules want.
 pub(super) fn attested(
     envelope: Option<&Envelope>,
-    order: &Order,
+    (order, session): (&Order, Option<&SessionKey>),
     state: &State<'_>,
 ) -> Result<Attested, Refusal> {
     let Some(envelope) = envelope else { return Ok(Attested::default()) };
@@ -57,7 +57,12 @@ pub(super) fn attested(
         return Err(bad("the ticket names another endpoint"));
     }
     let said = said.get();
-    let checked = said.identity_checked.as_ref().map(|check| checked(check, said, order));
+    // Signed again for this very connection by whoever ordered: it does not wait anywhere.
+    let person = state.policy.person(&order.agent);
+    let own = person.is_some_and(|person| person.signing_key == Some(order.dispatch_key))
+        || session.is_some_and(|session| session.key == order.dispatch_key);
+    let checked =
+        said.identity_checked.as_ref().map(|check| checked(check, said, (order, own), state));
     let identity = checked.transpose().map_err(bad)?;
     // One that names nobody or nothing narrows nothing, and vouches for nothing either.
     Ok(Attested { vouches: mine && here, identity })
@@ -68,7 +73,8 @@ pub(super) fn attested(
 fn checked(
     check: &IdentityCheck,
     said: &TicketAttestation,
-    order: &Order,
+    (order, own): (&Order, bool),
+    state: &State<'_>,
 ) -> Result<IdentityCheck, &'static str> {
     if order.identified != Some(Identified::Code) {
         return Err("it says that a code was checked, and the order does not");
@@ -79,7 +85,13 @@ fn checked(
     if check.script != order.script.name {
         return Err("its identity check was made for another script");
     }
-    if !check.supports(order.not_before) || check.at > said.issued {
+    if check.endpoint.is_some_and(|named| named != state.card.endpoint) {
+        return Err("its identity check was made for another endpoint");
+    }
+    // When an order begins is what its agent says. One that waited came to the desk in that hour, by the
+    // word of the desk that attests it now.
+    let fresh = !own || check.is_fresh(state.now);
+    if !check.supports(order.not_before) || check.at > said.issued || !fresh {
         return Err("its identity check is not of the hour before the order");
     }
     if !check.is_bounded() {
