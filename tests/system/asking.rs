@@ -115,6 +115,7 @@ fn e22_a_yes_and_a_no_typed_at_the_machine_decide_and_nobody_there_is_read_aloud
     // No: nothing is changed, and it says so on both sides.
     let second = ticket(&lab);
     let no = start(&lab, &second);
+    wait_for("the question to be put", 30, || no.err().contains("Asking the person").then_some(()));
     shell.says("lab: a.kaya of the help desk asks (lab.tidy, ticket 2)");
     shell.says("May I remove the old report?");
     shell.says("- /var/tmp/salve-ask/*: 1 file, 3 B");

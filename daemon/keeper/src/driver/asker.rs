@@ -218,7 +218,9 @@ fn sessions(folder: &Path, group: u32) -> Option<Vec<(Rank, Session)>> {
 fn session(text: &str, group: u32) -> Option<(Rank, Session)> {
     let field =
         |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-    let state = field("STATE").filter(|state| matches!(*state, "active" | "online"))?;
+    // One that is opening has its person already: logind waits for their user manager, and may for long.
+    let open = ["active", "online", "opening"];
+    let state = field("STATE").filter(|state| open.contains(state))?;
     let uid: u32 = field("UID")?.parse().ok()?;
     if field("CLASS") != Some("user") || uid == 0 {
         return None;
@@ -226,7 +228,7 @@ fn session(text: &str, group: u32) -> Option<(Rank, Session)> {
     let desktop = matches!(field("TYPE"), Some("x11" | "wayland" | "mir"));
     let terminal = field("TTY").map(str::to_owned);
     let blank = !desktop && terminal.is_none();
-    let rank = (field("REMOTE") == Some("1"), state != "active", blank, !desktop);
+    let rank = (field("REMOTE") == Some("1"), state == "online", blank, !desktop);
     let person = field("USER")?.to_owned();
     Some((rank, Session { person, ids: (uid, group), terminal, desktop }))
 }
