@@ -145,8 +145,8 @@ fn erase(ctx: &Ctx, desk: &Desk, which: &EraseArgs) -> Result<Exit, Failure> {
         let (runs, notes) = (count(done.runs, "run"), count(done.notes, "note"));
         format!(
             "Erased: the bodies of {runs}, {notes} and the ticket's own words and codes. Records and \
-             digests stay, and so do contacts; runs that go on were left.\nBackups of the desk hold them still, and another \
-             ticket system its own notes."
+             digests stay, and so do contacts; runs that go on were left.\nBackups of the desk hold \
+             them still, and another ticket system its own notes."
         )
     })?;
     Ok(Exit::Fine)
