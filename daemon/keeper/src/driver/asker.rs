@@ -79,13 +79,13 @@ impl World {
     pub(super) fn ask(&mut self, run: RunId, question: Question) -> Vec<Event> {
         match self.try_ask(run, question) {
             Ok(()) => Vec::new(),
-            Err(asked) => vec![Event::Heard { run, asked: Box::new(asked) }],
+            Err(asked) => vec![Event::Heard { run, asked }],
         }
     }
 
-    fn try_ask(&mut self, run: RunId, question: Question) -> Result<(), Asked> {
+    fn try_ask(&mut self, run: RunId, question: Question) -> Result<(), Box<Asked>> {
         self.end_asking(false);
-        let not_shown = |because: &str| nobody(Heard::NotShown, Some(because.to_owned()));
+        let not_shown = |because: &str| Box::new(nobody(Heard::NotShown, Some(because.to_owned())));
         if self.ending.len() >= ENDING_MAX {
             return Err(not_shown("the processes of earlier questions have not ended"));
         }
@@ -95,7 +95,7 @@ impl World {
         let session = match whom(sessions) {
             Whom::One(session) => session,
             Whom::Several => return Err(not_shown("several people are signed in")),
-            Whom::Nobody => return Err(nobody(Heard::NobodyThere, None)),
+            Whom::Nobody => return Err(Box::new(nobody(Heard::NobodyThere, None))),
         };
         let person = session.person.clone();
         let exceptions = self.prepare.exceptions;
