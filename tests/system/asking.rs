@@ -38,8 +38,8 @@ fn report() -> PathBuf {
 }
 
 fn user(name: &str) -> (u32, u32) {
-    let known = Command::new("/usr/bin/getent").args(["passwd", name]).status().expect("getent");
-    if !known.success() {
+    let known = Command::new("/usr/bin/getent").args(["passwd", name]).output().expect("getent");
+    if !known.status.success() {
         let made = Command::new("/usr/sbin/useradd").args(["--create-home", name]).status();
         assert!(made.expect("useradd").success());
     }
@@ -72,7 +72,10 @@ fn sign_in(name: &str) -> Going {
     script.args(["--quiet", "--wait", "--pipe", "--service-type=exec", "/usr/bin/script"]);
     script.args(["--quiet", "--return", "--command", &format!("su -l {name}"), "/dev/null"]);
     let mut shell = Going::start(&mut script);
-    wait_for("a session of logind", 20, || session_of(name));
+    let session = wait_for("a session of logind", 20, || session_of(name));
+    // login(1) and sshd give the terminal to whoever signs in; su does not.
+    let terminal = session.lines().find_map(|line| line.strip_prefix("TTY=")).expect("a terminal");
+    chown(Path::new("/dev").join(terminal), Some(user(name).0), None).expect("given");
     shell.answer("PS1='at> '; stty -echo");
     shell.says("at> ");
     shell
