@@ -28,7 +28,7 @@ pub use judge::{Judgement, RunJudgement, Said, judge};
 pub use met::{Met, Stranger, recognise};
 pub use papers::{Papers, names_secret, peek_record};
 pub use report::{About, Line, Report, Standing};
-pub use text::{is_harmless, safe};
+pub use text::safe;
 
 /// The version of a root's file, if it is one; says nothing about who signed it.
 #[must_use]

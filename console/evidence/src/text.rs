@@ -1,5 +1,7 @@
 //! Foreign text on a terminal.
 
+use protocol::is_harmless;
+
 /// Foreign text on one line: control, bidirectional, invisible and private characters become
 /// `\u{..}`, so that no output of a script, ticket or endpoint can move the cursor or hide words.
 #[must_use]
@@ -13,15 +15,6 @@ pub fn safe(text: &str) -> String {
         }
     }
     out
-}
-
-/// Whether a character of foreign text may be shown as it is.
-#[must_use]
-pub fn is_harmless(c: char) -> bool {
-    !c.is_control()
-        && !matches!(u32::from(c),
-            0xad | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f
-            | 0xfe00..=0xfe0f | 0xfeff | 0xfff9..=0xfffb | 0xe000..=0xf8ff | 0xe0000..=0x10ffff)
 }
 
 #[cfg(test)]

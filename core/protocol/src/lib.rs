@@ -21,6 +21,7 @@ mod name;
 mod outcome;
 mod plan;
 mod refusal;
+mod text;
 mod time;
 
 pub use digest::{Bytes, Digest, PublicKey};
@@ -35,4 +36,5 @@ pub use name::{AgentName, BadName, EndpointName, Label, NamePatterns, ScriptName
 pub use outcome::{Mode, Outcome};
 pub use plan::{Plan, PlanDrift, PlanLine, PlanReach};
 pub use refusal::{BusyWith, Refusal};
+pub use text::is_harmless;
 pub use time::{BadTime, Time};

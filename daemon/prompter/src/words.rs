@@ -3,17 +3,11 @@
 
 use hatch::messages::Question;
 use protocol::documents::Heard;
+use protocol::is_harmless;
 
-/// Without control, formatting and direction characters; at most `max` characters.
+/// Its harmless characters, at most `max` of them.
 fn plain(text: &str, max: usize) -> String {
-    let harmless = |c: &char| {
-        let hidden = ('\u{200b}'..='\u{200f}').contains(c)
-            || ('\u{202a}'..='\u{202e}').contains(c)
-            || ('\u{2060}'..='\u{206f}').contains(c)
-            || matches!(c, '\u{061c}' | '\u{feff}' | '\u{00ad}' | '\u{2028}' | '\u{2029}');
-        !c.is_control() && !hidden
-    };
-    text.chars().filter(harmless).take(max).collect()
+    text.chars().filter(|c| is_harmless(*c)).take(max).collect()
 }
 
 /// Who asks, in one line.

@@ -1,6 +1,6 @@
 //! Foreign text made inert: one line, no control over a terminal, a mail or a ticket's key.
 
-use evidence::is_harmless;
+use protocol::is_harmless;
 
 /// At most `max` characters of `text` on one line. Control, bidirectional and invisible characters
 /// become visible escapes; line breaks and tabs become blanks; a quoted marker loses its bracket.
